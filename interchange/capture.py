@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The capture folder: manifest, views with their passes, meshes, textures. Its page is docs/formats/capture.md.
+
+A *swapped* folder has the same form: a swap reads a capture and writes one, so that whatever reads captures (the fit,
+the evaluation, a viewer of transforms.json) reads swapped ones too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import attrs
+import cattrs
+import numpy as np
+import numpy.typing as npt
+
+from .cameras import Camera
+from .colour import linear_from_srgb, srgb_from_linear
+from .errors import InputError
+from .exr import read_exr, write_exr
+from .mesh import Mesh
+from .png import read_png, write_png
+
+FORMAT, VERSION = "digidouble-capture", 1
+MANIFEST = "capture.json"
+MASKS = ("face", "skin", "eye", "hair")
+Image = npt.NDArray[np.float32]
+
+
+@attrs.frozen
+class Bone:
+    """A bone of the armature: armature-space axes put into the world, Blender's convention (bone along +y)."""
+
+    name: str
+    parent: str | None
+    rest: list[list[float]]  # (4, 4) bone to world at rest
+    posed: list[list[float]]  # (4, 4) bone to world in this pose
+
+
+@attrs.frozen
+class Pose:
+    """One pose and expression of the avatar."""
+
+    name: str
+    mesh: str  # path in the folder
+    frame: int = 1
+    shape_keys: dict[str, float] = attrs.field(factory=dict)
+    bones: list[Bone] = attrs.field(factory=list)
+
+
+@attrs.frozen
+class ObjectInfo:
+    """One part of the avatar; its faces are `first_face .. first_face + face_count` of every pose's mesh."""
+
+    name: str
+    part: str  # head, eyes, hair, mouth, lashes or other
+    first_face: int
+    face_count: int
+    texture: str | None = None  # path in the folder, 8-bit sRGB base colour
+    base_color: list[float] = attrs.field(factory=lambda: [0.8, 0.8, 0.8])  # linear; used without a texture
+
+
+@attrs.frozen(eq=False)
+class View:
+    """One camera's picture of one pose."""
+
+    name: str
+    split: str  # train or held_out
+    pose: str
+    camera: Camera
+    exr: str
+    preview: str
+
+
+@attrs.define(eq=False)
+class ViewImages:
+    """What one EXR holds; float32, rows top-down, colours linear and premultiplied by coverage. None where absent."""
+
+    rgb: Image  # (H, W, 3)
+    alpha: Image  # (H, W)
+    albedo: Image | None = None  # (H, W, 3) diffuse colour
+    light: Image | None = None  # (H, W, 3) diffuse light, direct and indirect, without the surface's colour
+    depth: Image | None = None  # (H, W) planar z in metres, 0 where nothing is
+    normal: Image | None = None  # (H, W, 3) world
+    uv: Image | None = None  # (H, W, 2) v up
+    masks: dict[str, Image] = attrs.field(factory=dict)  # (H, W) coverage 0..1 by name
+
+    def display(self) -> Image:
+        """(H, W, 3) display-referred sRGB 0..1 over black, as the fit and the viewers see it."""
+        alpha = self.alpha[..., None]
+        straight = np.clip(self.rgb / np.maximum(alpha, 1e-6), 0, 1)
+        return (srgb_from_linear(straight) * np.clip(alpha, 0, 1)).astype(np.float32)
+
+
+_HALF_TRIPLES = {"albedo": "RGB", "light": "RGB", "normal": "XYZ"}
+
+
+def write_view(path: Path | str, images: ViewImages) -> None:
+    """Write one view's EXR: half floats, except depth and UV, which need single precision."""
+    channels: dict[str, npt.NDArray] = {"A": images.alpha.astype(np.float16)}
+    for i, name in enumerate("RGB"):
+        channels[name] = images.rgb[..., i].astype(np.float16)
+    for layer, axes in _HALF_TRIPLES.items():
+        image = getattr(images, layer)
+        if image is not None:
+            channels |= {f"{layer}.{axis}": image[..., i].astype(np.float16) for i, axis in enumerate(axes)}
+    if images.depth is not None:
+        channels["depth.Z"] = images.depth.astype(np.float32)
+    if images.uv is not None:
+        channels |= {f"uv.{axis}": images.uv[..., i].astype(np.float32) for i, axis in enumerate("UV")}
+    channels |= {f"mask.{name}": mask.astype(np.float16) for name, mask in images.masks.items()}
+    write_exr(path, channels)
+
+
+def read_view(path: Path | str, layers: tuple[str, ...] | None = None) -> ViewImages:
+    """Read one view's EXR; `layers` (albedo, light, depth, normal, uv, mask) limits what is decoded beside RGBA.
+
+    Raises InputError if the file is damaged or has no RGBA.
+    """
+    channels = read_exr(path)
+
+    def stack(layer: str, axes: str) -> Image | None:
+        names = [f"{layer}.{axis}" for axis in axes]
+        wanted = layers is None or layer in layers
+        return np.stack([channels[n] for n in names], axis=-1) if wanted and all(n in channels for n in names) else None
+
+    if not set("RGBA") <= channels.keys():
+        raise InputError(f"The picture {path} has no RGBA channels.", "Delete it and capture again.")
+    masks = {n.removeprefix("mask."): c for n, c in channels.items() if n.startswith("mask.")}
+    return ViewImages(
+        rgb=np.stack([channels[n] for n in "RGB"], axis=-1),
+        alpha=channels["A"],
+        depth=channels.get("depth.Z") if layers is None or "depth" in layers else None,
+        uv=stack("uv", "UV"),
+        masks=masks if layers is None or "mask" in layers else {},
+        **{layer: stack(layer, axes) for layer, axes in _HALF_TRIPLES.items()},
+    )
+
+
+@attrs.define(eq=False)
+class Capture:
+    """A capture (or swapped) folder's manifest, with methods that read what it names."""
+
+    folder: Path = attrs.field(converter=Path)
+    name: str = "capture"
+    views: list[View] = attrs.field(factory=list)
+    poses: list[Pose] = attrs.field(factory=list)
+    objects: list[ObjectInfo] = attrs.field(factory=list)
+    avatar: dict[str, Any] = attrs.field(factory=dict)
+    renderer: dict[str, Any] = attrs.field(factory=dict)
+    colour_space: str = "linear Rec.709"
+    provenance: dict[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def train_views(self) -> list[View]:
+        """The views that a fit may see."""
+        return [v for v in self.views if v.split == "train"]
+
+    @property
+    def held_out_views(self) -> list[View]:
+        """The views that only the evaluation may see."""
+        return [v for v in self.views if v.split == "held_out"]
+
+    def view(self, name: str) -> View:
+        """The view of that name; InputError if there is none."""
+        return self._named(self.views, name, "view")
+
+    def pose_of(self, view: View) -> Pose:
+        """The pose that a view shows; InputError if the manifest lacks it."""
+        return self._named(self.poses, view.pose, "pose")
+
+    def object_of_part(self, part: str) -> tuple[int, ObjectInfo]:
+        """Index and description of the first object that is this part (head, eyes, ...); InputError if none is."""
+        for index, item in enumerate(self.objects):
+            if item.part == part:
+                return index, item
+        raise InputError(f"The capture {self.folder} has no object marked as {part}.", "Mark one in the avatar.")
+
+    def _named(self, items: list[Any], name: str, kind: str) -> Any:
+        for item in items:
+            if item.name == name:
+                return item
+        raise InputError(f"The capture {self.folder} has no {kind} called {name}.", "Capture again.")
+
+    def load_view(self, view: View, layers: tuple[str, ...] | None = None) -> ViewImages:
+        """Decode one view; InputError if its file is missing, damaged or not of the camera's size."""
+        images = read_view(self.folder / view.exr, layers)
+        if images.alpha.shape != (view.camera.height, view.camera.width):
+            height, width = images.alpha.shape
+            raise InputError(
+                f"The picture {view.exr} is {width} x {height}, its camera {view.camera.width} x {view.camera.height}.",
+                "Delete it and capture again.",
+            )
+        return images
+
+    def load_mesh(self, pose: Pose | None = None) -> Mesh:
+        """The mesh of a pose (the first by default)."""
+        if not self.poses:
+            raise InputError(f"The capture {self.folder} has no mesh.", "Capture again.")
+        return Mesh.load(self.folder / (pose or self.poses[0]).mesh)
+
+    def load_texture(self, item: ObjectInfo) -> Image:
+        """(h, w, 3) linear base colour of an object, row 0 = top (v = 1); a constant becomes 1 x 1."""
+        if item.texture is None:
+            return np.array(item.base_color, np.float32).reshape(1, 1, 3)
+        texture = read_png(self.folder / item.texture)[..., :3].astype(np.float32) / 255
+        return linear_from_srgb(np.repeat(texture, 3, axis=-1) if texture.shape[-1] == 1 else texture)
+
+    def save_manifest(self) -> None:
+        """Write capture.json and transforms.json, each beside its place first, then renamed."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        manifest = {"format": FORMAT, "version": VERSION} | _CONVERTER.unstructure(self)
+        write_json(self.folder / MANIFEST, manifest)
+        write_json(self.folder / "transforms.json", self.nerfstudio_transforms())
+
+    @staticmethod
+    def load(folder: Path | str) -> Capture:
+        """Read a folder's manifest. Raises InputError if it is missing, damaged or of a newer version."""
+        path = Path(folder) / MANIFEST
+        manifest = read_json(path, FORMAT, VERSION)
+        try:
+            return _CONVERTER.structure({**manifest, "folder": str(folder)}, Capture)
+        except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
+            reason = "; ".join(cattrs.transform_error(error)[:2]) if isinstance(error, Exception) else str(error)
+            raise InputError(f"The manifest {path} is damaged ({reason}).", "Capture again.") from error
+
+    def nerfstudio_transforms(self) -> dict[str, Any]:
+        """The same views as nerfstudio's transforms.json (OpenGL cameras, PNG previews with alpha)."""
+        frames = []
+        for view in self.views:
+            camera = view.camera
+            frames.append(
+                {
+                    "file_path": view.preview,
+                    "w": camera.width,
+                    "h": camera.height,
+                    "fl_x": camera.K[0, 0],
+                    "fl_y": camera.K[1, 1],
+                    "cx": camera.K[0, 2],
+                    "cy": camera.K[1, 2],
+                    "transform_matrix": camera.opengl_camera_to_world().tolist(),
+                }
+            )
+        held_out = [v.preview for v in self.held_out_views]
+        return {
+            "camera_model": "PINHOLE",
+            "frames": frames,
+            "train_filenames": [v.preview for v in self.train_views],
+            "val_filenames": held_out,
+            "test_filenames": held_out,
+        }
+
+
+def write_preview(path: Path | str, images: ViewImages) -> None:
+    """8-bit sRGB PNG with straight alpha of one view."""
+    straight = np.clip(images.rgb / np.maximum(images.alpha[..., None], 1e-6), 0, 1)
+    rgba = np.concatenate([srgb_from_linear(straight), np.clip(images.alpha, 0, 1)[..., None]], axis=-1)
+    rgba[images.alpha <= 0] = 0
+    write_png(path, np.rint(rgba * 255).astype(np.uint8))
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write JSON, beside `path` first, then renamed, so that a kill leaves the old file or the new one."""
+    path = Path(path)
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def read_json(path: Path | str, format_name: str, newest: int) -> dict[str, Any]:
+    """Read one of our JSON files and check its `format` and `version`; InputError if it is not what it should be."""
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing.", "Check the folder's name.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path} cannot be read as JSON ({error}).", "Write it again.") from error
+    if not isinstance(value, dict) or value.get("format") != format_name:
+        raise InputError(f"{path} is not a {format_name} file.", "Check the folder's name.")
+    if not isinstance(value.get("version"), int) or not 1 <= value["version"] <= newest:
+        raise InputError(f"{path} has version {value.get('version')}.", f"This program reads up to version {newest}.")
+    return value
+
+
+def _unstructure_camera(camera: Camera) -> dict[str, Any]:
+    return {
+        "K": camera.K.tolist(),
+        "world_to_camera": camera.world_to_camera.tolist(),
+        "width": camera.width,
+        "height": camera.height,
+    }
+
+
+_MANIFEST_FIELDS = [field.name for field in attrs.fields(Capture) if field.name != "folder"]
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter()
+    converter.register_unstructure_hook(Camera, _unstructure_camera)
+    converter.register_structure_hook(
+        Camera, lambda v, _: Camera(v["K"], v["world_to_camera"], v["width"], v["height"])
+    )
+    converter.register_unstructure_hook(
+        Capture,
+        lambda c: {name: converter.unstructure(getattr(c, name)) for name in _MANIFEST_FIELDS},
+    )
+    converter.register_structure_hook(Path, lambda v, _: Path(v))
+    return converter
+
+
+_CONVERTER = _make_converter()

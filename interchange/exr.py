@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OpenEXR scanline files with any number of half and float channels, ZIP compressed: a small own writer and reader.
+
+Why own code: the add-on writes captures inside Blender, whose Python changes with every other release, so it can carry
+no compiled wheel; zlib and numpy are always there. The subset is single-part, scanline, ZIP (16 lines a block), which
+every EXR reader knows; the OpenEXR library is the oracle in the tests. Layout: openexr.com, "OpenEXR File Layout".
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InputError
+
+_MAGIC = b"\x76\x2f\x31\x01\x02\x00\x00\x00"
+_LINES = 16  # scanlines in a ZIP block
+_NO_COMPRESSION, _ZIPS, _ZIP = 0, 2, 3
+_TYPES: dict[int, np.dtype] = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: np.dtype("<f4")}
+_CODES = {np.dtype(np.float16): 1, np.dtype(np.float32): 2}
+_LIMIT = 32768  # pixels a side
+
+
+def write_exr(path: Path | str, channels: Mapping[str, npt.NDArray]) -> None:
+    """Write named channels, each (H, W) float16 or float32, rows top-down. Written beside `path`, then renamed.
+
+    Raises InputError for channels of different size or another type.
+    """
+    names = sorted(channels)  # the format wants them sorted
+    height, width = channels[names[0]].shape
+    rows: list[npt.NDArray] = []
+    for name in names:
+        channel = channels[name]
+        if channel.shape != (height, width) or channel.dtype not in _CODES:
+            raise InputError(f"EXR channel {name} is {channel.dtype} {channel.shape}, not a float {height} x {width}.")
+        rows.append(np.ascontiguousarray(channel).view(np.uint8).reshape(height, -1))
+    lines = np.concatenate(rows, axis=1)  # a scanline holds its channels one after the other
+    header = _header(names, channels, width, height)
+    starts = range(0, height, _LINES)
+    blocks = []
+    for y in starts:
+        packed = _compress(lines[y : y + _LINES].tobytes())
+        blocks.append(struct.pack("<ii", y, len(packed)) + packed)
+    offset = len(header) + 8 * len(blocks)
+    table = []
+    for block in blocks:
+        table.append(offset)
+        offset += len(block)
+    path = Path(path)
+    temporary = path.with_name(path.name + ".part")
+    with open(temporary, "wb") as file:
+        file.write(header + struct.pack(f"<{len(table)}Q", *table))
+        file.writelines(blocks)
+    os.replace(temporary, path)
+
+
+def read_exr(path: Path | str, channels: Iterable[str] | None = None) -> dict[str, npt.NDArray[np.float32]]:
+    """Read channels (all of them by default) as float32 (H, W), rows top-down; names not in the file are left out.
+
+    Raises InputError when the file is missing, damaged or uses a layout other than scanlines with ZIP or none.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+        return _parse(data, None if channels is None else set(channels))
+    except FileNotFoundError:
+        raise InputError(f"The picture {path} is missing.", "Capture this view again.") from None
+    except (struct.error, zlib.error, ValueError, KeyError, IndexError, UnicodeDecodeError, OverflowError) as error:
+        raise InputError(
+            f"The picture {path} is damaged ({error}).", "Delete it and capture again: only this view is rendered."
+        ) from error
+
+
+def _header(names: list[str], channels: Mapping[str, npt.NDArray], width: int, height: int) -> bytes:
+    def attribute(name: str, kind: str, value: bytes) -> bytes:
+        return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<i", len(value)) + value
+
+    listed = b"".join(
+        name.encode() + b"\0" + struct.pack("<iB3xii", _CODES[channels[name].dtype], 0, 1, 1) for name in names
+    )
+    window = struct.pack("<iiii", 0, 0, width - 1, height - 1)
+    return (
+        _MAGIC
+        + attribute("channels", "chlist", listed + b"\0")
+        + attribute("compression", "compression", bytes([_ZIP]))
+        + attribute("dataWindow", "box2i", window)
+        + attribute("displayWindow", "box2i", window)
+        + attribute("lineOrder", "lineOrder", b"\0")
+        + attribute("pixelAspectRatio", "float", struct.pack("<f", 1))
+        + attribute("screenWindowCenter", "v2f", struct.pack("<ff", 0, 0))
+        + attribute("screenWindowWidth", "float", struct.pack("<f", 1))
+        + b"\0"
+    )
+
+
+def _compress(raw: bytes) -> bytes:
+    """EXR's ZIP: even bytes before odd bytes, differences, deflate; stored raw when that is no smaller."""
+    data = np.frombuffer(raw, np.uint8)
+    shuffled = np.concatenate([data[::2], data[1::2]])
+    difference = shuffled.copy()
+    difference[1:] = shuffled[1:] - shuffled[:-1] + np.uint8(128)
+    packed = zlib.compress(difference.tobytes(), 4)
+    return packed if len(packed) < len(raw) else raw
+
+
+def _decompress(packed: bytes, size: int) -> bytes:
+    if len(packed) == size:
+        return packed
+    unpacker = zlib.decompressobj()
+    raw = unpacker.decompress(packed, size + 1)
+    if len(raw) != size:
+        raise ValueError("a block has the wrong length")
+    difference = np.frombuffer(raw, np.uint8).copy()
+    difference[1:] -= np.uint8(128)
+    shuffled = np.add.accumulate(difference, dtype=np.uint8)
+    data = np.empty(size, np.uint8)
+    half = (size + 1) // 2
+    data[::2], data[1::2] = shuffled[:half], shuffled[half:]
+    return data.tobytes()
+
+
+def _attributes(data: bytes) -> tuple[dict[str, bytes], int]:
+    if data[:4] != _MAGIC[:4]:
+        raise ValueError("not an OpenEXR file")
+    if struct.unpack_from("<I", data, 4)[0] & ~0x400 != 2:
+        raise ValueError("tiled, deep or multi-part EXR")
+    position, found = 8, {}
+    while data[position] != 0:
+        end = data.index(b"\0", position)
+        kind_end = data.index(b"\0", end + 1)
+        size = struct.unpack_from("<i", data, kind_end + 1)[0]
+        start = kind_end + 5
+        if size < 0 or start + size > len(data):
+            raise ValueError("truncated header")
+        found[data[position:end].decode()] = data[start : start + size]
+        position = start + size
+    return found, position + 1
+
+
+def _channel_list(blob: bytes) -> list[tuple[str, np.dtype]]:
+    listed: list[tuple[str, np.dtype]] = []
+    position = 0
+    while blob[position] != 0:
+        end = blob.index(b"\0", position)
+        kind = struct.unpack_from("<i", blob, end + 1)[0]
+        listed.append((blob[position:end].decode(), _TYPES[kind]))
+        position = end + 17
+    return listed
+
+
+def _parse(data: bytes, wanted: set[str] | None) -> dict[str, npt.NDArray[np.float32]]:
+    attributes, position = _attributes(data)
+    compression = attributes["compression"][0]
+    if compression not in (_NO_COMPRESSION, _ZIPS, _ZIP):
+        raise ValueError(f"compression {compression} is not supported")
+    x0, y0, x1, y1 = struct.unpack("<iiii", attributes["dataWindow"])
+    width, height = x1 - x0 + 1, y1 - y0 + 1
+    if not (0 < width <= _LIMIT and 0 < height <= _LIMIT):
+        raise ValueError(f"size {width} x {height}")
+    listed = _channel_list(attributes["channels"])
+    stride = sum(kind.itemsize for _, kind in listed) * width
+    lines_per_block = _LINES if compression == _ZIP else 1
+    count = -(-height // lines_per_block)
+    offsets = struct.unpack_from(f"<{count}Q", data, position)
+    if count * 8 + position > len(data) or stride * height > 16 * _LIMIT**2:
+        raise ValueError("too large")
+    lines = np.empty((height, stride), np.uint8)
+    for offset in offsets:
+        y, size = struct.unpack_from("<ii", data, offset)
+        packed = data[offset + 8 : offset + 8 + size]
+        row = y - y0
+        rows = min(lines_per_block, height - row)
+        if len(packed) != size or rows <= 0 or row < 0:
+            raise ValueError("truncated block")
+        raw = _decompress(packed, rows * stride)
+        lines[row : row + rows] = np.frombuffer(raw, np.uint8).reshape(rows, stride)
+    result, start = {}, 0
+    for name, kind in listed:
+        stop = start + kind.itemsize * width
+        if wanted is None or name in wanted:
+            result[name] = np.ascontiguousarray(lines[:, start:stop]).view(kind).astype(np.float32)
+        start = stop
+    return result

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EXR, PNG, PLY and the capture folder: round trips, independent readers, damaged files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import OpenEXR
+import plyfile
+import pytest
+
+from interchange.cameras import Camera
+from interchange.capture import Bone, Capture, ObjectInfo, Pose, View, ViewImages, read_view, write_preview, write_view
+from interchange.errors import InputError
+from interchange.exr import read_exr, write_exr
+from interchange.mesh import Mesh
+from interchange.png import read_png, write_png
+from interchange.splats import SplatCloud, ply_properties, read_ply, write_ply
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (37, 23), (50, 3)])
+def test_exr_round_trip_and_independent_reader(tmp_path: Path, rng: np.random.Generator, size: tuple[int, int]) -> None:
+    channels = {
+        "R": rng.random(size).astype(np.float16),
+        "depth.Z": rng.random(size).astype(np.float32) * 1e6,
+        "mask.face": np.zeros(size, np.float16),
+    }
+    write_exr(tmp_path / "a.exr", channels)
+    ours = read_exr(tmp_path / "a.exr")
+    theirs = OpenEXR.File(str(tmp_path / "a.exr"), separate_channels=True).channels()
+    for name, channel in channels.items():
+        np.testing.assert_array_equal(ours[name], channel.astype(np.float32))
+        np.testing.assert_array_equal(theirs[name].pixels, channel)
+
+
+def test_exr_reads_what_the_library_writes(tmp_path: Path, rng: np.random.Generator) -> None:
+    pixels = rng.random((33, 20)).astype(np.float32)
+    for compression in (OpenEXR.NO_COMPRESSION, OpenEXR.ZIPS_COMPRESSION, OpenEXR.ZIP_COMPRESSION):
+        header = {"compression": compression, "type": OpenEXR.scanlineimage}
+        OpenEXR.File(header, {"Y": pixels}).write(str(tmp_path / "b.exr"))
+        np.testing.assert_array_equal(read_exr(tmp_path / "b.exr")["Y"], pixels)
+
+
+def test_damaged_exr_is_one_sentence(tmp_path: Path, rng: np.random.Generator) -> None:
+    path = tmp_path / "c.exr"
+    write_exr(path, {"R": rng.random((64, 64)).astype(np.float32)})
+    whole = path.read_bytes()
+    for cut in rng.integers(0, len(whole) - 1, 30):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(InputError, match="damaged"):
+            read_exr(path)
+    for position in rng.integers(0, len(whole), 60):  # a flipped byte may go unnoticed, but raises nothing else
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
+        try:
+            read_exr(path)
+        except InputError as error:
+            assert "damaged" in error.message
+    with pytest.raises(InputError, match="missing"):
+        read_exr(tmp_path / "none.exr")
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_png_round_trip_and_opencv(tmp_path: Path, rng: np.random.Generator, channels: int) -> None:
+    image = rng.integers(0, 256, (19, 31, channels), dtype=np.uint8)
+    write_png(tmp_path / "a.png", image)
+    np.testing.assert_array_equal(read_png(tmp_path / "a.png"), image)
+    if channels in (1, 3):
+        theirs = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(theirs.reshape(image.shape)[..., ::-1], image)
+
+
+def test_png_reads_every_filter(tmp_path: Path) -> None:
+    gradient = np.add.outer(np.arange(64), np.arange(48)).astype(np.uint8)
+    image = np.stack([gradient, gradient.T[:48, :48].repeat(2, 0)[:64], gradient[::-1]], axis=-1)
+    for strategy in range(5):
+        cv2.imwrite(str(tmp_path / "f.png"), image, [cv2.IMWRITE_PNG_STRATEGY, strategy])
+        np.testing.assert_array_equal(read_png(tmp_path / "f.png"), image[..., ::-1])
+
+
+def random_cloud(rng: np.random.Generator, count: int, degree: int) -> SplatCloud:
+    k = (degree + 1) ** 2
+    return SplatCloud(
+        rng.normal(size=(count, 3)), rng.normal(size=(count, 3)), rng.normal(size=(count, 4)), rng.normal(size=count),
+        rng.normal(size=(count, k, 3)), antialiased=degree % 2 == 1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_ply_round_trip_and_plyfile(tmp_path: Path, rng: np.random.Generator, degree: int) -> None:
+    cloud = random_cloud(rng, 53, degree)
+    write_ply(tmp_path / "s.ply", cloud)
+    back = read_ply(tmp_path / "s.ply")
+    for name in ("means", "log_scales", "quats_wxyz", "opacity_logits", "sh"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(cloud, name))
+    assert back.antialiased == cloud.antialiased and back.degree == degree
+    vertex = plyfile.PlyData.read(tmp_path / "s.ply")["vertex"]
+    assert [p.name for p in vertex.properties] == ply_properties(degree)
+    np.testing.assert_array_equal(vertex["rot_0"], cloud.quats_wxyz[:, 0])
+    if degree:
+        per_channel = (degree + 1) ** 2 - 1
+        np.testing.assert_array_equal(vertex[f"f_rest_{per_channel}"], cloud.sh[:, 1, 1])  # green follows all red
+
+
+def test_ply_is_read_by_name_in_any_order(tmp_path: Path, rng: np.random.Generator) -> None:
+    cloud = random_cloud(rng, 9, 1)
+    write_ply(tmp_path / "s.ply", cloud)
+    data = plyfile.PlyData.read(tmp_path / "s.ply")["vertex"].data
+    names = list(reversed(data.dtype.names))
+    shuffled = np.array(data[names].tolist(), [(name, "<f4") for name in names])
+    plyfile.PlyData([plyfile.PlyElement.describe(shuffled, "vertex")]).write(tmp_path / "t.ply")
+    np.testing.assert_array_equal(read_ply(tmp_path / "t.ply").sh, cloud.sh)
+
+
+def test_foreign_ply_says_what_is_missing(tmp_path: Path) -> None:
+    points = np.zeros(3, [("x", "<f4"), ("y", "<f4"), ("z", "<f4")])
+    plyfile.PlyData([plyfile.PlyElement.describe(points, "vertex")]).write(tmp_path / "p.ply")
+    with pytest.raises(InputError, match="lacks f_dc_0"):
+        read_ply(tmp_path / "p.ply")
+    (tmp_path / "q.ply").write_bytes(b"hello")
+    with pytest.raises(InputError, match="not a PLY"):
+        read_ply(tmp_path / "q.ply")
+
+
+def test_truncated_ply(tmp_path: Path, rng: np.random.Generator) -> None:
+    write_ply(tmp_path / "s.ply", random_cloud(rng, 53, 0))
+    whole = (tmp_path / "s.ply").read_bytes()
+    (tmp_path / "s.ply").write_bytes(whole[:-100])
+    with pytest.raises(InputError, match="damaged|ends after"):
+        read_ply(tmp_path / "s.ply")
+
+
+def quad_mesh() -> Mesh:
+    vertices = np.array([[0, 0, 0], [1, 0, 0], [1, 0, 1], [0, 0, 1]], np.float32)
+    faces = np.array([[0, 1, 2], [0, 2, 3]])
+    return Mesh(
+        vertices=vertices, rest_vertices=vertices, normals=np.tile([0, -1, 0], (4, 1)), faces=faces,
+        face_uvs=vertices[faces][..., [0, 2]], face_object=[0, 0], face_region=[1, 1], region_face=np.ones(4),
+        region_lips=np.zeros(4), region_brows=np.zeros(4), bone_index=np.zeros((4, 4)), bone_weight=np.zeros((4, 4)),
+        landmarks=np.full(68, -1),
+    )  # fmt: skip
+
+
+def small_capture(folder: Path, rng: np.random.Generator) -> Capture:
+    camera = Camera(np.array([[50, 0, 16], [0, 50, 12], [0, 0, 1.0]]), np.eye(4), 32, 24)
+    pose = Pose("rest", "meshes/rest.npz", bones=[Bone("head", None, np.eye(4).tolist(), np.eye(4).tolist())])
+    capture = Capture(folder, "test", poses=[pose], objects=[ObjectInfo("head", "head", 0, 2, "textures/head.png")])
+    for name in ("views", "previews", "meshes", "textures"):
+        (folder / name).mkdir(parents=True)
+    quad_mesh().save(folder / pose.mesh)
+    write_png(folder / "textures/head.png", rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    for name, split in (("view_000", "train"), ("view_001", "held_out")):
+        images = ViewImages(
+            rgb=rng.random((24, 32, 3)).astype(np.float32), alpha=np.ones((24, 32), np.float32),
+            depth=np.full((24, 32), 1.2345678, np.float32), uv=rng.random((24, 32, 2)).astype(np.float32),
+            masks={"face": np.ones((24, 32), np.float32)},
+        )  # fmt: skip
+        view = View(name, split, "rest", camera, f"views/{name}.exr", f"previews/{name}.png")
+        write_view(folder / view.exr, images)
+        write_preview(folder / view.preview, images)
+        capture.views.append(view)
+    capture.save_manifest()
+    return capture
+
+
+def test_capture_round_trip(tmp_path: Path, rng: np.random.Generator) -> None:
+    written = small_capture(tmp_path / "capture", rng)
+    capture = Capture.load(tmp_path / "capture")
+    assert [v.name for v in capture.train_views] == ["view_000"] and len(capture.held_out_views) == 1
+    np.testing.assert_array_equal(capture.views[0].camera.K, written.views[0].camera.K)
+    assert capture.poses == written.poses and capture.objects == written.objects
+    images = capture.load_view(capture.views[0])
+    assert images.depth is not None and images.depth[3, 4] == np.float32(1.2345678)
+    assert images.albedo is None and set(images.masks) == {"face"}
+    assert read_view(capture.folder / capture.views[0].exr, layers=()).depth is None
+    np.testing.assert_array_equal(capture.load_mesh().faces, quad_mesh().faces)
+    assert capture.load_texture(capture.objects[0]).shape == (8, 8, 3)
+    frames = json.loads((capture.folder / "transforms.json").read_text())["frames"]
+    assert frames[0]["fl_x"] == 50 and len(frames) == 2
+
+
+def test_damaged_capture_is_one_sentence(tmp_path: Path, rng: np.random.Generator) -> None:
+    small_capture(tmp_path / "capture", rng)
+    manifest = tmp_path / "capture/capture.json"
+    good = json.loads(manifest.read_text())
+    for bad in ({"format": "other"}, good | {"version": 99}, good | {"views": [{"name": 1}]}):
+        manifest.write_text(json.dumps(bad))
+        with pytest.raises(InputError):
+            Capture.load(tmp_path / "capture")
+    manifest.write_text("{")
+    with pytest.raises(InputError, match="JSON"):
+        Capture.load(tmp_path / "capture")
+    with pytest.raises(InputError, match="missing"):
+        Capture.load(tmp_path / "nowhere")
+    (tmp_path / "capture/meshes/rest.npz").write_bytes(b"nonsense")
+    manifest.write_text(json.dumps(good))
+    with pytest.raises(InputError, match="damaged"):
+        Capture.load(tmp_path / "capture").load_mesh()
