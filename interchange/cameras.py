@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from .errors import InputError
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 
 OPENGL_FROM_OPENCV: Array = np.diag([1.0, -1.0, -1.0, 1.0])
 """4x4; its own inverse. Flips the camera's y and z axes."""
@@ -26,15 +26,20 @@ SPLAT_FROM_BLENDER: Array = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1
 """3x3 rotation: Blender's z-up world to the y-down world of splat files: (x, y, z) -> (x, -z, y)."""
 
 
-def _matrix(size: int) -> Any:
-    def convert(value: Any) -> Array:
-        matrix = np.array(value, dtype=np.float64)
-        if matrix.shape != (size, size):
-            raise InputError(f"A camera matrix has shape {matrix.shape}, not {size} x {size}.", "Capture again.")
-        matrix.setflags(write=False)
-        return matrix
+def _matrix(value: Any, size: int) -> Array:
+    matrix = np.array(value, dtype=np.float64)
+    if matrix.shape != (size, size):
+        raise InputError(f"A camera matrix has shape {matrix.shape}, not {size} x {size}.", "Capture again.")
+    matrix.setflags(write=False)
+    return matrix
 
-    return attrs.field(converter=convert)
+
+def _matrix3(value: Any) -> Array:
+    return _matrix(value, 3)
+
+
+def _matrix4(value: Any) -> Array:
+    return _matrix(value, 4)
 
 
 @attrs.frozen(eq=False)
@@ -44,8 +49,8 @@ class Camera:
     K: (3, 3) intrinsics in pixels. world_to_camera: (4, 4) rigid transform, OpenCV axes. width, height: pixels.
     """
 
-    K: Array = _matrix(3)
-    world_to_camera: Array = _matrix(4)
+    K: Array = attrs.field(converter=_matrix3)
+    world_to_camera: Array = attrs.field(converter=_matrix4)
     width: int = attrs.field(converter=int)
     height: int = attrs.field(converter=int)
 
@@ -90,9 +95,8 @@ class Camera:
         uv = np.asarray(uv, np.float64)
         depth = np.asarray(depth, np.float64)
         ones = np.ones((len(uv), 1))
-        rays: Array = np.concatenate([uv, ones], axis=1) @ np.linalg.inv(self.K).T
-        world: Array = (rays * depth[:, None] - self.translation) @ self.rotation
-        return world
+        rays = np.concatenate([uv, ones], axis=1) @ np.linalg.inv(self.K).T
+        return np.asarray((rays * depth[:, None] - self.translation) @ self.rotation, np.float64)
 
     def pixel_centres(self) -> Array:
         """(H*W, 2) pixel centres, row by row."""

@@ -115,6 +115,6 @@ def _unfilter_slow(kind: int, line: npt.NDArray, above: npt.NDArray, channels: i
             guess = (left + up[i]) // 2
         else:
             estimate = left + up[i] - corner
-            guess = min((left, up[i], corner), key=lambda v, e=estimate: abs(e - v))
+            guess = min((abs(estimate - v), k, v) for k, v in enumerate((left, up[i], corner)))[2]
         values[i] = (values[i] + guess) & 255
     return np.array(values, np.uint8)

@@ -16,7 +16,7 @@ from .errors import InputError
 SH_C0 = 0.28209479177387814
 """The constant band of spherical harmonics: colour = 0.5 + SH_C0 * f_dc."""
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 
 
 def _array(*shape: int | None) -> Any:
@@ -79,7 +79,7 @@ class SplatCloud:
         """(N,) True where no number of the splat is NaN or infinite."""
         sh = self.sh.reshape(len(self), -1)
         blocks = (self.means, self.log_scales, self.quats_wxyz, self.opacity_logits[:, None], sh)
-        return np.isfinite(np.concatenate(blocks, axis=1)).all(axis=1)
+        return np.asarray(np.isfinite(np.concatenate(blocks, axis=1)).all(axis=1))
 
 
 def ply_properties(degree: int) -> list[str]:
