@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The evaluation of a double: folders in, metrics.json and evaluation.json out (protocol: docs/formats/double.md).
+
+Three questions, kept apart because each alone can be fooled. *held_out*: does the fit reproduce the pictures that it
+was made from, at cameras it never saw? (Blur helps; identity does not matter.) *truth*: is it the right face, against
+B's skin rendered on A's mesh? *consistency*: did the pictures agree with each other in the first place?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from interchange.capture import Capture, View, ViewImages
+from interchange.errors import Cancelled, InputError, Progress
+from interchange.png import read_png
+
+from . import consistency, metrics
+from .results import (
+    CrossView,
+    Evaluation,
+    HeldOut,
+    Metrics,
+    Truth,
+    ViewCounts,
+    ViewScores,
+    empty_timings,
+    merged_timings,
+    rounded,
+)
+
+Image = npt.NDArray[np.float32]
+Renders = Mapping[str, Image]
+_LAYERS = ("depth", "mask")
+
+
+@attrs.frozen(eq=False)
+class _Folders:
+    capture: Capture
+    swapped: Capture
+    truth: Capture | None
+    double: Path
+
+
+def evaluate(
+    capture_folder: Path,
+    swapped_folder: Path | None,
+    double_folder: Path,
+    truth_folder: Path | None = None,
+    renders: Renders | None = None,
+    timings: Mapping[str, float | None] | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Evaluation:
+    """Measure a double and write double/metrics.json and double/evaluation.json.
+
+    capture_folder: the untouched avatar. swapped_folder: what the fit was made from; None for a plain fit of the
+    capture. truth_folder: the true swap's held-out views, in capture form; None where no truth exists. renders: the
+    fit's held-out pictures by view name, (H, W, 3) display-referred 0..1 over black; None reads
+    double/renders/<view>.png. timings: seconds by stage, merged over those that metrics.json already holds.
+    Raises InputError for missing or damaged files or pictures of the wrong size, Cancelled when told to stop.
+    """
+    tell, stop = progress or (lambda *_: None), cancelled or (lambda: False)
+    capture = Capture.load(capture_folder)
+    folders = _Folders(
+        capture,
+        Capture.load(swapped_folder) if swapped_folder else capture,
+        Capture.load(truth_folder) if truth_folder else None,
+        Path(double_folder),
+    )
+    if not capture.held_out_views:
+        raise InputError(f"The capture {capture_folder} has no held-out views.", "Capture again with some held out.")
+    scores = []
+    for index, view in enumerate(capture.held_out_views):
+        if stop():
+            raise Cancelled
+        tell("evaluate", 0.6 * index / len(capture.held_out_views), f"held-out view {view.name}")
+        scores.append(_score_view(folders, view, _fitted(folders.double, view, renders)))
+    tell("evaluate", 0.6, "cross-view consistency")
+    agreement = _consistency(folders, swapped_folder is not None, stop)
+    evaluation = _summary(folders, scores, agreement, timings or {})
+    evaluation.save(folders.double)
+    tell("evaluate", 1.0, "metrics.json written")
+    return evaluation
+
+
+def count_splats(ply: Path) -> int:
+    """Number of splats that a PLY's header announces. Raises InputError when the file is missing or no PLY."""
+    try:
+        with open(ply, "rb") as file:
+            header = file.read(65536).split(b"end_header", 1)[0]
+        line = next(row for row in header.splitlines() if row.startswith(b"element vertex"))
+        return int(line.split()[2])
+    except FileNotFoundError:
+        raise InputError(f"{ply} is missing.", "Run the fit first.") from None
+    except (StopIteration, ValueError, IndexError) as error:
+        raise InputError(f"{ply} is damaged: its header names no vertices.", "Run the fit again.") from error
+
+
+def load_render(double_folder: Path, view: View) -> Image:
+    """The fit's picture of a view, (H, W, 3) 0..1 over black, from double/renders. InputError if missing or damaged."""
+    path = Path(double_folder) / "renders" / f"{view.name}.png"
+    if not path.exists():
+        raise InputError(f"The fit's picture {path} is missing.", "Run the fit again: it renders the held-out views.")
+    picture = read_png(path)
+    return np.asarray(np.broadcast_to(picture[..., :3], (*picture.shape[:2], 3)), np.float32) / np.float32(255)
+
+
+def _fitted(double_folder: Path, view: View, renders: Renders | None) -> Image:
+    if renders is not None and view.name not in renders:
+        raise InputError(f"There is no render of the held-out view {view.name}.", "Render all held-out views.")
+    picture = load_render(double_folder, view) if renders is None else np.asarray(renders[view.name], np.float32)
+    expected = (view.camera.height, view.camera.width, 3)
+    if picture.shape != expected:
+        raise InputError(
+            f"The fit's picture of {view.name} has shape {picture.shape}, its view {expected}.", "Run the fit again."
+        )
+    return picture
+
+
+def _score_view(folders: _Folders, view: View, fitted: Image) -> ViewScores:
+    goal_images = folders.swapped.load_view(folders.swapped.view(view.name), _LAYERS)
+    goal = goal_images.display()
+    face = _face_mask(folders, view, goal_images)
+    fit8, goal8 = metrics.through_8_bit(fitted), metrics.through_8_bit(goal)
+    scores = ViewScores(
+        name=view.name,
+        psnr=metrics.psnr(fit8, goal8),
+        ssim=metrics.ssim(fit8, goal8),
+        ms_ssim=metrics.ms_ssim(fit8, goal8),
+        psnr_float=metrics.psnr(fitted, goal),
+    )
+    if face is None:
+        return scores
+    scores = attrs.evolve(
+        scores,
+        psnr_face=metrics.psnr(fit8, goal8, face),
+        ssim_face=metrics.ssim(fit8, goal8, face),
+        sharpness=metrics.sharpness(fit8, goal8, face),
+    )
+    if folders.truth is None:
+        return scores
+    truth8 = metrics.through_8_bit(folders.truth.load_view(folders.truth.view(view.name), ()).display())
+    before8 = metrics.through_8_bit(folders.capture.load_view(view, ()).display())
+    return attrs.evolve(
+        scores,
+        truth_psnr_face=metrics.psnr(fit8, truth8, face),
+        truth_ssim_face=metrics.ssim(fit8, truth8, face),
+        truth_sharpness=metrics.sharpness(fit8, truth8, face),
+        swap_psnr_face=metrics.psnr(goal8, truth8, face),
+        swap_ssim_face=metrics.ssim(goal8, truth8, face),
+        untouched_psnr_face=metrics.psnr(before8, truth8, face),
+        untouched_ssim_face=metrics.ssim(before8, truth8, face),
+    )
+
+
+def _face_mask(folders: _Folders, view: View, images: ViewImages) -> Image | None:
+    """mask.face of the swapped view, else of the capture's; None where there is none or it shows no face."""
+    face = images.masks.get("face")
+    if face is None:
+        face = folders.capture.load_view(view, ("mask",)).masks.get("face")
+    return None if face is None or face.sum() < 1 else face
+
+
+def _consistency(folders: _Folders, swap: bool, stop: Callable[[], bool]) -> consistency.Consistency:
+    """Over all views, training and held out: swapped pictures first, the untouched capture second."""
+    surfaces, before, after, poses = [], [], [], []
+    for view in folders.capture.views:
+        if stop():
+            raise Cancelled
+        images = folders.capture.load_view(view, _LAYERS)
+        changed = folders.swapped.load_view(folders.swapped.view(view.name), _LAYERS) if swap else images
+        depth = changed.depth if changed.depth is not None else images.depth
+        face = changed.masks.get("face", images.masks.get("face"))
+        if depth is None or face is None:
+            return consistency.Consistency((None, None), 0, 0)
+        surfaces.append(consistency.surface(view.camera, depth, face, images.alpha))
+        before.append(images.display())
+        after.append(changed.display() if swap else before[-1])
+        poses.append(view.pose)
+    pairs = consistency.select_pairs([s.camera for s in surfaces], poses)
+    return consistency.reprojection(surfaces, [after, before], pairs)
+
+
+def _summary(
+    folders: _Folders,
+    scores: list[ViewScores],
+    agreement: consistency.Consistency,
+    timings: Mapping[str, float | None],
+) -> Evaluation:
+    def mean(field: str) -> float | None:
+        return rounded(_mean(getattr(s, field) for s in scores))
+
+    def required(field: str) -> float:
+        return round(float(np.mean([getattr(s, field) for s in scores])), 4)
+
+    first = folders.capture.held_out_views[0].camera
+    after, before = agreement.rmse
+    found = Metrics(
+        timing_s=merged_timings(_earlier_timings(folders.double), timings),
+        views=ViewCounts(len(folders.capture.train_views), len(folders.capture.held_out_views)),
+        size=[first.width, first.height],
+        splats=count_splats(folders.double / "splats.ply"),
+        held_out=HeldOut(required("psnr"), required("ssim"), mean("psnr_face"), mean("sharpness")),
+        truth=Truth(mean("truth_psnr_face"), mean("truth_ssim_face")),
+        consistency=CrossView(rounded(after), rounded(before)),
+    )
+    spread = {
+        field.name: round(float(np.std(values)), 4)
+        for field in attrs.fields(ViewScores)
+        if field.name != "name" and None not in (values := [getattr(s, field.name) for s in scores])
+    }
+    return Evaluation(
+        metrics=found,
+        views=scores,
+        ms_ssim=required("ms_ssim"),
+        ceiling=Truth(mean("swap_psnr_face"), mean("swap_ssim_face")),
+        untouched=Truth(mean("untouched_psnr_face"), mean("untouched_ssim_face")),
+        truth_sharpness=mean("truth_sharpness"),
+        consistency_pairs=agreement.pairs,
+        consistency_samples=agreement.samples,
+        spread=spread,
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Mean over the views that have a figure: a view from behind shows no face."""
+    known = [v for v in values if v is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _earlier_timings(double_folder: Path) -> dict[str, float | None]:
+    try:
+        return Metrics.load(double_folder).timing_s
+    except InputError:
+        return empty_timings()  # the first evaluation, or a damaged file that is about to be replaced

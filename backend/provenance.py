@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The provenance manifest of a double: what it was made from, by what, under which consent; and its verification.
+
+manifest.json (docs/formats/double.md) names every output with its SHA-256, every input, the parameters, versions, the
+digest of the consent record (never its personal data) and what was done, in C2PA's names. It carries a digest of
+itself. That finds damage and careless changes; it is no signature: whoever rewrites the manifest too is not stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from interchange.capture import write_json
+from interchange.errors import InputError
+
+FORMAT, VERSION = "digidouble-manifest", 1
+MANIFEST = "manifest.json"
+SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+"""IPTC's vocabulary, which C2PA uses for `digitalSourceType`."""
+RENDER, COMPOSITE = SOURCE_TYPES + "digitalCreation", SOURCE_TYPES + "compositeSynthetic"
+TRAINED_COMPOSITE = SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
+PACKAGES = ("numpy", "numba", "opencv-python", "opencv-python-headless", "attrs", "pyzmq", "matplotlib", "pillow")
+_IGNORED_SUFFIXES = (".part", ".tmp")
+_CHUNK = 1 << 20
+
+
+@attrs.frozen
+class Action:
+    """One thing that was done, named as C2PA names it: c2pa.opened, c2pa.edited, c2pa.created, c2pa.converted."""
+
+    action: str
+    description: str
+
+
+@attrs.frozen
+class Problem:
+    """One finding of `verify`: path in the folder, kind (missing, changed, extra, damaged, consent), one sentence."""
+
+    path: str
+    kind: str
+    message: str
+
+
+RENDERED = Action("c2pa.created", "Views of the target avatar rendered in Blender Cycles.")
+SOURCE_OPENED = Action("c2pa.opened", "Source portrait read as an ingredient, under the consent record.")
+SWAPPED = Action("c2pa.edited", "The target's face replaced by the source's in texture space.")
+FITTED = Action("c2pa.converted", "3D Gaussians fitted to the views.")
+
+
+def default_actions(swap: bool) -> list[Action]:
+    """The actions of a swap job, or of a plain fit of an avatar."""
+    return [RENDERED, SOURCE_OPENED, SWAPPED, FITTED] if swap else [RENDERED, FITTED]
+
+
+def sha256_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes. Raises InputError when it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).", "Check that it exists.") from error
+    return digest.hexdigest()
+
+
+def software_versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Versions of Python, the system's family and those of `packages` that are installed."""
+    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    for name in packages:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def current_commit(root: Path) -> str | None:
+    """The commit that a git checkout at `root` stands on, read from .git; None outside a checkout."""
+    git = root / ".git"
+    try:
+        if git.is_file():  # a worktree: the file names the real folder
+            git = (root / git.read_text().removeprefix("gitdir:").strip()).resolve()
+        head = (git / "HEAD").read_text().strip()
+        if not head.startswith("ref: "):
+            return head
+        common = git / "commondir"
+        shared = (git / common.read_text().strip()).resolve() if common.exists() else git
+        name = head.removeprefix("ref: ")
+        if (shared / name).exists():
+            return (shared / name).read_text().strip()
+        packed = (shared / "packed-refs").read_text().splitlines()
+        return next(line.split()[0] for line in packed if line.endswith(" " + name))
+    except (OSError, StopIteration, IndexError):
+        return None
+
+
+def consent_summary(consent_file: Path) -> dict[str, Any]:
+    """What the manifest and the report may say of a consent record: digest, kind, scope, and a pseudonym.
+
+    The subject's name is kept only for records of kind `synthetic`, which concern no person; otherwise it becomes
+    `subject-` and 12 hexadecimal digits that depend on the whole record. Raises InputError for an unusable record.
+    """
+    digest = sha256_file(consent_file)
+    try:
+        record = json.loads(consent_file.read_text(encoding="utf-8"))
+        kind, subject, operations = record["kind"], str(record["subject"]), [str(o) for o in record["operations"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"The consent record {consent_file} is damaged ({error!r}).", "Write it again.") from error
+    pseudonym = "subject-" + hashlib.sha256(f"{digest}:{subject}".encode()).hexdigest()[:12]
+    return {
+        "sha256": digest,
+        "kind": str(kind),
+        "subject": subject if kind == "synthetic" else pseudonym,
+        "authority": record.get("authority"),
+        "operations": operations,
+        "expires": record.get("expires"),
+    }
+
+
+def list_files(folder: Path) -> list[Path]:
+    """All files under a folder but half-written ones, in the order of their names."""
+    found = (p for p in folder.rglob("*") if p.is_file() and p.suffix not in _IGNORED_SUFFIXES)
+    return sorted(found, key=lambda p: p.relative_to(folder).as_posix())
+
+
+def write_manifest(
+    double_folder: Path,
+    inputs: Mapping[str, Path],
+    parameters: Mapping[str, Any],
+    consent: Path | None,
+    actions: Sequence[Action] | None = None,
+    digital_source_type: str | None = None,
+    commit: str | None = None,
+    created: datetime | None = None,
+    versions: Mapping[str, str] | None = None,
+) -> Path:
+    """Write double/manifest.json, last of all: it names every other file in the folder as an output.
+
+    inputs: files or folders by the name that the manifest shall show ("capture", "source"); paths of this machine do
+    not appear. `verify` looks for inputs under those names beside the double folder. parameters: anything that JSON
+    holds. consent: the record; None only where nothing was swapped (a plain fit of an avatar). actions and
+    digital_source_type follow from that unless given. Raises InputError when an input or the record is unreadable.
+    """
+    double_folder = Path(double_folder)
+    swap = consent is not None
+    created = created or datetime.now(UTC)
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "created": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "software": dict(versions or software_versions()),
+        "commit": commit,
+        "inputs": _input_digests(inputs),
+        "outputs": {
+            path.relative_to(double_folder).as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+            for path in list_files(double_folder)
+            if path != double_folder / MANIFEST
+        },
+        "parameters": dict(parameters),
+        "consent": consent_summary(consent) if consent is not None else None,
+        "actions": [attrs.asdict(a) for a in (default_actions(swap) if actions is None else actions)],
+        "digital_source_type": digital_source_type or (COMPOSITE if swap else RENDER),
+    }
+    manifest["digest"] = _own_digest(manifest)
+    write_json(double_folder / MANIFEST, manifest)
+    return double_folder / MANIFEST
+
+
+def read_manifest(double_folder: Path) -> dict[str, Any]:
+    """The manifest, checked against its own digest. Raises InputError when it is missing or damaged."""
+    path = Path(double_folder) / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing.", "Nothing is known of how this double was made.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({type(error).__name__}).", "Restore it from a copy.") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise InputError(f"{path} is not a {FORMAT} file.", "Restore it from a copy.")
+    if manifest.get("version") != VERSION:
+        raise InputError(f"{path} has version {manifest.get('version')}.", f"This program reads version {VERSION}.")
+    if manifest.get("digest") != _own_digest(manifest):
+        raise InputError(f"{path} was changed after it was written: its digest does not match.", "Restore a copy.")
+    return manifest
+
+
+def verify(double_folder: Path, inputs_folder: Path | None = None) -> list[Problem]:
+    """All that is wrong with a double, by its manifest; an empty list means that everything is as it was written.
+
+    Outputs are compared byte for byte, missing and additional files are named, the manifest's own digest is checked,
+    and so are those inputs (the consent record among them) that lie beside the double folder or in `inputs_folder`.
+    """
+    double_folder = Path(double_folder)
+    try:
+        manifest = read_manifest(double_folder)
+        outputs, inputs, consent = manifest["outputs"], manifest["inputs"], manifest["consent"]
+        problems = _verify_outputs(double_folder, outputs)
+        problems += _verify_inputs(inputs_folder or double_folder.resolve().parent, inputs)
+        return problems + _verify_consent(manifest["actions"], inputs, consent)
+    except InputError as error:
+        return [Problem(MANIFEST, "damaged" if (double_folder / MANIFEST).exists() else "missing", str(error))]
+    except (KeyError, TypeError, AttributeError) as error:
+        return [Problem(MANIFEST, "damaged", f"{MANIFEST} lacks a part that it should have ({error!r}).")]
+
+
+def _input_digests(inputs: Mapping[str, Path]) -> dict[str, str]:
+    found = {}
+    for name, path in inputs.items():
+        if Path(path).is_dir():
+            for file in list_files(Path(path)):
+                found[f"{name}/{file.relative_to(path).as_posix()}"] = sha256_file(file)
+        else:
+            found[name] = sha256_file(Path(path))
+    return found
+
+
+def _own_digest(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of the manifest without its digest, as canonical JSON: sorted keys, no spaces, ASCII."""
+    content = {k: v for k, v in manifest.items() if k != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _verify_outputs(folder: Path, outputs: Mapping[str, Mapping[str, Any]]) -> list[Problem]:
+    problems = []
+    for name, entry in outputs.items():
+        path = folder / name
+        if not path.is_file():
+            problems.append(Problem(name, "missing", f"{name} is missing."))
+        elif path.stat().st_size != entry["bytes"]:
+            sizes = f"{path.stat().st_size} bytes instead of {entry['bytes']}"
+            problems.append(Problem(name, "changed", f"{name} was changed: {sizes}."))
+        elif sha256_file(path) != entry["sha256"]:
+            problems.append(Problem(name, "changed", f"{name} was changed: its SHA-256 differs."))
+    known = outputs.keys() | {MANIFEST}
+    extra = [name for p in list_files(folder) if (name := p.relative_to(folder).as_posix()) not in known]
+    return problems + [Problem(n, "extra", f"{n} was added after the manifest was written.") for n in extra]
+
+
+def _verify_inputs(folder: Path, inputs: Mapping[str, str]) -> list[Problem]:
+    """Inputs may have been moved away, which is no problem; those that are there must be the same."""
+    return [
+        Problem(name, "changed", f"The input {name} is not the one that this double was made from.")
+        for name, digest in inputs.items()
+        if (folder / name).is_file() and sha256_file(folder / name) != digest
+    ]
+
+
+def _verify_consent(
+    actions: Sequence[Mapping[str, str]], inputs: Mapping[str, str], consent: Mapping[str, Any] | None
+) -> list[Problem]:
+    edited = any(action["action"] == SWAPPED.action for action in actions)
+    if edited and not consent:
+        return [Problem(MANIFEST, "consent", "A face was swapped, but the manifest names no consent record.")]
+    if not consent:
+        return []
+    problems = []
+    if "swap" not in consent["operations"]:
+        problems.append(Problem(MANIFEST, "consent", "The consent record does not allow a swap."))
+    listed = [digest for name, digest in inputs.items() if name.rsplit("/", 1)[-1] == "consent.json"]
+    if listed and consent["sha256"] not in listed:
+        problems.append(Problem(MANIFEST, "consent", "The consent record is not the one among the inputs."))
+    return problems
