@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Skin tones: statistics of skin, and maps that lead from one skin's to another's.
+
+`mkl`: the optimal transport between two Gaussians, x' = m1 + (x - m0) T with T = S0^-1/2 (S0^1/2 S1 S0^1/2)^1/2 S0^-1/2
+(Pitié and Kokaram 2007, the linear Monge-Kantorovitch map). `reinhard`: mean and deviation per channel in CIE Lab
+(Reinhard et al. 2001). Both work on encoded sRGB and are held back from amplifying or flattening a skin's texture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+ColourMap = Callable[[Floats], Floats]
+METHODS = ("mkl", "reinhard", "none")
+_GAIN = (0.6, 1.6)  # how far the spread of a skin's colours may change
+_NOISE = (2.0 / 255) ** 2  # added to covariances: a skin of one flat colour has none
+
+
+@attrs.frozen(eq=False)
+class SkinStatistics:
+    """Mean (3,) and covariance (3, 3) of encoded sRGB 0..1, and the same in Lab (mean and deviation, (3,) each)."""
+
+    mean: npt.NDArray[np.float64]
+    covariance: npt.NDArray[np.float64]
+    lab_mean: npt.NDArray[np.float64]
+    lab_deviation: npt.NDArray[np.float64]
+    count: int
+
+
+def skin_statistics(colours: Floats, weight: Floats | None = None) -> SkinStatistics:  # (N, 3) sRGB, (N,)
+    """Robust statistics: what lies far from the bulk (hairs, nostrils, lips' edge) is left out, three rounds."""
+    colours = np.asarray(colours, np.float64)
+    weight = np.ones(len(colours)) if weight is None else np.asarray(weight, np.float64)
+    centre = np.median(colours[weight > 0], axis=0) if (weight > 0).any() else np.full(3, 0.5)
+    keep = weight.copy()
+    for _ in range(3):
+        distance = np.linalg.norm(colours - centre, axis=1)
+        scale = max(float(np.median(distance[keep > 0])), 0.01)
+        keep = weight * (distance < 3.5 * scale)
+        centre = (colours * keep[:, None]).sum(0) / keep.sum()
+    away = colours - centre
+    covariance = (away * keep[:, None]).T @ away / keep.sum()
+    lab = _lab(colours[keep > 0])
+    return SkinStatistics(centre, covariance, lab.mean(0), lab.std(0), int((keep > 0).sum()))
+
+
+def colour_map(start: SkinStatistics, goal: SkinStatistics, method: str = "mkl", amount: float = 1.0) -> ColourMap:
+    """The map (N, 3) sRGB -> (N, 3) sRGB that moves `amount` (0..1) of the way from one skin to the other.
+
+    For `mkl` that is the geodesic between both Gaussians (McCann's interpolation), so two maps that meet in the middle
+    meet exactly.
+    """
+    if method == "none" or amount == 0:
+        return lambda colours: colours
+    whole = _mkl(start, goal) if method == "mkl" else _reinhard(start, goal)
+
+    def partly(colours: Floats) -> Floats:
+        return np.clip(colours + amount * (whole(colours) - colours), 0, 1).astype(np.float32)
+
+    return partly
+
+
+def membership(colours: Floats, statistics: SkinStatistics) -> npt.NDArray[np.float32]:  # (N, 3)
+    """(N,) 0..1: how much a colour belongs to this skin; soft, 1 within three deviations, 0 beyond seven."""
+    spread = statistics.covariance + (6 / 255) ** 2 * np.eye(3)
+    away = np.asarray(colours, np.float64) - statistics.mean
+    distance = np.sqrt(np.maximum((away * np.linalg.solve(spread, away.T).T).sum(1), 0))
+    return np.clip((7 - distance) / 4, 0, 1).astype(np.float32)
+
+
+def _root(matrix: Floats, power: float) -> Floats:
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.maximum(values, 1e-12) ** power) @ vectors.T
+
+
+def _mkl(start: SkinStatistics, goal: SkinStatistics) -> ColourMap:
+    noise = _NOISE * np.eye(3)
+    first, second = start.covariance + noise, goal.covariance + noise
+    half, inverse = _root(first, 0.5), _root(first, -0.5)
+    transport = inverse @ _root(half @ second @ half, 0.5) @ inverse
+    values, vectors = np.linalg.eigh(transport)
+    transport = (vectors * np.clip(values, *_GAIN)) @ vectors.T
+    return lambda colours: (colours - start.mean) @ transport + goal.mean
+
+
+def _reinhard(start: SkinStatistics, goal: SkinStatistics) -> ColourMap:
+    noise = 0.8  # Lab units, the same two grey levels
+    gain = np.clip((goal.lab_deviation + noise) / (start.lab_deviation + noise), *_GAIN)
+
+    def moved(colours: Floats) -> Floats:
+        lab = (_lab(colours) - start.lab_mean) * gain + goal.lab_mean
+        return cv2.cvtColor(lab[None].astype(np.float32), cv2.COLOR_Lab2RGB)[0]
+
+    return moved
+
+
+def _lab(colours: Floats) -> Floats:
+    return cv2.cvtColor(np.asarray(colours, np.float32)[None], cv2.COLOR_RGB2Lab)[0].astype(np.float64)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All swappers under one interface: what the command line, the wire and the panel list and call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from interchange.cameras import Camera
+from interchange.capture import Capture, ViewImages
+from interchange.errors import InputError, Progress
+from interchange.mesh import Mesh
+
+from .settings import SwapSettings
+from .source import Source
+from .uv import make_skin
+from .views import Skins, exchange_skin
+
+
+@attrs.frozen
+class SwapperInfo:
+    """A swapper as a user sees it. needs: beside the capture and a source with landmarks. guarantees: what holds for
+    every result."""
+
+    name: str
+    title: str
+    needs: tuple[str, ...]
+    licence: str
+    guarantees: tuple[str, ...]
+
+
+@attrs.define(eq=False)
+class PreparedSwap:
+    """A swap that has looked at its source and can change view after view, from any thread.
+
+    change: (view's images, its mesh, its camera) -> new rgb (H, W, 3) linear, premultiplied. skin: the head's new
+    texture (h, w, 3) uint8 sRGB, for swappers that make one. pictures: (h, w, 3 or 1) uint8 to look at, by name.
+    report: what goes into swap.json. warnings: sentences for the user.
+    """
+
+    change: Callable[[ViewImages, Mesh, Camera], npt.NDArray[np.float32]]
+    skin: npt.NDArray[np.uint8] | None
+    skin_mask: npt.NDArray[np.uint8] | None = None
+    pictures: dict[str, npt.NDArray[np.uint8]] = attrs.field(factory=dict)
+    report: dict[str, Any] = attrs.field(factory=dict)
+    warnings: list[str] = attrs.field(factory=list)
+
+
+class Swapper(Protocol):
+    """What every swapper is."""
+
+    info: SwapperInfo
+
+    def prepare(
+        self,
+        capture: Capture,
+        source: Source,
+        settings: SwapSettings,
+        progress: Progress | None,
+        cancelled: Callable[[], bool],
+    ) -> PreparedSwap:
+        """Do all that does not depend on a view. Raises InputError when capture and source do not fit."""
+
+
+class UvSwapper:
+    """The default: one new skin image, made in UV space, put into every view by the renderer's own passes."""
+
+    info = SwapperInfo(
+        name="uv",
+        title="UV skin swap",
+        needs=(),
+        licence="Apache-2.0",
+        guarantees=(
+            "all views agree: they show one skin",
+            "the scene's light, gloss and shadows stay",
+            "alpha, eyes, hair and every pixel whose skin does not change stay bit by bit",
+        ),
+    )
+
+    def prepare(
+        self,
+        capture: Capture,
+        source: Source,
+        settings: SwapSettings,
+        progress: Progress | None,
+        cancelled: Callable[[], bool],
+    ) -> PreparedSwap:
+        """See Swapper."""
+        head, item = capture.object_of_part("head")
+        made = make_skin(capture.load_mesh(), head, capture.load_texture(item), source, settings, progress, cancelled)
+        skins = Skins.of(made.old_linear, made.new_linear)
+
+        def change(images: ViewImages, mesh: Mesh, camera: Camera) -> npt.NDArray[np.float32]:
+            return exchange_skin(images, mesh, head, camera, skins, settings.samples)
+
+        return PreparedSwap(change, made.skin, made.mask, made.pictures, made.report, made.warnings)
+
+
+_SWAPPERS: dict[str, Swapper] = {swapper.info.name: swapper for swapper in (UvSwapper(),)}
+
+
+def swappers() -> list[SwapperInfo]:
+    """All swappers that can be asked for."""
+    return [swapper.info for swapper in _SWAPPERS.values()]
+
+
+def swapper_named(name: str) -> Swapper:
+    """The swapper of that name; InputError if there is none."""
+    if name not in _SWAPPERS:
+        raise InputError(f'There is no swapper called "{name}".', f"Choose one of {', '.join(_SWAPPERS)}.")
+    return _SWAPPERS[name]

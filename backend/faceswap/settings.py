@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user can choose about a swap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from interchange.errors import InputError
+
+from . import harmonization
+
+
+def _within(low: float, high: float) -> Any:
+    def check(_: Any, attribute: attrs.Attribute, value: Any) -> None:
+        if not isinstance(value, (int, float)) or not low <= value <= high:
+            raise InputError(f"The swap setting {attribute.name} is {value}; it goes from {low:g} to {high:g}.")
+
+    return check
+
+
+def _one_of(names: tuple[str, ...]) -> Any:
+    def check(_: Any, attribute: attrs.Attribute, value: Any) -> None:
+        if value not in names:
+            raise InputError(f'The swap setting {attribute.name} is "{value}"; choose one of {", ".join(names)}.')
+
+    return check
+
+
+@attrs.frozen
+class SwapSettings:
+    """tone: 1 gives the whole double the performer's skin tone, 0 gives the performer's face the avatar's tone.
+    strength: of the swap inside the face mask, 0..1. harmonize: how tones are matched. delight: take the photo's light
+    off. symmetry: fill hidden parts from the other half. smoothing: how little landmarks are trusted (0: hit exactly).
+    levels: of the blending pyramid. samples: a side and pixel when views are filtered. texture_size: of the new skin in
+    texels, None for the avatar's own. threads: views at a time, None for one a core."""
+
+    swapper: str = "uv"
+    tone: float = attrs.field(default=1.0, validator=_within(0, 1))
+    strength: float = attrs.field(default=1.0, validator=_within(0, 1))
+    harmonize: str = attrs.field(default="mkl", validator=_one_of(harmonization.METHODS))
+    delight: bool = True
+    symmetry: bool = True
+    smoothing: float = attrs.field(default=0.0, validator=_within(0, 10))
+    levels: int = attrs.field(default=5, validator=_within(0, 10))
+    samples: int = attrs.field(default=3, validator=_within(1, 8))
+    texture_size: int | None = attrs.field(default=None, validator=attrs.validators.optional(_within(64, 8192)))
+    threads: int | None = attrs.field(default=None, validator=attrs.validators.optional(_within(1, 256)))

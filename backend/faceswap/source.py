@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The source folder: photos of the performer, their landmarks, the consent record. Its page is docs/formats/source.md."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import attrs
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from interchange.capture import read_json
+from interchange.colour import linear_from_srgb
+from interchange.errors import InputError
+from interchange.mesh import LANDMARK_COUNT
+
+from .consent import ConsentRecord, check_consent, load_consent, sha256_of_file
+
+FORMAT, VERSION = "digidouble-landmarks", 1
+SMALLEST_SIDE = 128  # pixels
+FEWEST_LANDMARKS = 5
+_EXIF_ORIENTATION = 274
+# What each EXIF orientation needs to stand upright: transpose first, then flip rows, flip columns.
+_UPRIGHT = {
+    2: (False, False, True), 3: (False, True, True), 4: (False, True, False), 5: (True, False, False),
+    6: (True, False, True), 7: (True, True, True), 8: (True, True, False),
+}  # fmt: skip
+
+
+@attrs.frozen(eq=False)
+class Photo:
+    """One photo, upright: image (h, w, 3) linear Rec.709 0..1; alpha (h, w) 0..1 or None; landmarks by 68-point id in
+    pixels, centres at +0.5. `grey`: the file holds no colour."""
+
+    path: Path
+    image: npt.NDArray[np.float32]
+    alpha: npt.NDArray[np.float32] | None
+    landmarks: dict[int, tuple[float, float]]
+    grey: bool
+
+
+@attrs.frozen(eq=False)
+class Source:
+    """A checked source folder. `digests`: SHA-256 of every file read, by name."""
+
+    folder: Path
+    photos: tuple[Photo, ...]
+    consent: ConsentRecord
+    digests: dict[str, str]
+
+
+def load_source(folder: Path | str, operation: str = "swap", today: date | None = None) -> Source:
+    """Read and check a source folder: every `landmarks*.json` names one photo.
+
+    Raises InputError for a missing or unusable photo or landmark file, with code CONSENT for a missing, expired or
+    unfitting consent record.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"The source folder {folder} does not exist.", "Check the folder's name.")
+    files = sorted(folder.glob("landmarks*.json"))
+    if not files:
+        raise InputError(
+            f"The source {folder} has no face landmarks (landmarks.json).",
+            f"Place at least {FEWEST_LANDMARKS} of the 68 points; docs/formats/source.md shows how.",
+        )
+    named = [(path, *_read_landmarks(path)) for path in files]
+    record = load_consent(folder)
+    paths = [folder / image for _, image, _ in named]
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"The photo {path} is missing.", "Its name is in the landmark file.")
+    check_consent(record, paths, operation, today or date.today())
+    photos = tuple(_load_photo(path, points) for path, (_, _, points) in zip(paths, named, strict=True))
+    digests = {p.name: sha256_of_file(p) for p in (*paths, *files)} | {"consent.json": record.digest}
+    return Source(folder, photos, record, digests)
+
+
+def _read_landmarks(path: Path) -> tuple[str, dict[int, tuple[float, float]]]:
+    content = read_json(path, FORMAT, VERSION)
+    image, points = content.get("image"), content.get("points")
+    if not isinstance(image, str) or Path(image).name != image or not isinstance(points, dict):
+        raise InputError(f'The landmark file {path} needs "image" (a file beside it) and "points".')
+    landmarks = {_landmark_id(key, path): _pixel(value, key, path) for key, value in points.items()}
+    if len(landmarks) < FEWEST_LANDMARKS:
+        raise InputError(
+            f"The landmark file {path} has {len(landmarks)} points; at least {FEWEST_LANDMARKS} are needed.",
+            "Place more: eye corners, nose tip and mouth corners are the best five.",
+        )
+    return image, landmarks
+
+
+def _landmark_id(key: str, path: Path) -> int:
+    if not key.isdigit() or int(key) >= LANDMARK_COUNT:
+        raise InputError(f'The landmark file {path} has a point "{key}"; ids go from 0 to {LANDMARK_COUNT - 1}.')
+    return int(key)
+
+
+def _pixel(value: Any, key: str, path: Path) -> tuple[float, float]:
+    numbers = isinstance(value, list) and len(value) == 2 and all(isinstance(v, (int, float)) for v in value)
+    if not numbers or not np.isfinite(value).all():
+        raise InputError(f"Point {key} in {path} is not a pair of pixel coordinates.")
+    return float(value[0]), float(value[1])
+
+
+def _load_photo(path: Path, landmarks: dict[int, tuple[float, float]]) -> Photo:
+    pixels = _decode(path)
+    height, width = pixels.shape[:2]
+    if min(height, width) < SMALLEST_SIDE:
+        raise InputError(
+            f"The photo {path} is {width} x {height} pixels; the shorter side needs {SMALLEST_SIDE}.",
+            "Use a larger photo.",
+        )
+    outside = [i for i, (x, y) in sorted(landmarks.items()) if not (0 <= x <= width and 0 <= y <= height)]
+    if outside:
+        raise InputError(
+            f"{_points(outside)} outside the photo {path} ({width} x {height}).",
+            "Coordinates are pixels of the upright photo, x to the right, y down.",
+        )
+    colour, alpha = pixels[..., :3], pixels[..., 3] if pixels.shape[2] == 4 else None
+    if alpha is not None and alpha.max() <= 0:
+        raise InputError(f"The photo {path} is fully transparent.", "Export it with the person visible.")
+    grey = bool(np.abs(colour - colour.mean(-1, keepdims=True)).max() < 2 / 255)
+    return Photo(path, linear_from_srgb(np.ascontiguousarray(colour)), alpha, landmarks, grey)
+
+
+def _points(ids: list[int]) -> str:
+    listed = ", ".join(map(str, ids[:6])) + (" and more" if len(ids) > 6 else "")
+    return f"Landmarks {listed} lie" if len(ids) > 1 else f"Landmark {listed} lies"
+
+
+def _decode(path: Path) -> npt.NDArray[np.float32]:
+    """(h, w, 3 or 4) encoded RGB(A) 0..1, upright, from any 8- or 16-bit file that OpenCV reads."""
+    try:
+        with Image.open(path) as opened:  # reads the header only
+            orientation = opened.getexif().get(_EXIF_ORIENTATION, 1)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"The photo {path} cannot be read ({error}).", "Save it as PNG or JPEG again.") from error
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"The photo {path} cannot be decoded.", "Save it as an 8- or 16-bit PNG.")
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    scaled = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+    if scaled.shape[2] <= 2:  # grey, grey with alpha
+        scaled = np.concatenate([np.repeat(scaled[..., :1], 3, -1), scaled[..., 1:]], -1)
+    else:
+        scaled = np.concatenate([scaled[..., 2::-1], scaled[..., 3:]], -1)
+    return _upright(scaled, orientation)
+
+
+def _upright(pixels: npt.NDArray[np.float32], orientation: int) -> npt.NDArray[np.float32]:
+    transpose, rows, columns = _UPRIGHT.get(orientation, (False, False, False))
+    if transpose:
+        pixels = pixels.transpose(1, 0, 2)
+    if rows:
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels[:, ::-1] if columns else pixels)

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A swap as a stage of the pipeline: capture folder in, swapped capture folder out, view by view, resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import attrs
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from interchange.capture import MANIFEST, Capture, View, ViewImages, write_json, write_preview, write_view
+from interchange.errors import Cancelled, InputError, Progress
+from interchange.mesh import Mesh
+from interchange.png import write_png
+
+from .consent import sha256_of_file
+from .registry import PreparedSwap, swapper_named
+from .settings import SwapSettings
+from .source import Source, load_source
+
+FORMAT, VERSION = "digidouble-swap", 1
+REPORT = "swap.json"
+_STATE = "swap_state.json"
+_PROCEDURE = 1
+"""Raise when the same inputs give other pictures than before: it makes finished views count as stale."""
+
+
+@attrs.frozen(eq=False)
+class SwapResult:
+    """folder: the swapped capture. report: what swap.json holds. rendered, kept: names of views that were made now, and
+    of those that an earlier run had finished. seconds: wall time."""
+
+    folder: Path
+    report: dict[str, Any]
+    rendered: tuple[str, ...]
+    kept: tuple[str, ...]
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+def swap(
+    capture_folder: Path | str,
+    source_folder: Path | str,
+    out_folder: Path | str,
+    settings: SwapSettings | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+    today: date | None = None,
+) -> SwapResult:
+    """Put the source's face on a capture and write the result as a capture.
+
+    Finished views of an interrupted run with the same inputs are kept. Raises InputError (code CONSENT for a missing or
+    unfitting consent record) before anything in `out_folder` is touched, Cancelled when told; views that are finished
+    by then stay.
+    """
+    started = time.monotonic()
+    settings = settings or SwapSettings()
+    capture_folder, out_folder = Path(capture_folder), Path(out_folder)
+    swapper = swapper_named(settings.swapper)
+    capture = Capture.load(capture_folder)
+    if not capture.views:
+        raise InputError(f"The capture {capture_folder} has no views.", "Capture again.")
+    if out_folder.resolve() == capture_folder.resolve():
+        raise InputError("A swap cannot write into the capture it reads.", "Choose another folder.")
+    source = load_source(source_folder, today=today)
+    prepared = swapper.prepare(capture, source, settings, progress, cancelled)
+    meshes = {pose.name: capture.load_mesh(pose) for pose in capture.poses}
+    key = _key(capture, source, settings, prepared)
+    try:
+        swapped = _write_frame(capture, out_folder, prepared, source)
+        rendered, kept = _swap_views(capture, meshes, swapped, prepared, key, settings, progress, cancelled)
+        report = _report(capture, source, settings, prepared, key)
+        _write_pictures(out_folder, prepared)
+        swapped.provenance = {"swap": {"swapper": settings.swapper, "report": REPORT}, "capture": capture.provenance}
+        swapped.save_manifest()
+        write_json(out_folder / REPORT, report)
+    except OSError as error:
+        raise InputError(f"The swap cannot be written to {out_folder} ({error.strerror or error}).") from error
+    seconds = time.monotonic() - started
+    if progress:
+        progress("swap", 1.0, f"{len(rendered)} views swapped, {len(kept)} kept")
+    return SwapResult(out_folder, report, rendered, kept, tuple(prepared.warnings), seconds)
+
+
+def _key(capture: Capture, source: Source, settings: SwapSettings, prepared: PreparedSwap) -> str:
+    """Digest of all that the pictures depend on, beside each view's own file."""
+    chosen = {k: v for k, v in attrs.asdict(settings).items() if k != "threads"}
+    meshes = {pose.name: sha256_of_file(capture.folder / pose.mesh) for pose in capture.poses}
+    cameras = {v.name: [v.camera.K.tolist(), v.camera.world_to_camera.tolist()] for v in capture.views}
+    skin = None if prepared.skin is None else hashlib.sha256(prepared.skin.tobytes()).hexdigest()
+    content = [_PROCEDURE, chosen, source.digests, meshes, cameras, skin]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _write_frame(capture: Capture, out: Path, prepared: PreparedSwap, source: Source) -> Capture:
+    """Everything of the swapped capture but its views: meshes and textures copied, the head's exchanged."""
+    for part in ("views", "previews", "meshes", "textures"):
+        (out / part).mkdir(parents=True, exist_ok=True)
+    objects = list(capture.objects)
+    head, item = capture.object_of_part("head")
+    for name in [pose.mesh for pose in capture.poses] + [o.texture for o in objects if o.texture]:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        _copy(capture.folder / name, out / name)
+    if prepared.skin is not None:
+        texture = item.texture or f"textures/{item.name}.png"
+        objects[head] = attrs.evolve(item, texture=texture)
+        write_png(out / texture, prepared.skin)
+    return Capture(
+        out, capture.name, list(capture.views), list(capture.poses), objects, capture.avatar, capture.renderer,
+        capture.colour_space,
+    )  # fmt: skip
+
+
+def _copy(start: Path, goal: Path) -> None:
+    temporary = goal.with_name(goal.name + ".part")
+    try:
+        shutil.copyfile(start, temporary)
+    except FileNotFoundError:
+        raise InputError(f"The capture's file {start} is missing.", "Capture again.") from None
+    os.replace(temporary, goal)
+
+
+class _State:
+    """Which views are finished, on disk after each of them."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path, self._key, self._lock = path, key, threading.Lock()
+        self.views: dict[str, str] = {}
+        try:
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+            if earlier.get("key") == key:
+                self.views = dict(earlier["views"])
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            pass  # no state, or one that a crash left half: everything is made anew
+
+    def finish(self, view: str, digest: str) -> None:
+        with self._lock:
+            self.views[view] = digest
+            write_json(self._path, {"key": self._key, "views": self.views})
+
+
+def _swap_views(
+    capture: Capture,
+    meshes: dict[str, Mesh],
+    swapped: Capture,
+    prepared: PreparedSwap,
+    key: str,
+    settings: SwapSettings,
+    progress: Progress | None,
+    cancelled: Callable[[], bool],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    state = _State(swapped.folder / _STATE, key)
+    kept = [v for v in capture.views if _is_finished(v, capture, swapped, state)]
+    waiting = [v for v in capture.views if v not in kept]
+    stop = threading.Event()
+
+    def work(view: View) -> None:
+        if stop.is_set() or cancelled():
+            raise Cancelled
+        digest = sha256_of_file(capture.folder / view.exr) if (capture.folder / view.exr).is_file() else ""
+        _swap_view(capture, meshes[capture.pose_of(view).name], swapped, prepared, view)
+        state.finish(view.name, digest)
+
+    threads = settings.threads or min(os.cpu_count() or 1, 16)
+    with ThreadPoolExecutor(threads, thread_name_prefix="swap") as pool:
+        futures = [pool.submit(work, view) for view in waiting]
+        try:
+            _follow(futures, len(kept), len(capture.views), progress)
+        finally:
+            stop.set()
+            for future in futures:
+                future.cancel()
+    return tuple(v.name for v in waiting), tuple(v.name for v in kept)
+
+
+def _follow(futures: list[Future[None]], kept: int, total: int, progress: Progress | None) -> None:
+    waiting = set(futures)
+    while waiting:
+        finished, waiting = wait(waiting, return_when=FIRST_EXCEPTION if progress is None else "FIRST_COMPLETED")
+        for future in finished:
+            future.result()
+        if progress:
+            done = total - len(waiting)
+            progress("views", done / total, f"{done} of {total} views")
+
+
+def _is_finished(view: View, capture: Capture, swapped: Capture, state: _State) -> bool:
+    files = (swapped.folder / view.exr, swapped.folder / view.preview)
+    if view.name not in state.views or not all(f.is_file() for f in files):
+        return False
+    return state.views[view.name] == sha256_of_file(capture.folder / view.exr)
+
+
+def _swap_view(capture: Capture, mesh: Mesh, swapped: Capture, prepared: PreparedSwap, view: View) -> None:
+    images = capture.load_view(view)
+    rgb = prepared.change(images, mesh, view.camera)
+    result = ViewImages(rgb=rgb, alpha=images.alpha, depth=images.depth, masks=images.masks)
+    write_preview(swapped.folder / view.preview, result)
+    write_view(swapped.folder / view.exr, result)
+
+
+def _report(
+    capture: Capture, source: Source, settings: SwapSettings, prepared: PreparedSwap, key: str
+) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "swapper": settings.swapper,
+        "settings": attrs.asdict(settings),
+        "digests": {
+            "capture": {MANIFEST: sha256_of_file(capture.folder / MANIFEST)},
+            "source": source.digests,
+            "consent": source.consent.digest,
+            "key": key,
+        },
+        "consent": {"kind": source.consent.kind, "operations": list(source.consent.operations)},
+        "warnings": prepared.warnings,
+        **prepared.report,
+    }
+
+
+def _write_pictures(out: Path, prepared: PreparedSwap) -> None:
+    if prepared.skin is not None:
+        write_png(out / "texture.png", prepared.skin)
+    if prepared.skin_mask is not None:
+        write_png(out / "texture_mask.png", prepared.skin_mask)
+    if prepared.pictures:
+        write_png(out / "strip.png", strip(list(prepared.pictures.values())))
+
+
+def strip(pictures: list[npt.NDArray[np.uint8]], height: int = 384) -> npt.NDArray[np.uint8]:
+    """Pictures (h, w, 3) side by side at one height."""
+    scaled = [
+        cv2.resize(p, (max(1, round(p.shape[1] * height / p.shape[0])), height), interpolation=cv2.INTER_AREA)
+        for p in pictures
+    ]
+    return np.concatenate(scaled, axis=1)

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The new skin: photo(s) to the target's texture, lit neutrally, completed, in one tone with the rest, blended in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from interchange.colour import linear_from_srgb, srgb_from_linear
+from interchange.errors import Cancelled, InputError, Progress
+from interchange.mesh import Mesh
+
+from .atlas import Atlas, build_atlas
+from .blending import laplacian_blend
+from .completion import complete_by_symmetry, membrane
+from .delighting import Shading, fit_shading, remove_light
+from .harmonization import colour_map, membership, skin_statistics
+from .registration import Registration, register
+from .settings import SwapSettings
+from .source import Photo, Source
+from .unprojection import Unprojected, unproject
+
+Floats = npt.NDArray[np.floating]
+_DEFAULT_SIZE = 1024
+_FULL_TRUST = 0.25  # weight of an unprojected texel from which on it needs no help
+_STEEP = 65.0  # degrees of yaw beyond which half of the face is guessed
+
+
+@attrs.define(eq=False)
+class MadeSkin:
+    """old_linear, new_linear: (h, w, 3) as the views are changed by; skin: the new one as uint8 sRGB; mask: (h, w) uint8,
+    where the performer's face is."""
+
+    old_linear: npt.NDArray[np.float32]
+    new_linear: npt.NDArray[np.float32]
+    skin: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.uint8]
+    pictures: dict[str, npt.NDArray[np.uint8]]
+    report: dict[str, Any]
+    warnings: list[str]
+
+
+@attrs.frozen(eq=False)
+class _Regions:
+    """Per texel: face (T,) soft mask; core (T,) bool, plain facial skin: no lips, no brows, no soft edge."""
+
+    face: npt.NDArray[np.float32]
+    core: npt.NDArray[np.bool_]
+
+
+@attrs.frozen(eq=False)
+class _FromPhoto:
+    """One photo on the texels: raw (T, 3) linear as photographed, albedo (T, 3) linear, trust (T,) 0..1."""
+
+    raw: npt.NDArray[np.float32]
+    albedo: npt.NDArray[np.float32]
+    trust: npt.NDArray[np.float32]
+    registration: Registration
+    shading: Shading | None
+
+
+def make_skin(
+    mesh: Mesh,
+    head: int,
+    old_linear: Floats,  # (h, w, 3)
+    source: Source,
+    settings: SwapSettings,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> MadeSkin:
+    """Make the target's new skin image from a source.
+
+    `head` is the object index of the head in `mesh`; `old_linear` its base colour. Raises InputError when the source
+    does not fit the mesh, Cancelled when told.
+    """
+
+    def step(fraction: float, message: str) -> None:
+        if cancelled():
+            raise Cancelled
+        if progress:
+            progress("skin", fraction, message)
+
+    step(0.0, "Laying out the texture")
+    old8 = _encoded(_working_texture(old_linear, settings))
+    atlas = build_atlas(mesh, head, *old8.shape[:2])
+    regions = _regions(mesh, atlas)
+    photos = []
+    for index, photo in enumerate(source.photos):
+        step(0.1 + 0.4 * index / len(source.photos), f"Laying {photo.path.name} over the face")
+        photos.append(_take_from_photo(photo, mesh, atlas, regions, settings))
+    albedo, trust = _fuse(photos, regions)
+    if settings.symmetry:
+        step(0.5, "Completing the hidden side")
+        wanted = regions.face > 0
+        albedo, trust = complete_by_symmetry(albedo, trust, mesh, atlas, head, wanted)
+    step(0.7, "Matching skin tones")
+    tone = 0.0 if any(p.grey for p in source.photos) else settings.tone
+    old = atlas.of_image(old8).astype(np.float32) / 255
+    front, back = _harmonized(srgb_from_linear(albedo), trust, old, regions, settings.harmonize, tone)
+    step(0.8, "Filling the rest")
+    difference = front - back
+    smooth = membrane(difference, trust * (regions.face > 0), mesh, atlas, head)
+    front = back + smooth + trust[:, None] * (difference - smooth)
+    step(0.9, "Blending")
+    mask = settings.strength * atlas.to_image(regions.face)
+    whole_back = old8.astype(np.float32) / 255
+    whole_back = np.where(atlas.to_image(_changed(back, old))[..., None], atlas.to_image(back), whole_back)
+    blended = laplacian_blend(atlas.to_image(np.clip(front, 0, 1)), whole_back, mask, settings.levels)
+    new8 = np.rint(np.clip(blended, 0, 1) * 255).astype(np.uint8)
+    return MadeSkin(
+        old_linear=linear_from_srgb(old8.astype(np.float32) / 255),
+        new_linear=linear_from_srgb(new8.astype(np.float32) / 255),
+        skin=new8,
+        mask=_byte(mask),
+        pictures=_pictures(source.photos[0], photos[0], atlas, regions, old8, new8),
+        report=_report(photos, source, tone, trust, regions),
+        warnings=_warnings(photos, source),
+    )
+
+
+def _changed(back: Floats, old: Floats) -> npt.NDArray[np.bool_]:
+    return (back != old).any(-1)
+
+
+def _working_texture(linear: Floats, settings: SwapSettings) -> npt.NDArray[np.float32]:
+    height, width = linear.shape[:2]
+    if settings.texture_size is not None:
+        size = (settings.texture_size, max(1, round(settings.texture_size * height / width)))
+    elif min(height, width) < 64:  # a constant colour
+        size = (_DEFAULT_SIZE, _DEFAULT_SIZE)
+    else:
+        return np.asarray(linear, np.float32)
+    shrinks = size[0] < width
+    resized = cv2.resize(srgb_from_linear(linear), size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return linear_from_srgb(resized)
+
+
+def _encoded(linear: Floats) -> npt.NDArray[np.uint8]:
+    return np.rint(np.clip(srgb_from_linear(linear), 0, 1) * 255).astype(np.uint8)
+
+
+def _byte(image: Floats) -> npt.NDArray[np.uint8]:
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+
+
+def _regions(mesh: Mesh, atlas: Atlas) -> _Regions:
+    face = np.clip(atlas.of_vertices(mesh, mesh.region_face), 0, 1)
+    if face.max(initial=0) < 0.5:
+        raise InputError(
+            "The avatar has no face region (the attribute region_face is empty).", "Paint it, 1 on the face."
+        )
+    lips = atlas.of_vertices(mesh, mesh.region_lips)
+    brows = atlas.of_vertices(mesh, mesh.region_brows)
+    return _Regions(face, (face > 0.6) & (lips < 0.05) & (brows < 0.05))
+
+
+def _take_from_photo(
+    photo: Photo, mesh: Mesh, atlas: Atlas, regions: _Regions, settings: SwapSettings
+) -> _FromPhoto:
+    registration = register(mesh, photo, settings.smoothing)
+    seen = unproject(photo, registration, mesh, atlas)
+    weight = seen.weight * (regions.face > 0)
+    shading = None
+    albedo = np.clip(seen.colour, 0, 1)
+    if settings.delight:
+        shading = _shading(seen, weight * regions.core, photo)
+        albedo = remove_light(seen.colour, seen.normals, shading)
+    trust = np.clip(weight / _FULL_TRUST, 0, 1).astype(np.float32)
+    trust *= _not_hair(albedo, trust, regions)
+    return _FromPhoto(np.clip(seen.colour, 0, 1), albedo, trust, registration, shading)
+
+
+def _shading(seen: Unprojected, weight: Floats, photo: Photo) -> Shading:
+    try:
+        return fit_shading(seen.colour, seen.normals, weight)
+    except ValueError:
+        raise InputError(
+            f"Too little of the face can be seen in {photo.path}.", "Use a photo that shows it from the front."
+        ) from None
+
+
+def _not_hair(albedo: Floats, trust: Floats, regions: _Regions) -> Floats:
+    """(T,) 1, but 0 where the mask's soft edge shows something other than skin: hair and background."""
+    encoded = srgb_from_linear(albedo)
+    skin = skin_statistics(encoded, trust * regions.core)
+    at_edge = np.clip((1 - regions.face) / 0.1, 0, 1)
+    return 1 - at_edge * (1 - membership(encoded, skin))
+
+
+def _fuse(photos: list[_FromPhoto], regions: _Regions) -> tuple[Floats, Floats]:
+    """All photos as one: each brought to the first one's tone where both see skin, then averaged, the best view first."""
+    first = photos[0]
+    total = np.zeros_like(first.albedo)
+    share = np.zeros(len(total), np.float32)
+    for photo in photos:
+        both = (photo.trust > 0.5) & (first.trust > 0.5) & regions.core
+        gain = np.ones(3)
+        if photo is not first and both.sum() > 50:
+            gain = np.median(first.albedo[both], axis=0) / np.maximum(np.median(photo.albedo[both], axis=0), 1e-3)
+        total += photo.trust[:, None] ** 4 * photo.albedo * gain
+        share += photo.trust**4
+    trust = np.max([photo.trust for photo in photos], axis=0)
+    return (total / np.maximum(share, 1e-9)[:, None]).astype(np.float32), trust
+
+
+def _harmonized(
+    front: Floats, trust: Floats, old: Floats, regions: _Regions, method: str, tone: float
+) -> tuple[Floats, Floats]:
+    """The performer's face and the target's skin (T, 3) sRGB, both moved to where they meet."""
+    performer = skin_statistics(front, (trust > 0.5) * regions.core)
+    target = skin_statistics(old, regions.core)
+    front = colour_map(performer, target, method, 1 - tone)(front)
+    moved = colour_map(target, performer, method, tone)(old)
+    amount = membership(old, target)[:, None]
+    back = np.where(amount > 0, old + amount * (moved - old), old)
+    return front, back.astype(np.float32)
+
+
+def _warnings(photos: list[_FromPhoto], source: Source) -> list[str]:
+    found = []
+    for photo, taken in zip(source.photos, photos, strict=True):
+        name = photo.path.name
+        if photo.grey:
+            found.append(f"{name} has no colour: the avatar's own skin tone is used.")
+        if abs(taken.registration.yaw) > _STEEP:
+            found.append(f"{name} shows the face {abs(taken.registration.yaw):.0f}° from the side: half is guessed.")
+        if taken.registration.rigid_rms > 0.06 * taken.registration.face_size:
+            found.append(f"The landmarks of {name} fit a face badly; check them.")
+    return found
+
+
+def _report(
+    photos: list[_FromPhoto], source: Source, tone: float, trust: Floats, regions: _Regions
+) -> dict[str, Any]:
+    listed = []
+    for photo, taken in zip(source.photos, photos, strict=True):
+        fit = taken.registration
+        listed.append(
+            {
+                "photo": photo.path.name,
+                "landmarks": len(fit.ids),
+                "landmark_rms_px": {"camera": fit.rigid_rms, "warped": fit.final_rms},
+                "face_size_px": fit.face_size,
+                "focal_px": float(fit.camera.K[0, 0]),
+                "yaw_degrees": fit.yaw,
+                "light": None
+                if taken.shading is None
+                else {
+                    "coefficients": taken.shading.coefficients.tolist(),
+                    "exposure": taken.shading.exposure.tolist(),
+                    "outliers": taken.shading.outliers,
+                },
+            }
+        )
+    inside = regions.face > 0.5
+    return {"photos": listed, "tone": tone, "face_seen": float(trust[inside].mean())}
+
+
+def _pictures(
+    photo: Photo, taken: _FromPhoto, atlas: Atlas, regions: _Regions, old8: npt.NDArray, new8: npt.NDArray
+) -> dict[str, npt.NDArray[np.uint8]]:
+    """For strip.png, each cut to the face: source, unprojected UV, texture before, texture after."""
+    raw = np.zeros((atlas.height, atlas.width, 3), np.float32)
+    raw[atlas.rows, atlas.columns] = srgb_from_linear(taken.raw) * (taken.trust > 0)[:, None]
+    inside = regions.face > 0.02
+    rows, columns = atlas.rows[inside], atlas.columns[inside]
+    window = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    return {
+        "source": _byte(srgb_from_linear(photo.image)),
+        "unprojected": _byte(raw)[window],
+        "before": old8[window],
+        "after": new8[window],
+    }

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Putting a new skin into a rendered view: the picture keeps all that the skin's colour has no part in.
+
+new = old + k * light * (new skin - old skin), the difference filtered over the pixel through the mesh's UVs. `light` is
+the renderer's own diffuse light (direct and indirect, noisy, so it is smoothed along surfaces first); k is what part of
+the base colour the renderer let through as diffuse (measured: its diffuse colour over the old skin's), below 1 because
+some light is reflected at the surface. Gloss, shadows, eyes, hair and alpha stay, and where both skins agree every pixel
+stays bit by bit.
+"""
+
+from __future__ import annotations
+
+import attrs
+import cv2
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from backend.kernels.mesh_rasterization import rasterize
+from interchange.cameras import Camera
+from interchange.capture import ViewImages
+from interchange.errors import InputError
+from interchange.mesh import Mesh, Region
+
+Floats = npt.NDArray[np.floating]
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+_PASSED = (0.5, 1.05)  # what k may be
+PIXEL_FILTER = 1.5
+"""Width in pixels of Cycles' default Blackman-Harris pixel filter."""
+
+
+@attrs.frozen(eq=False)
+class Skins:
+    """Old and new skin, linear (h, w, 3), row 0 = top, and their difference."""
+
+    old: npt.NDArray[np.float32]
+    difference: npt.NDArray[np.float32]
+
+    @staticmethod
+    def of(old: Floats, new: Floats) -> Skins:
+        """From two textures of one size."""
+        return Skins(np.ascontiguousarray(old, np.float32), np.ascontiguousarray(new - old, np.float32))
+
+
+def exchange_skin(
+    images: ViewImages, mesh: Mesh, head: int, camera: Camera, skins: Skins, samples: int = 3
+) -> npt.NDArray[np.float32]:
+    """The view's new rgb (H, W, 3), linear, premultiplied; `samples` a side and pixel for the texture's filter.
+
+    Raises InputError when the view has no light or albedo pass.
+    """
+    if images.light is None or images.albedo is None:
+        raise InputError("The capture has no light and albedo passes, which a swap needs.", "Capture again with them.")
+    difference, old, coverage = filtered_skin(mesh, head, camera, skins, samples)
+    changed = (difference != 0).any(-1)
+    if not changed.any():
+        return images.rgb
+    light = smooth_light(images)
+    passed = passed_share(images.albedo, old, coverage)
+    delta = difference * light * passed[..., None]
+    return np.where(changed[..., None], np.maximum(images.rgb + delta, 0), images.rgb).astype(np.float32)
+
+
+def filtered_skin(
+    mesh: Mesh, head: int, camera: Camera, skins: Skins, samples: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Skin in a view under the renderer's pixel filter, premultiplied by the skin's coverage: difference (H, W, 3), old
+    (H, W, 3), coverage (H, W). Lashes are too thin and too clear to hide skin, so they are looked through."""
+    solid = np.flatnonzero(mesh.face_region != Region.LASHES)
+    raster = rasterize(mesh.vertices, mesh.faces[solid], camera, samples)
+    on_head = (mesh.face_object[solid] == head).astype(np.uint8)
+    looked_up = np.zeros((*raster.face.shape, 7), np.float32)
+    _look_up(raster.face, raster.weights, on_head, mesh.face_uvs[solid], skins.old, skins.difference, looked_up)
+    result = np.zeros((camera.height, camera.width, 7), np.float32)
+    _gather(looked_up, _taps(samples), samples, result)
+    return result[..., :3], result[..., 3:6], result[..., 6]
+
+
+def passed_share(albedo: Floats, old: Floats, coverage: Floats) -> npt.NDArray[np.float32]:
+    """k (H, W): diffuse colour over skin colour, taken where skin fills the pixel and continued smoothly from there."""
+    trust = (coverage > 0.98).astype(np.float32)
+    rendered, skin = albedo @ _LUMINANCE * trust, old @ _LUMINANCE * trust
+
+    def near(image: Floats) -> Floats:
+        return cv2.GaussianBlur(image.astype(np.float32), (0, 0), 1.5)
+
+    skin_near = near(skin)
+    known = skin_near > 1e-4
+    ratio = np.where(known, near(rendered) / np.maximum(skin_near, 1e-4), 0)
+    usual = float(np.median(ratio[trust > 0])) if (trust > 0).any() else 1.0
+    return np.clip(np.where(known, ratio, usual), *_PASSED).astype(np.float32)
+
+
+def smooth_light(images: ViewImages, radius: int = 4) -> npt.NDArray[np.float32]:
+    """The light pass (H, W, 3) without its premultiplication and its noise: a joint bilateral filter (Petschnigg et al.
+    2004) that averages only along one surface, by the normal and depth passes, and not across shadows' edges, by the
+    picture itself, which the renderer has denoised."""
+    alpha = np.clip(images.alpha, 0, 1)
+    light = images.light / np.maximum(alpha, 1e-3)[..., None]
+    normal = images.normal if images.normal is not None else np.zeros_like(images.rgb)
+    depth = images.depth if images.depth is not None else np.zeros_like(alpha)
+    skin = images.albedo @ _LUMINANCE
+    guide = np.where(skin > 0.02 * alpha, images.rgb @ _LUMINANCE / np.maximum(skin, 1e-3), 0)
+    result = np.empty_like(light, np.float32)
+    _joint_bilateral(
+        np.ascontiguousarray(light, np.float32),
+        np.ascontiguousarray(alpha, np.float32),
+        np.ascontiguousarray(normal, np.float32),
+        np.ascontiguousarray(depth, np.float32),
+        np.ascontiguousarray(guide, np.float32),
+        radius,
+        result,
+    )
+    return result
+
+
+def _taps(samples: int) -> Floats:
+    """Weights of a Blackman-Harris window over the samples around a pixel's centre, along one axis."""
+    reach = int(np.floor(PIXEL_FILTER / 2 * samples + (samples - 1) / 2))
+    offset = np.arange(-reach, samples + reach)
+    at = ((offset + 0.5) / samples - 0.5) / PIXEL_FILTER + 0.5  # 0..1 across the window
+    turn = 2 * np.pi * at
+    window = 0.35875 - 0.48829 * np.cos(turn) + 0.14128 * np.cos(2 * turn) - 0.01168 * np.cos(3 * turn)
+    window[(at <= 0) | (at >= 1)] = 0
+    keep = np.flatnonzero(window)
+    margin = min(keep[0], len(window) - 1 - keep[-1])
+    window = window[margin : len(window) - margin]
+    return (window / window.sum()).astype(np.float32)
+
+
+@numba.njit(cache=True, nogil=True)
+def _look_up(face, weights, on_head, face_uvs, old, difference, result):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    height, width = old.shape[:2]
+    for row in range(face.shape[0]):
+        for column in range(face.shape[1]):
+            f = face[row, column]
+            if f < 0 or on_head[f] == 0:
+                continue
+            u, v = 0.0, 0.0
+            for c in range(3):
+                u += weights[row, column, c] * face_uvs[f, c, 0]
+                v += weights[row, column, c] * face_uvs[f, c, 1]
+            x = min(max(u * width - 0.5, 0.0), width - 1.0)
+            y = min(max((1 - v) * height - 0.5, 0.0), height - 1.0)
+            x0, y0 = int(x), int(y)
+            x1, y1 = min(x0 + 1, width - 1), min(y0 + 1, height - 1)
+            a, b = x - x0, y - y0
+            for c in range(3):
+                upper = difference[y0, x0, c] * (1 - a) + difference[y0, x1, c] * a
+                lower = difference[y1, x0, c] * (1 - a) + difference[y1, x1, c] * a
+                result[row, column, c] = upper * (1 - b) + lower * b
+                upper = old[y0, x0, c] * (1 - a) + old[y0, x1, c] * a
+                lower = old[y1, x0, c] * (1 - a) + old[y1, x1, c] * a
+                result[row, column, 3 + c] = upper * (1 - b) + lower * b
+            result[row, column, 6] = 1.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _gather(values, taps, samples, result):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Weighted sums over the samples around each pixel; beyond the picture there is nothing, as at a film's edge."""
+    height, width, channels = values.shape
+    before = (len(taps) - samples) // 2
+    for row in range(result.shape[0]):
+        for column in range(result.shape[1]):
+            total = 0.0
+            for j in range(len(taps)):
+                y = min(max(row * samples - before + j, 0), height - 1)
+                for i in range(len(taps)):
+                    x = min(max(column * samples - before + i, 0), width - 1)
+                    if values[y, x, 6] == 0.0:
+                        continue
+                    weight = taps[j] * taps[i]
+                    total += weight
+                    for c in range(channels - 1):
+                        result[row, column, c] += weight * values[y, x, c]
+            result[row, column, 6] = total
+
+
+@numba.njit(cache=True, nogil=True)
+def _joint_bilateral(light, alpha, normal, depth, guide, radius, result):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    height, width = alpha.shape
+    for row in range(height):
+        for column in range(width):
+            own = alpha[row, column]
+            if own <= 0.0:
+                for c in range(3):
+                    result[row, column, c] = 0.0
+                continue
+            z, g = depth[row, column], guide[row, column]
+            total, r, gr, b = 0.0, 0.0, 0.0, 0.0
+            for y in range(max(0, row - radius), min(height, row + radius + 1)):
+                for x in range(max(0, column - radius), min(width, column + radius + 1)):
+                    if alpha[y, x] <= 0.0:
+                        continue
+                    d = (y - row) ** 2 + (x - column) ** 2
+                    turn = 0.0
+                    for c in range(3):
+                        turn += (normal[y, x, c] - normal[row, column, c]) ** 2
+                    far = (depth[y, x] - z) / 0.01
+                    shade = (guide[y, x] - g) / (0.12 * max(g, 0.1))
+                    weight = alpha[y, x] * np.exp(-d / (0.5 * radius * radius) - turn / 0.08 - far * far - shade * shade)
+                    total += weight
+                    r += weight * light[y, x, 0]
+                    gr += weight * light[y, x, 1]
+                    b += weight * light[y, x, 2]
+            if total > 0.0:
+                result[row, column, 0], result[row, column, 1], result[row, column, 2] = r / total, gr / total, b / total
+            else:
+                for c in range(3):
+                    result[row, column, c] = light[row, column, c]
