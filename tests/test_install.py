@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""install.py: refusals in one sentence, and what it decides before it changes anything."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import install
+
+ROOT = Path(install.__file__).parent
+
+
+def test_wrong_python_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 9, 1, "final", 0))
+    assert install.main(["demo"]) == 2
+    error = capsys.readouterr().err
+    assert "This is Python 3.9, but Blender's module needs Python 3.11" in error and error.count("\n") == 1
+
+
+def test_missing_libraries_name_the_apt_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install, "missing_system_libraries", lambda: ["libsm6", "libgl1"])
+    with pytest.raises(install.SetupError, match="apt install --no-install-recommends libsm6 libgl1$"):
+        install.check_system()
+
+
+def test_missing_venv_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(install.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(install.SetupError, match="apt install python3.11-venv"):
+        install.check_venv()
+
+
+def test_a_full_disk_is_noticed_before_it_is_filled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(install, "HOME", tmp_path / "nothing")
+    monkeypatch.setattr(install.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1e9}))
+    with pytest.raises(install.SetupError, match="1.0 GB are free"):
+        install.check_disk()
+
+
+def test_a_complete_environment_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(install, "HOME", tmp_path)
+    python = install.python_of("backend")
+    python.parent.mkdir(parents=True)
+    python.touch()
+    mark = install.fingerprint(install.requirement_files("backend", ["base"]))
+    install.write_stamp("backend", {"base": mark})
+    monkeypatch.setattr(install, "run_quietly", lambda *_: pytest.fail("installed again"))
+    assert install.install_environment("backend", ["base"]) is False
+
+
+def test_a_failed_pip_names_the_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(install, "HOME", tmp_path)
+    monkeypatch.setattr(install, "run_quietly", lambda command, log: 1 if "pip" in command else 0)
+    with pytest.raises(install.SetupError, match="blender.log"):
+        install.install_environment("blender", ["base"])
+    assert install.read_stamp("blender") == {}
+
+
+def test_every_requirement_is_pinned() -> None:
+    for file in (ROOT / "requirements").glob("*.txt"):
+        lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
+        assert lines and all("==" in line for line in lines), file
+
+
+def test_help_and_unknown_command() -> None:
+    run = subprocess.run([sys.executable, ROOT / "install.py", "--help"], capture_output=True, text=True)
+    assert run.returncode == 0 and "doctor" in run.stdout
+    run = subprocess.run([sys.executable, ROOT / "install.py", "dance"], capture_output=True, text=True)
+    assert run.returncode == 2

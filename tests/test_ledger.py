@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger of a long job: what is done stays done, seconds add up, other settings are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from backend.ledger import Ledger
+from interchange.errors import InputError
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_an_interrupted_step_is_not_done_but_its_seconds_count(tmp_path: Path) -> None:
+    clock = Clock()
+    ledger = Ledger(tmp_path / "ledger.json", {"size": 320}, clock)
+    with pytest.raises(KeyboardInterrupt), ledger.step("capture"):
+        clock.now = 5
+        raise KeyboardInterrupt
+    again = Ledger(tmp_path / "ledger.json", {"size": 320}, clock)
+    assert not again.is_done("capture") and again.seconds("capture") == 5
+    with again.step("capture"):
+        clock.now = 8
+    assert again.is_done("capture") and again.seconds() == 8
+
+
+def test_notes_survive(tmp_path: Path) -> None:
+    Ledger(tmp_path / "ledger.json", {}).note("job_id", "abc")
+    assert Ledger(tmp_path / "ledger.json", {}).noted("job_id") == "abc"
+
+
+def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
+    Ledger(tmp_path / "ledger.json", {"target": "ada", "size": 320})
+    with pytest.raises(InputError, match="size was 320, now 512"):
+        Ledger(tmp_path / "ledger.json", {"target": "ada", "size": 512})
+    assert json.loads((tmp_path / "ledger.json").read_text())["settings"]["size"] == 320
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"settings": 3}'])
+def test_a_damaged_ledger_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "ledger.json").write_text(text)
+    with pytest.raises(InputError, match="damaged"):
+        Ledger(tmp_path / "ledger.json", {})
