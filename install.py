@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Set Digidouble up, run its demo or its tests: `python3 install.py demo`. Standard library only.
 
-    install   make the two environments (one for Blender's module, one for the compute side) and the `digidouble` command
+    install   make two environments (one for Blender's module, one for the compute side) and the command `digidouble`
     demo      install, then the whole job on two sample avatars; --help lists its options
     test      install what the tests need, then run all checks and tests
     addon     build the Blender extension, and install it where a Blender is found
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent
 HOME = ROOT / ".digidouble"
 NEEDED_PYTHON = (3, 11)
 
-ENVIRONMENTS = {
+ENVIRONMENTS: "dict[str, dict[str, list[str]]]" = {
     "backend": {"base": ["backend.txt"], "test": ["tests.txt"], "gpu": ["gpu.txt"]},
     "blender": {"base": ["blender.txt"], "test": ["tests-blender.txt"], "gpu": []},
 }
@@ -50,7 +50,7 @@ class SetupError(Exception):
     """One sentence for the user; the program ends with exit code 2."""
 
 
-def say(text):
+def say(text: str) -> None:
     """A line for the user, at once even when the output is a file."""
     print(text, flush=True)
 
@@ -58,25 +58,25 @@ def say(text):
 # ---------------------------------------------------------------- checks before anything is written
 
 
-def check_python():
+def check_python() -> None:
     """Blender's module exists for exactly one Python; refuse the others before anything is installed."""
     if sys.version_info[:2] == NEEDED_PYTHON:
         return
     wanted = ".".join(map(str, NEEDED_PYTHON))
     found = shutil.which("python" + wanted)
-    hint = "run: {} install.py".format(found) if found else "install it (Debian: apt install python3.11 python3.11-venv)"
+    hint = f"run: {found} install.py" if found else "install it (Debian: apt install python3.11 python3.11-venv)"
     raise SetupError(
         "This is Python {}.{}, but Blender's module needs Python {}: {}.".format(*sys.version_info[:2], wanted, hint)
     )
 
 
-def check_venv():
+def check_venv() -> None:
     """Debian ships Python without the part that makes environments."""
     if importlib.util.find_spec("ensurepip") is None:
         raise SetupError("Python lacks its venv module: apt install python{}.{}-venv".format(*NEEDED_PYTHON))
 
 
-def missing_system_libraries():
+def missing_system_libraries() -> "list[str]":
     """Names of Debian packages whose libraries the loader does not find (Linux only)."""
     if platform.system() != "Linux":
         return []
@@ -89,42 +89,44 @@ def missing_system_libraries():
     return missing
 
 
-def check_system():
+def check_system() -> None:
     """Name the exact line that gets the missing system libraries, before an hour is lost on a strange import error."""
     missing = missing_system_libraries()
     if missing:
         line = "apt install --no-install-recommends " + " ".join(missing)
-        raise SetupError("Blender's module needs system libraries that are not here: {}".format(line))
+        raise SetupError(f"Blender's module needs system libraries that are not here: {line}")
 
 
-def check_disk():
+def check_disk() -> None:
     """The environments take about 3 GB."""
     free = shutil.disk_usage(str(ROOT)).free
     if free < 4e9 and not (HOME / "backend").exists():
-        raise SetupError("Only {:.1f} GB are free here and 4 GB are needed: make room.".format(free / 1e9))
+        raise SetupError(f"Only {free / 1e9:.1f} GB are free here and 4 GB are needed: make room.")
 
 
-def has_nvidia_gpu():
+def has_nvidia_gpu() -> bool:
     """True if the driver's tool lists a GPU."""
     tool = shutil.which("nvidia-smi")
-    return bool(tool) and subprocess.run([tool, "-L"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).returncode == 0
+    return (
+        bool(tool) and subprocess.run([tool, "-L"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).returncode == 0
+    )
 
 
 # ---------------------------------------------------------------- environments
 
 
-def python_of(environment):
+def python_of(environment: str) -> Path:
     """The interpreter of one of our environments."""
     windows = platform.system() == "Windows"
     return HOME / environment / ("Scripts/python.exe" if windows else "bin/python")
 
 
-def requirement_files(environment, groups):
+def requirement_files(environment: str, groups: "list[str]") -> "list[Path]":
     """Files of pinned packages for some of the groups base, test, gpu."""
     return [ROOT / "requirements" / name for group in groups for name in ENVIRONMENTS[environment][group]]
 
 
-def fingerprint(files):
+def fingerprint(files: "list[Path]") -> str:
     """Changes when a pinned version changes."""
     digest = hashlib.sha256(platform.python_version().encode())
     for file in files:
@@ -132,7 +134,7 @@ def fingerprint(files):
     return digest.hexdigest()
 
 
-def read_stamp(environment):
+def read_stamp(environment: str) -> "dict[str, str]":
     """What the last complete installation wrote: {group: fingerprint}."""
     try:
         return json.loads((HOME / environment / "installed.json").read_text())
@@ -140,7 +142,7 @@ def read_stamp(environment):
         return {}
 
 
-def write_stamp(environment, stamp):
+def write_stamp(environment: str, stamp: "dict[str, str]") -> None:
     """Record a complete installation; written beside, then renamed."""
     path = HOME / environment / "installed.json"
     temporary = path.with_suffix(".part")
@@ -148,13 +150,15 @@ def write_stamp(environment, stamp):
     os.replace(str(temporary), str(path))
 
 
-def run_quietly(command, log):
+def run_quietly(command: list, log: Path) -> int:
     """Run a command with its output in a log file; return its exit code."""
     with open(str(log), "ab") as file:
-        return subprocess.run([str(c) for c in command], stdout=file, stderr=subprocess.STDOUT, cwd=str(ROOT)).returncode
+        return subprocess.run(
+            [str(c) for c in command], stdout=file, stderr=subprocess.STDOUT, cwd=str(ROOT)
+        ).returncode
 
 
-def install_environment(environment, groups):
+def install_environment(environment: str, groups: "list[str]") -> bool:
     """Create or complete one environment. Returns True if anything had to be done."""
     stamp = read_stamp(environment)
     wanted = {g: fingerprint(requirement_files(environment, [g])) for g in groups if ENVIRONMENTS[environment][g]}
@@ -167,15 +171,13 @@ def install_environment(environment, groups):
     if not python.exists():
         shutil.rmtree(str(HOME / environment), ignore_errors=True)
         if run_quietly([sys.executable, "-m", "venv", HOME / environment], log):
-            raise SetupError("The environment {} could not be made; the log is {}.".format(environment, log))
+            raise SetupError(f"The environment {environment} could not be made; the log is {log}.")
     for group in todo:
         files = [a for f in requirement_files(environment, [group]) for a in ("-r", f)]
         command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *files]
         if run_quietly(command, log):
             raise SetupError(
-                "The packages of {} ({}) could not be installed; is the network there? The log is {}.".format(
-                    environment, group, log
-                )
+                f"The packages of {environment} ({group}) could not be installed; is the network there? The log is {log}."
             )
         stamp[group] = wanted[group]
         link_sources(environment)
@@ -183,45 +185,50 @@ def install_environment(environment, groups):
     return True
 
 
-def link_sources(environment):
+def link_sources(environment: str) -> None:
     """Let the environment's Python find the project's packages from any working folder."""
     windows = platform.system() == "Windows"
-    site = HOME / environment / ("Lib/site-packages" if windows else "lib/python{}.{}/site-packages".format(*NEEDED_PYTHON))
+    site = (
+        HOME
+        / environment
+        / ("Lib/site-packages" if windows else "lib/python{}.{}/site-packages".format(*NEEDED_PYTHON))
+    )
     (site / "digidouble.pth").write_text(str(ROOT) + "\n")
 
 
-def write_launcher():
+def write_launcher() -> Path:
     """The command `digidouble`, to be called by its path or put on PATH."""
     folder = HOME / "bin"
     folder.mkdir(exist_ok=True)
     python = python_of("backend")
     if platform.system() == "Windows":
-        (folder / "digidouble.cmd").write_text('@"{}" -m backend.cli %*\r\n'.format(python))
+        (folder / "digidouble.cmd").write_text(f'@"{python}" -m backend.cli %*\r\n')
         return folder / "digidouble.cmd"
     launcher = folder / "digidouble"
-    launcher.write_text('#!/bin/sh\nexec "{}" -m backend.cli "$@"\n'.format(python))
+    launcher.write_text(f'#!/bin/sh\nexec "{python}" -m backend.cli "$@"\n')
     launcher.chmod(0o755)
     return launcher
 
 
-def install(groups=("base",)):
+def install(groups: "tuple[str, ...]" = ("base",)) -> float:
     """Everything that the groups need, both environments at the same time. Returns seconds spent."""
     check_python()
     check_venv()
     check_system()
     check_disk()
     start = time.monotonic()
-    groups = list(groups) + (["gpu"] if has_nvidia_gpu() else [])
-    failures, worked = [], []
+    wanted = list(groups) + (["gpu"] if has_nvidia_gpu() else [])
+    failures: "list[SetupError]" = []
+    worked: "list[str]" = []
 
-    def work(environment):
+    def work(environment: str) -> None:
         try:
-            if install_environment(environment, groups):
+            if install_environment(environment, wanted):
                 worked.append(environment)
         except SetupError as error:
             failures.append(error)
         except OSError as error:
-            failures.append(SetupError("The environment {} could not be written: {}.".format(environment, error)))
+            failures.append(SetupError(f"The environment {environment} could not be written: {error}."))
 
     threads = [threading.Thread(target=work, args=(name,)) for name in ENVIRONMENTS]
     for thread in threads:
@@ -237,7 +244,7 @@ def install(groups=("base",)):
     return seconds
 
 
-def wait_with_dots(threads, start):
+def wait_with_dots(threads: "list[threading.Thread]", start: float) -> None:
     """Keep the user informed while pip is quiet."""
     told = 0.0
     while any(thread.is_alive() for thread in threads):
@@ -245,10 +252,10 @@ def wait_with_dots(threads, start):
         elapsed = time.monotonic() - start
         if elapsed - told >= 10:
             told = elapsed
-            say("  installing packages (about 1.5 GB, once) ... {:.0f} s".format(elapsed))
+            say(f"  installing packages (about 1.5 GB, once) ... {elapsed:.0f} s")
 
 
-def remember_install_time(seconds):
+def remember_install_time(seconds: float) -> None:
     """The demo's report shows how long the set-up took."""
     (HOME / "install.json").write_text(json.dumps({"seconds": round(seconds, 1)}))
 
@@ -256,19 +263,18 @@ def remember_install_time(seconds):
 # ---------------------------------------------------------------- commands
 
 
-def call(command, environment_variables=None):
+def call(command: list) -> int:
     """Run a command in the project's folder with its output on the terminal; return its exit code."""
-    variables = dict(os.environ, **(environment_variables or {}))
-    return subprocess.run([str(c) for c in command], cwd=str(ROOT), env=variables).returncode
+    return subprocess.run([str(c) for c in command], cwd=str(ROOT)).returncode
 
 
-def command_demo(arguments):
+def command_demo(arguments: "list[str]") -> int:
     """Install, then the whole job."""
     install()
     return subprocess.run([str(python_of("backend")), "-m", "backend.cli", "demo", *arguments]).returncode
 
 
-def command_test(arguments):
+def command_test(arguments: "list[str]") -> int:
     """Style, types and tests of both sides; arguments go to pytest (for instance -m slow)."""
     install(("base", "test"))
     backend, blender = python_of("backend"), python_of("blender")
@@ -297,13 +303,13 @@ def command_test(arguments):
     return 1 if failed else 0
 
 
-def command_addon(arguments):
+def command_addon(arguments: "list[str]") -> int:
     """Build the extension zip and install it where a Blender is found."""
     install()
     return call([python_of("backend"), "-m", "backend.cli", "addon", *arguments])
 
 
-def command_doctor(arguments):
+def command_doctor(arguments: "list[str]") -> int:
     """One line each; works before anything is installed."""
     fine = True
     version = "{}.{}.{}".format(*sys.version_info[:3])
@@ -319,7 +325,7 @@ def command_doctor(arguments):
     return call([python_of("backend"), "-m", "backend.cli", "doctor", *arguments]) or (0 if fine else 1)
 
 
-def command_install(arguments):
+def command_install(arguments: "list[str]") -> int:
     """Both environments; says so when there is nothing to do."""
     if arguments:
         raise SetupError("install takes no arguments, but got: {}".format(" ".join(arguments)))
@@ -337,7 +343,7 @@ COMMANDS = {
 }
 
 
-def main(argv):
+def main(argv: "list[str]") -> int:
     """Dispatch; arguments after the command belong to it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=sorted(COMMANDS))
@@ -346,7 +352,7 @@ def main(argv):
     try:
         return COMMANDS[options.command](options.arguments)
     except SetupError as error:
-        print("install.py: {}".format(error), file=sys.stderr)
+        print(f"install.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nStopped; run the same command again to go on.", file=sys.stderr)
