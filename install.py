@@ -177,7 +177,7 @@ def install_environment(environment: str, groups: "list[str]") -> bool:
         command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *files]
         if run_quietly(command, log):
             raise SetupError(
-                f"The packages of {environment} ({group}) could not be installed; is the network there? The log is {log}."
+                f"The {group} packages of {environment} could not be installed; is the network there? The log is {log}."
             )
         stamp[group] = wanted[group]
         link_sources(environment)
@@ -218,8 +218,8 @@ def install(groups: "tuple[str, ...]" = ("base",)) -> float:
     check_disk()
     start = time.monotonic()
     wanted = list(groups) + (["gpu"] if has_nvidia_gpu() else [])
-    failures: "list[SetupError]" = []
-    worked: "list[str]" = []
+    failures: list[SetupError] = []
+    worked: list[str] = []
 
     def work(environment: str) -> None:
         try:
