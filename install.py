@@ -107,9 +107,7 @@ def check_disk() -> None:
 def has_nvidia_gpu() -> bool:
     """True if the driver's tool lists a GPU."""
     tool = shutil.which("nvidia-smi")
-    return (
-        bool(tool) and subprocess.run([tool, "-L"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).returncode == 0
-    )
+    return tool is not None and subprocess.run([tool, "-L"], stdout=subprocess.PIPE).returncode == 0
 
 
 # ---------------------------------------------------------------- environments
