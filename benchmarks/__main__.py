@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks NAME --json FILE` runs one benchmark; `--list` names them."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from interchange.errors import InputError
+
+from .bars import print_table, write_json
+
+BENCHMARKS = {
+    "demo": "the whole job on the sample avatars: wall time, memory, quality",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0 if all bars hold, 1 if one does not, 2 for unusable input."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv[:1] == ["--list"]:
+        for name, text in BENCHMARKS.items():
+            print(f"{name:<12} {text}")
+        return 0
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", choices=sorted(BENCHMARKS))
+    name = parser.parse_args(argv[:1]).name
+    module = importlib.import_module(f"benchmarks.{name}")
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks {name}", description=module.__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    module.add_arguments(parser)
+    options = parser.parse_args(argv[1:])
+    try:
+        bars = module.run(options)
+    except InputError as error:
+        print(f"benchmarks {name}: {error}", file=sys.stderr)
+        return 2
+    print_table(bars)
+    if options.json:
+        write_json(options.json, bars)
+    return 0 if all(b.holds is not False for b in bars) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The form of a benchmark's result."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks.bars import Bar, write_json
+from benchmarks.demo import resident_bytes
+
+
+@pytest.mark.parametrize(
+    ("bar", "holds"),
+    [
+        (Bar("a", 3, "s", at_most=3), True),
+        (Bar("a", 3.1, "s", at_most=3), False),
+        (Bar("a", 3, "dB", at_least=2), True),
+        (Bar("a", None, "dB", at_least=2), False),
+        (Bar("a", 5), None),
+    ],
+)
+def test_a_bar_holds_or_not(bar: Bar, holds: bool | None) -> None:
+    assert bar.holds is holds
+
+
+def test_json_form(tmp_path: Path) -> None:
+    write_json(tmp_path / "b.json", [Bar("psnr", 36.5, "dB", at_least=36)])
+    result = json.loads((tmp_path / "b.json").read_text())
+    assert result["bars"] == [{"name": "psnr", "value": 36.5, "unit": "dB", "bar": ">= 36", "holds": True}]
+    assert set(result["context"]) == {"commit", "machine", "versions"}
+
+
+def test_list_names_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--list"]) == 0
+    assert capsys.readouterr().out.startswith("demo")
+
+
+def test_memory_of_a_process_tree() -> None:
+    assert 10e6 < resident_bytes(os.getpid()) < 64e9
