@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pictures that a fit is measured by: a capture's views decoded, checked and brought into the splat frame."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from interchange.cameras import Camera
+from interchange.capture import Capture, View
+from interchange.errors import Cancelled, InputError, Progress
+
+Image = npt.NDArray[np.float32]
+EMPTY_ALPHA = 1 / 255
+"""A pixel with less coverage than this is empty: an 8-bit picture would not show it."""
+
+
+@attrs.frozen(eq=False)
+class FitView:
+    """One picture and its camera, ready for the trainer."""
+
+    name: str
+    camera: Camera  # in the splat frame (y down)
+    rgb: Image  # (H, W, 3) display-referred sRGB 0..1, premultiplied by alpha: as seen over black
+    alpha: Image  # (H, W) 0..1
+    depth: Image | None  # (H, W) planar z in metres, 0 where nothing is
+    face: Image | None  # (H, W) soft mask of the face 0..1; held-out views only
+
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing can be seen in the picture."""
+        return not bool((self.alpha > EMPTY_ALPHA).any())
+
+
+@attrs.frozen(eq=False)
+class Dataset:
+    """All views of one pose of a capture, and what they were read from."""
+
+    train: list[FitView]
+    held_out: list[FitView]
+    pose: str
+    digest: str  # SHA-256 over pictures, cameras and mesh: changes when anything that the fit reads changes
+    notes: list[str]  # sentences for the user about views that were left out
+
+
+def load_dataset(
+    capture: Capture, progress: Progress | None = None, cancelled: Callable[[], bool] = lambda: False, threads: int = 4
+) -> Dataset:
+    """Decode a capture's (or swapped folder's) views in a thread pool.
+
+    Raises InputError, naming the view, when there is no training view, a camera or picture holds NaN or infinity, a
+    file is damaged, or all training pictures are transparent; Cancelled when told to stop.
+    """
+    views, notes = _views_of_first_pose(capture)
+    for view in views:
+        _check_camera(view)
+    loaded: list[FitView] = []
+    hashes: list[str] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for view, (fit_view, picture_hash) in zip(views, pool.map(lambda v: _load(capture, v), views), strict=True):
+            if cancelled():
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise Cancelled
+            loaded.append(fit_view)
+            hashes.append(picture_hash)
+            if progress:
+                progress("fit", 0.0, f"reading pictures: {len(loaded)} of {len(views)} ({view.name})")
+    train = [v for v, view in zip(loaded, views, strict=True) if view.split == "train"]
+    held_out = [v for v, view in zip(loaded, views, strict=True) if view.split == "held_out"]
+    seen = [v for v in train if not v.is_empty]
+    if not seen:
+        raise InputError(
+            f"All {len(train)} training pictures of {capture.folder} are fully transparent.",
+            "Check that the cameras see the avatar, then capture again.",
+        )
+    if len(seen) < len(train):
+        notes.append(f"{len(train) - len(seen)} of {len(train)} training views show nothing and were left out.")
+    return Dataset(seen, held_out, views[0].pose, _digest(capture, views, hashes), notes)
+
+
+def check_cameras_see(points: npt.NDArray, views: list[FitView]) -> None:  # (P, 3) splat frame
+    """Raise InputError if no view has one of the points in front of it and inside its frame."""
+    for view in views:
+        uv, depth = view.camera.project(points)
+        size = (view.camera.width, view.camera.height)
+        if ((depth > 0) & (uv >= 0).all(axis=1) & (uv <= size).all(axis=1)).any():
+            return
+    raise InputError(
+        f"None of the {len(views)} training cameras has the avatar in its frame.",
+        "Aim the cameras at the avatar, then capture again.",
+    )
+
+
+def _views_of_first_pose(capture: Capture) -> tuple[list[View], list[str]]:
+    if not capture.train_views:
+        raise InputError(f"The capture {capture.folder} has no training views.", "Capture at least one.")
+    pose = capture.train_views[0].pose
+    views = [v for v in capture.views if v.pose == pose]
+    if len(views) == len(capture.views):
+        return views, []
+    left_out = len(capture.views) - len(views)
+    return views, [f"{left_out} views show poses other than {pose} and were left out: one double is one pose."]
+
+
+def _check_camera(view: View) -> None:
+    if not view.camera.is_finite():
+        raise InputError(f"The camera of view {view.name} holds NaN or infinite numbers.", "Capture that view again.")
+    if not (view.camera.K[0, 0] > 0 and view.camera.K[1, 1] > 0):
+        raise InputError(f"The camera of view {view.name} has no positive focal length.", "Capture that view again.")
+
+
+def _load(capture: Capture, view: View) -> tuple[FitView, str]:
+    layers = ("depth", "mask") if view.split == "held_out" else ("depth",)
+    images = capture.load_view(view, layers)
+    if not (np.isfinite(images.rgb).all() and np.isfinite(images.alpha).all()):
+        raise InputError(
+            f"The picture of view {view.name} ({view.exr}) holds NaN or infinite pixels.",
+            "Delete that file and capture again: only this view is rendered.",
+        )
+    alpha = np.clip(images.alpha, 0, 1).astype(np.float32)
+    depth = None if images.depth is None else np.where(np.isfinite(images.depth), images.depth, 0).astype(np.float32)
+    face = images.masks.get("face") if view.split == "held_out" else None
+    fit_view = FitView(view.name, view.camera.in_splat_frame(), images.display(), alpha, depth, face)
+    return fit_view, hashlib.sha256((capture.folder / view.exr).read_bytes()).hexdigest()
+
+
+def _digest(capture: Capture, views: list[View], picture_hashes: list[str]) -> str:
+    digest = hashlib.sha256()
+    for view, picture_hash in zip(views, picture_hashes, strict=True):
+        camera = view.camera
+        digest.update(f"{view.name} {view.split} {picture_hash} {camera.width} {camera.height}\n".encode())
+        digest.update(camera.K.tobytes() + camera.world_to_camera.tobytes())
+    for pose in capture.poses:
+        path = capture.folder / pose.mesh
+        if pose.name == views[0].pose and path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

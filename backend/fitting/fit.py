@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One fit from folder to folder: a capture (or swapped) folder in, splats, curves, binding and held-out renders out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import numpy as np
+
+from backend.evaluation.metrics import psnr, ssim, through_8_bit
+from backend.kernels.engine import CpuEngine
+from backend.kernels.parameters import AdamState, SplatParameters
+from interchange.capture import Capture, read_json, write_json
+from interchange.errors import InputError, Progress
+from interchange.png import write_png
+from interchange.splats import SplatCloud, write_ply
+
+from .checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
+from .dataset import Dataset, FitView, load_dataset
+from .initialisation import initialise
+from .settings import FitSettings
+from .trainer import Observer, RunState, Trainer, to_8_bit
+
+FORMAT, VERSION = "digidouble-fit", 1
+RESULT, CURVES, BINDING, SPLATS, RENDERS = "fit.json", "curves.json", "binding.npz", "splats.ply", "renders"
+ENGINE = "cpu-1"
+"""Part of the digest: raise it when the kernels' or the trainer's arithmetic changes."""
+INVISIBLE = 1 / 255
+"""Splats with less opacity never pass the renderer's cutoff."""
+
+
+@attrs.frozen
+class FitResult:
+    """What a fit made. Held-out figures are means over those views, through 8 bits; None without such views."""
+
+    folder: Path
+    splats: int
+    iterations: int
+    seconds: float  # of training, over all sittings
+    start: str  # mesh, depth or random
+    stopped: str  # why it ended before its planned steps: "plateau", "time budget" or ""
+    psnr: float | None
+    ssim: float | None
+    psnr_face: float | None
+    notes: list[str]  # sentences for the user
+    reused: bool = False  # the folder held this very result already
+
+
+def fit(
+    capture_folder: Path | str,
+    out_folder: Path | str,
+    settings: FitSettings | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+    observer: Observer | None = None,
+) -> FitResult:
+    """Fit Gaussians to a capture's training views; goes on from a checkpoint, returns a finished result at once.
+
+    Writes splats.ply, binding.npz (face, barycentric: where on the mesh each splat was born), curves.json, fit.json and
+    renders/<view>.png of the held-out views. `observer` adds previews and a clock. Raises InputError for unusable
+    input, Cancelled when told to stop (a checkpoint is left).
+    """
+    settings = settings or FitSettings()
+    observer = attrs.evolve(observer or Observer(), progress=progress, cancelled=cancelled)
+    out = Path(out_folder)
+    capture = Capture.load(capture_folder)
+    dataset = load_dataset(capture, progress, cancelled)
+    digest = _digest(dataset, settings)
+    finished = _finished(out, digest)
+    if finished is not None:
+        return finished
+    state, notes = _begin(capture, dataset, settings, out, digest, progress)
+    notes = dataset.notes + notes
+    engine = _engine_for(dataset, len(state.face), settings)
+    trainer = Trainer(
+        engine, state.parameters, state.adam, dataset.train, dataset.held_out, state.spacing, settings, state.run,
+        observer, save=lambda: save_checkpoint(out, state),
+    )  # fmt: skip
+    try:
+        trainer.train()
+    except OSError as error:
+        raise InputError(f"A checkpoint could not be written to {out} ({error}).", "Free some disk space.") from error
+    return _export(out, engine, dataset, state, notes)
+
+
+def _begin(
+    capture: Capture, dataset: Dataset, settings: FitSettings, out: Path, digest: str, progress: Progress | None
+) -> tuple[Checkpoint, list[str]]:
+    """The checkpoint to go on from, or a new start."""
+    state, notes = load_checkpoint(out, digest)
+    if state is not None:
+        notes.append(f"Resumed after step {state.run.iteration}.")
+    else:
+        if progress:
+            progress("fit", 0.0, "placing splats")
+        start = initialise(capture, dataset, settings)
+        parameters = SplatParameters.from_cloud(start.cloud)
+        run = RunState(planned=settings.iterations)
+        adam = AdamState.like(parameters)
+        state = Checkpoint(digest, parameters, adam, run, start.spacing, start.kind, start.face, start.barycentric)
+    if progress:
+        for note in notes:
+            progress("fit", state.run.iteration / max(state.run.planned, 1), note)
+    return state, notes
+
+
+def _engine_for(dataset: Dataset, count: int, settings: FitSettings) -> CpuEngine:
+    cameras = [view.camera for view in dataset.train + dataset.held_out]
+    width, height = max(c.width for c in cameras), max(c.height for c in cameras)
+    return CpuEngine(count, width, height, settings.sh_degree, settings.threads)
+
+
+def _digest(dataset: Dataset, settings: FitSettings) -> str:
+    text = json.dumps([ENGINE, dataset.digest, settings.result_fields()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _finished(out: Path, digest: str) -> FitResult | None:
+    """The result in the folder if it is whole and was made from the same inputs with the same settings."""
+    try:
+        record = read_json(out / RESULT, FORMAT, VERSION)
+        whole = record["digest"] == digest and all(
+            hashlib.sha256((out / name).read_bytes()).hexdigest() == sha for name, sha in record["files"].items()
+        )
+        return FitResult(folder=out, reused=True, **record["result"]) if whole else None
+    except (InputError, OSError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def visible_splats(cloud: SplatCloud) -> np.ndarray:
+    """(N,) True for splats worth exporting: finite, and opaque enough to pass the renderer's cutoff."""
+    return np.asarray(cloud.finite() & (cloud.opacities >= INVISIBLE))
+
+
+def _export(out: Path, engine: CpuEngine, dataset: Dataset, state: Checkpoint, notes: list[str]) -> FitResult:
+    """Write everything; fit.json last, so that its presence means that all the rest is there."""
+    cloud = state.parameters.to_cloud()
+    keep = visible_splats(cloud)
+    if not keep.any():
+        raise InputError(
+            "No visible splat is left after the fit.", "Check that the cameras match the pictures, or use more steps."
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    cloud = cloud.subset(keep)
+    write_ply(out / SPLATS, cloud)
+    part = out / (BINDING + ".part")
+    with open(part, "wb") as file:
+        born = {"face": state.face[keep], "barycentric": state.barycentric[keep], "pose": np.array(dataset.pose)}
+        np.savez_compressed(file, allow_pickle=False, **born)
+    part.replace(out / BINDING)
+    write_json(out / CURVES, state.run.curve)
+    scores = _render_held_out(out, engine, SplatParameters.from_cloud(cloud), dataset.held_out)
+    run = state.run
+    means = {name: (float(np.mean(values)) if values else None) for name, values in scores.items()}
+    result = FitResult(
+        out, len(cloud), run.iteration, round(run.seconds, 3), state.kind, run.stopping,
+        means["psnr"], means["ssim"], means["psnr_face"], notes,
+    )  # fmt: skip
+    files = [SPLATS, BINDING, CURVES] + [f"{RENDERS}/{v.name}.png" for v in dataset.held_out]
+    record = {
+        "format": FORMAT,
+        "version": VERSION,
+        "digest": state.digest,
+        "result": {k: v for k, v in attrs.asdict(result).items() if k not in ("folder", "reused")},
+        "files": {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in files},
+    }
+    write_json(out / RESULT, record)
+    remove_checkpoints(out)
+    return result
+
+
+def _render_held_out(
+    out: Path, engine: CpuEngine, parameters: SplatParameters, views: list[FitView]
+) -> dict[str, list[float]]:
+    (out / RENDERS).mkdir(exist_ok=True)
+    scores: dict[str, list[float]] = {"psnr": [], "ssim": [], "psnr_face": []}
+    for view in views:
+        image, _ = engine.render(parameters, view.camera)
+        write_png(out / RENDERS / f"{view.name}.png", to_8_bit(image))
+        shown = through_8_bit(image)
+        scores["psnr"].append(psnr(shown, view.rgb))
+        scores["ssim"].append(ssim(shown, view.rgb))
+        if view.face is not None and view.face.sum() > 0:
+            scores["psnr_face"].append(psnr(shown, view.rgb, view.face))
+    return scores

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where Gaussians begin: on the posed mesh, on depth maps, on given points, or at random inside the visual hull.
+
+On a mesh each splat is a small flat disc along the normal, as wide as the distance to its neighbours, in the colour
+that the pictures show there. Nothing has to be grown later, which is what makes the fit short (DESIGN, decision 3).
+"""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from interchange.capture import Capture
+from interchange.colour import srgb_from_linear
+from interchange.errors import InputError
+from interchange.mesh import Mesh
+from interchange.splats import SH_C0, SplatCloud
+
+from .dataset import Dataset, FitView, check_cameras_see
+from .sampling import Array, colours_from_views, sample_surface, surface_of, visible_faces
+from .settings import FitSettings
+
+WIDTH = 0.6
+"""Standard deviation of a new splat in units of the distance to the next one."""
+FLATNESS = 0.25
+"""Thickness of a new splat along the normal relative to its width."""
+OPACITY = 0.8
+"""Of a new splat on a surface."""
+POINT_OPACITY = 0.3
+"""Of a new splat that was not put on a known surface."""
+_HULL_BATCHES = 64
+_NO_FACE = -1
+
+
+@attrs.frozen(eq=False)
+class Start:
+    """A first cloud and where on the mesh each of its splats was born."""
+
+    cloud: SplatCloud
+    face: npt.NDArray[np.int32]  # (N,) triangle of the mesh, -1 without a mesh
+    barycentric: npt.NDArray[np.float32]  # (N, 3)
+    spacing: float  # metres between neighbouring splats, median: the unit of the means' learning rate
+    kind: str  # mesh, depth or random
+
+
+def initialise(capture: Capture, dataset: Dataset, settings: FitSettings) -> Start:
+    """The first cloud by `settings.start`; "auto" takes mesh, depth, random, in this order, as far as there are any.
+
+    Raises InputError when the chosen start is impossible or no camera sees the avatar.
+    """
+    pose = next((p for p in capture.poses if p.name == dataset.pose), None)
+    has_depth = any(v.depth is not None and (v.depth > 0).any() for v in dataset.train)
+    kind = settings.start
+    if kind == "auto":
+        kind = "mesh" if pose else "depth" if has_depth else "random"
+    if kind == "mesh":
+        return from_mesh(capture, capture.load_mesh(pose), dataset.train, settings)
+    if kind == "depth":
+        if not has_depth:
+            raise InputError(f"{capture.folder} has no depth maps to start from.", "Start from the mesh or at random.")
+        points, colours = _depth_points(dataset.train, settings)
+    else:
+        points, colours = _hull_points(dataset.train, settings)
+    cloud, spacing = from_points(points, colours, settings.sh_degree)
+    no_face = np.full(len(points), _NO_FACE, np.int32)
+    return Start(cloud, no_face, np.zeros((len(points), 3), np.float32), spacing, kind)
+
+
+def from_mesh(capture: Capture, mesh: Mesh, views: list[FitView], settings: FitSettings) -> Start:
+    """Flat splats on the parts of the posed mesh that the views see. Degenerate triangles are passed over."""
+    surface = surface_of(mesh)
+    if not (surface.areas > 0).any():
+        raise InputError(f"The mesh of {capture.folder} has no triangle with an area.", "Check the avatar's mesh.")
+    good_corners = np.unique(surface.faces[surface.areas > 0])
+    check_cameras_see(surface.vertices[good_corners], views)
+    visible = visible_faces(surface, views)
+    if not (visible & (surface.areas > 0)).any():
+        raise InputError(
+            f"No picture of {capture.folder} shows the mesh where its cameras say that it is.",
+            "Mesh and pictures do not belong together: capture again.",
+        )
+    samples = sample_surface(surface, visible, settings.splats, settings.face_density, settings.seed)
+    colours, seen = colours_from_views(samples.points, samples.normals, views)
+    if not seen.all():
+        hidden = ~seen
+        colours[hidden] = _base_colours(capture, mesh, samples.face[hidden], samples.barycentric[hidden])
+    width = np.log(WIDTH * samples.spacing)
+    log_scales = np.stack([width, width, width + np.log(FLATNESS)], axis=1)
+    cloud = _cloud(samples.points, log_scales, _quats_along(samples.normals), OPACITY, colours, settings.sh_degree)
+    return Start(cloud, samples.face, samples.barycentric, float(np.median(samples.spacing)), "mesh")
+
+
+def from_points(points: Array, colours: Array, sh_degree: int) -> tuple[SplatCloud, float]:  # (N, 3), (N, 3) sRGB
+    """Round splats at given points (splat frame), as wide as the distance to their three nearest neighbours.
+
+    Returns the cloud and the median spacing. Width: square root of the mean squared distance (Kerbl et al. 2023).
+    """
+    points = np.asarray(points, np.float64)
+    if len(points) > 1:
+        neighbours = min(4, len(points))
+        distance, _ = cKDTree(points).query(points, k=neighbours)
+        spacing = np.sqrt((distance[:, 1:] ** 2).mean(axis=1))
+    else:
+        spacing = np.array([0.01])
+    typical = max(float(np.median(spacing)), 1e-7)
+    spacing = np.clip(spacing, typical * 1e-2, typical * 10)
+    log_scales = np.repeat(np.log(WIDTH * spacing)[:, None], 3, axis=1)
+    upright = np.tile([1.0, 0.0, 0.0, 0.0], (len(points), 1))
+    return _cloud(points, log_scales, upright, POINT_OPACITY, colours, sh_degree), typical
+
+
+def _cloud(points: Array, log_scales: Array, quats: Array, opacity: float, colours: Array, degree: int) -> SplatCloud:
+    sh = np.zeros((len(points), (degree + 1) ** 2, 3))
+    sh[:, 0] = (colours - 0.5) / SH_C0
+    logits = np.full(len(points), np.log(opacity / (1 - opacity)))
+    return SplatCloud(points, log_scales, quats, logits, sh)
+
+
+def _quats_along(normals: Array) -> Array:  # (N, 3) unit
+    """(N, 4) wxyz: the shortest rotation of the z axis onto each normal."""
+    x, y, z = normals.T
+    quats = np.stack([1 + z, -y, x, np.zeros_like(x)], axis=1)
+    quats[z < -0.999999] = (0, 1, 0, 0)
+    return np.asarray(quats / np.linalg.norm(quats, axis=1, keepdims=True))
+
+
+def _base_colours(capture: Capture, mesh: Mesh, face: npt.NDArray, barycentric: Array) -> Array:
+    """(N, 3) sRGB of points that no picture shows: their object's texture, without light."""
+    colours = np.full((len(face), 3), 0.5)
+    uv = np.einsum("nk,nkc->nc", barycentric, mesh.face_uvs[face])
+    for number, item in enumerate(capture.objects):
+        mine = mesh.face_object[face] == number
+        if mine.any():
+            texture = capture.load_texture(item)
+            height, width = texture.shape[:2]
+            column = np.clip((uv[mine, 0] % 1 * width).astype(int), 0, width - 1)
+            row = np.clip(((1 - uv[mine, 1] % 1) * height).astype(int), 0, height - 1)
+            colours[mine] = srgb_from_linear(texture[row, column])
+    return np.clip(colours, 0, 1)
+
+
+def _depth_points(views: list[FitView], settings: FitSettings) -> tuple[Array, Array]:
+    """Random covered pixels of all views, brought into space by their depth."""
+    points, colours = [], []
+    for view in views:
+        if view.depth is None:
+            continue
+        row, column = np.nonzero((view.depth > 0) & (view.alpha > 0.5))
+        uv = np.stack([column + 0.5, row + 0.5], axis=1)
+        points.append(view.camera.unproject(uv, view.depth[row, column]))
+        colours.append(view.rgb[row, column] / view.alpha[row, column, None])
+    everything, colour = np.concatenate(points), np.concatenate(colours)
+    rng = np.random.default_rng([settings.seed, 0])
+    chosen = rng.permutation(len(everything))[: settings.splats]
+    return everything[chosen], np.clip(colour[chosen], 0, 1)
+
+
+def _hull_points(views: list[FitView], settings: FitSettings) -> tuple[Array, Array]:
+    """Random points that no picture shows as empty: the visual hull (Laurentini 1994), sampled by rejection."""
+    centre, radius = _common_sphere(views)
+    rng = np.random.default_rng([settings.seed, 0])
+    kept: list[Array] = []
+    count = 0
+    for _ in range(_HULL_BATCHES):
+        points: Array = centre + radius * rng.uniform(-1, 1, (max(4 * settings.splats, 20_000), 3))
+        points = points[_inside_hull(points, views)]
+        kept.append(points)
+        count += len(points)
+        if count >= settings.splats:
+            break
+    if count == 0:
+        raise InputError(
+            "No place in space is covered by all pictures that should show it.",
+            "Check the cameras and the pictures' alpha, or give the capture a mesh.",
+        )
+    points = np.concatenate(kept)[: settings.splats]
+    colours, _ = colours_from_views(points, None, views)
+    return points, colours
+
+
+def _inside_hull(points: Array, views: list[FitView]) -> npt.NDArray[np.bool_]:
+    inside = np.ones(len(points), bool)
+    met = np.zeros(len(points), int)
+    for view in views:
+        uv, depth = view.camera.project(points)
+        size = (view.camera.width, view.camera.height)
+        in_frame = (depth > 1e-6) & (uv >= 0).all(axis=1) & (uv < size).all(axis=1)
+        column, row = uv[in_frame].astype(np.int64).T
+        inside[in_frame] &= view.alpha[row, column] > 0.05
+        met += in_frame
+    return inside & (met >= max(1, len(views) // 2))
+
+
+def _common_sphere(views: list[FitView]) -> tuple[Array, float]:
+    """Centre and radius of what the cameras look at: the point nearest to all their axes, and their frames there."""
+    projectors = [np.eye(3) - np.outer(v.camera.forward, v.camera.forward) for v in views]
+    right = sum((p @ v.camera.position for p, v in zip(projectors, views, strict=True)), np.zeros(3))
+    centre = np.linalg.lstsq(np.sum(projectors, axis=0), right, rcond=1e-6)[0]
+    depths = np.array([view.camera.to_camera(centre[None])[0, 2] for view in views])
+    if (depths <= 0).any():
+        first = views[0].camera
+        distance = max(float(np.linalg.norm(first.position)), 1.0)
+        centre, depths = first.position + distance * first.forward, np.full(len(views), distance)
+    frames = [max(v.camera.width / v.camera.K[0, 0], v.camera.height / v.camera.K[1, 1]) for v in views]
+    return centre, float(np.median(depths * frames) / 2)

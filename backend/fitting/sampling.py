@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Points on a mesh's surface, and what the pictures say about points in space: seen or hidden, and which colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from backend.kernels.parameters import morton_order
+from interchange.cameras import SPLAT_FROM_BLENDER
+from interchange.mesh import Mesh, Region
+
+from .dataset import FitView
+
+Array = npt.NDArray[np.floating]
+
+_R2 = (0.7548776662466927, 0.5698402909980532)  # Roberts' low-discrepancy sequence: 1/g, 1/g^2 with g^3 = g + 1
+_FACE_POINTS = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4]]) / [[3], [6], [6], [6]]
+"""Barycentric places at which a triangle's visibility is tested."""
+_DENSE_REGIONS = (Region.EYE, Region.MOUTH, Region.LASHES)
+_NO_MAP = np.zeros(0, np.float32)
+_MIN_COSINE = 0.1  # flatter views of a surface smear its colour
+
+
+@attrs.frozen(eq=False)
+class Surface:
+    """A capture's mesh in the splat frame; degenerate triangles are recognised by `areas` 0."""
+
+    vertices: Array  # (V, 3)
+    normals: Array  # (V, 3)
+    faces: npt.NDArray[np.int32]  # (F, 3)
+    areas: Array  # (F,) square metres, 0 for triangles without a finite, positive area
+    face_normals: Array  # (F, 3) unit; zero for degenerate triangles
+    face_weight: Array  # (F,) 0..1 how much of the triangle belongs to the face, eyes or mouth
+
+
+@attrs.frozen(eq=False)
+class SurfaceSamples:
+    """N points on a surface, along the Morton order of their triangles."""
+
+    points: Array  # (N, 3) splat frame
+    normals: Array  # (N, 3) unit
+    spacing: Array  # (N,) metres to the next sample, about
+    face: npt.NDArray[np.int32]  # (N,) triangle of the mesh
+    barycentric: npt.NDArray[np.float32]  # (N, 3) weights of the triangle's corners
+
+
+def surface_of(mesh: Mesh) -> Surface:
+    """Bring a mesh into the splat frame and measure its triangles."""
+    vertices = mesh.vertices.astype(np.float64) @ SPLAT_FROM_BLENDER.T
+    normals = mesh.normals.astype(np.float64) @ SPLAT_FROM_BLENDER.T
+    corners = vertices[mesh.faces]
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    length = np.linalg.norm(cross, axis=1)
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1, initial=0)
+    usable = np.isfinite(length) & (length > 1e-6 * longest**2) & (length > 0)
+    areas = np.where(usable, length / 2, 0)
+    face_normals = np.where(usable[:, None], cross / np.where(usable, length, 1)[:, None], 0)
+    weight = np.clip(mesh.region_face[mesh.faces].mean(axis=1), 0, 1)
+    weight = np.where(np.isin(mesh.face_region, _DENSE_REGIONS), 1, weight)
+    return Surface(vertices, normals, mesh.faces, areas, face_normals, weight)
+
+
+def visible_faces(surface: Surface, views: list[FitView]) -> npt.NDArray[np.bool_]:
+    """(F,) True where at least one view sees a triangle, tested at its centre and near its corners."""
+    good = np.flatnonzero(surface.areas > 0)
+    corners = surface.vertices[surface.faces[good]]
+    points = (_FACE_POINTS @ corners).reshape(-1, 3)
+    normals = np.repeat(surface.face_normals[good], len(_FACE_POINTS), axis=0)
+    seen = np.zeros(len(points), bool)
+    for view, index in _seen_by(points, normals, views):
+        del view
+        seen[index] = True
+    result = np.zeros(len(surface.faces), bool)
+    result[good] = seen.reshape(-1, len(_FACE_POINTS)).any(axis=1)
+    return result
+
+
+def sample_surface(
+    surface: Surface, visible: npt.NDArray[np.bool_], count: int, face_density: float, seed: int
+) -> SurfaceSamples:
+    """`count` points, evenly by area (times `face_density` on the face), on the triangles marked visible (F,).
+
+    Systematic resampling along the triangles' Morton order, so that neighbours share the remainders and no patch is
+    left bare. The mesh must have at least one visible triangle with an area.
+    """
+    weight = np.where(visible, 1 + (face_density - 1) * surface.face_weight, 0)
+    mass = weight * surface.areas
+    centres = surface.vertices[surface.faces].mean(axis=1)
+    usable = np.flatnonzero(mass > 0)
+    order = usable[morton_order(centres[usable])]
+    cumulative = np.cumsum(mass[order])
+    shifts = np.random.default_rng([seed, 0]).random(3)
+    steps = (np.arange(count) + shifts[0]) / count * cumulative[-1]
+    chosen = order[np.minimum(np.searchsorted(cumulative, steps, side="right"), len(order) - 1)]
+    root = np.sqrt((shifts[1] + np.arange(count) * _R2[0]) % 1)  # uniform in a triangle: Turk, Graphics Gems I
+    along = (shifts[2] + np.arange(count) * _R2[1]) % 1
+    barycentric = np.stack([1 - root, root * (1 - along), root * along], axis=1)
+    corners = surface.faces[chosen]
+    points = np.einsum("nk,nkc->nc", barycentric, surface.vertices[corners])
+    normals = np.einsum("nk,nkc->nc", barycentric, surface.normals[corners])
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    sound = np.isfinite(length) & (length > 1e-3)
+    normals = np.where(sound, normals / np.where(sound, length, 1), surface.face_normals[chosen])
+    spacing = np.sqrt(cumulative[-1] / (count * weight[chosen]))
+    return SurfaceSamples(points, normals, spacing, chosen.astype(np.int32), barycentric.astype(np.float32))
+
+
+def colours_from_views(points: Array, normals: Array | None, views: list[FitView]) -> tuple[Array, npt.NDArray]:
+    """Robust mean colour of points in the views that see them.
+
+    points: (N, 3) splat frame; normals: (N, 3) unit or None. Returns colours (N, 3) sRGB 0..1 and a mask (N,) of the
+    points that some view saw. Views from ahead count more (cosine squared); in a second pass colours far from the
+    first mean (highlights, slips past an edge) count less, by Cauchy's weight at a width of 0.1.
+    """
+    mean = np.zeros((len(points), 3))
+    seen = np.zeros(len(points), bool)
+    for robust in (False, True):
+        total = np.zeros((len(points), 3))
+        weights = np.full(len(points), 1e-12)
+        for view, index in _seen_by(points, normals, views):
+            uv, _ = view.camera.project(points[index])
+            colour, alpha = _straight_colour(view, uv)
+            weight = np.where(alpha > 0.5, alpha, 0)
+            if normals is not None:
+                weight = weight * _cosine(points[index], normals[index], view) ** 2
+            if robust:
+                residual = np.abs(colour - mean[index]).mean(axis=1)
+                weight = weight / (1 + (residual / 0.1) ** 2)
+            total[index] += weight[:, None] * colour
+            weights[index] += weight
+        seen = weights > 1e-6
+        mean = total / weights[:, None]
+    return np.clip(mean, 0, 1), seen
+
+
+def _cosine(points: Array, normals: Array, view: FitView) -> Array:
+    """(N,) |cosine| between normals and the directions to the camera: cards of hair show both their sides."""
+    towards = view.camera.position - points
+    towards /= np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)
+    return np.asarray(np.abs((towards * normals).sum(axis=1)))
+
+
+def _seen_by(
+    points: Array, normals: Array | None, views: list[FitView]
+) -> Iterator[tuple[FitView, npt.NDArray[np.int64]]]:
+    """For each view the indices of the points that it sees: in frame, covered, and not behind the depth map."""
+    for view in views:
+        uv, depth = view.camera.project(points)
+        size = (view.alpha.shape[1], view.alpha.shape[0])
+        index = np.flatnonzero((depth > 1e-6) & (uv >= 0).all(axis=1) & (uv < size).all(axis=1))
+        column, row = uv[index, 0].astype(np.int64), uv[index, 1].astype(np.int64)
+        cosine = np.ones(len(index)) if normals is None else _cosine(points[index], normals[index], view)
+        keep = (view.alpha[row, column] > 0.1) & (cosine > _MIN_COSINE)
+        if view.depth is not None:
+            footprint = depth[index] / view.camera.K[0, 0]  # metres that a pixel covers
+            slack = footprint * (1 + 1.5 / np.maximum(cosine, _MIN_COSINE)) + 1e-3 * depth[index]
+            keep &= depth[index] < view.depth[row, column] + slack
+        yield view, index[keep]
+
+
+def _straight_colour(view: FitView, uv: Array) -> tuple[Array, Array]:
+    """Bilinear colour without premultiplication (N, 3) and alpha (N,) at pixels uv (N, 2)."""
+    place = (uv - 0.5).astype(np.float32).reshape(-1, 1, 2)
+    layers = np.dstack([view.rgb, view.alpha])
+    chunks = [  # OpenCV remaps at most 32767 rows
+        cv2.remap(layers, place[i : i + 30_000], _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for i in range(0, len(place), 30_000)
+    ]
+    values = np.asarray(np.concatenate(chunks)[:, 0] if chunks else np.zeros((0, 4)), np.float64)
+    alpha = values[:, 3]
+    return values[:, :3] / np.maximum(alpha, 1e-3)[:, None], alpha

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What changes in the course of a run: learning rates, order of views, background.
+
+All are functions of the step alone, so a resumed run needs no random generator's state: it goes on exactly as the
+undisturbed one would.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .settings import FitSettings
+
+MEANS_RATE = 0.17
+"""First rate of the means in units of the distance between neighbouring splats."""
+QUATS_RATE = 6e-3
+LOG_SCALES_RATE = 2.4e-2
+OPACITY_RATE = 0.12
+COLOUR_RATE = 3.6e-2
+SH_REST_RATIO = 0.05
+"""Rate of the higher SH bands relative to the constant one."""
+FINAL = 0.1
+"""What the rates have fallen to at the end of the run, exponentially."""
+MEANS_FINAL = 0.03
+SH_START = 0.1
+"""Part of the run after which higher SH bands begin to move, so that the base colour settles first."""
+
+
+def learning_rates(settings: FitSettings, spacing: float, fraction: float) -> dict[str, float]:
+    """Rates per parameter group at `fraction` 0..1 of the run; `spacing` is the splats' median distance in metres.
+
+    First values: measured as best for about 500 steps (three times those of 3DGS, docs/benchmarks.md).
+    """
+    fall = settings.rate_scale * FINAL**fraction
+    colour = COLOUR_RATE * fall
+    return {
+        "means": MEANS_RATE * spacing * settings.rate_scale * MEANS_FINAL**fraction,
+        "quats": QUATS_RATE * fall,
+        "log_scales": LOG_SCALES_RATE * fall,
+        "opacity_logits": OPACITY_RATE * fall,
+        "sh_base": colour,
+        "sh_rest": colour * SH_REST_RATIO if fraction >= SH_START else 0.0,
+    }
+
+
+def view_index(iteration: int, view_count: int, seed: int) -> int:
+    """Which view step `iteration` (from 1) uses: every view once an epoch, each epoch in a new order."""
+    epoch, place = divmod(iteration - 1, view_count)
+    return int(np.random.default_rng([seed, 1, epoch]).permutation(view_count)[place])
+
+
+def background(iteration: int, settings: FitSettings) -> tuple[float, float, float]:
+    """sRGB 0..1 that step `iteration` puts behind picture and render: random, or black if not wanted."""
+    if not settings.random_background:
+        return (0.0, 0.0, 0.0)
+    red, green, blue = np.random.default_rng([settings.seed, 2, iteration]).random(3).tolist()
+    return red, green, blue

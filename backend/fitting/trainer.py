@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: one view a step, rates that fall with the run, curves, early stop, time budget, NaN guard.
+
+All that a run carries from step to step is in `RunState`, the parameters and Adam's moments; everything random is a
+function of the step (`schedule`). So a checkpoint of these three resumes bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from backend.evaluation.metrics import psnr
+from backend.kernels.engine import CpuEngine
+from backend.kernels.parameters import ROW_OPACITY, ROW_QUAT, AdamState, SplatParameters
+from interchange.errors import Cancelled, InputError, Progress
+
+from .dataset import FitView
+from .schedule import background, learning_rates, view_index
+from .settings import FitSettings
+
+PLATEAU = 0.005
+"""The loss of an epoch must fall by this part of the best one before, or the epoch counts as stale."""
+PATIENCE = 3
+"""Stale epochs in a row after which the run is brought to its end."""
+LAST_PART = 0.15
+"""Share of the run that is still done, with falling rates, once a plateau is reached."""
+MAX_DIVERGENCES = 3
+_DEAD_LOGIT = -20.0
+_REPORT_EVERY_S = 0.2
+_BUDGET_WARM_UP = 10  # steps before the time budget is turned into a number of steps
+
+
+@attrs.define
+class RunState:
+    """Where a run is. Plain numbers and lists, so that a checkpoint can hold it as JSON."""
+
+    planned: int  # steps that the rates' decay is spread over
+    iteration: int = 0  # steps done
+    seconds: float = 0.0  # of training, over all sittings
+    epoch_loss: float = 0.0  # sum over the present epoch
+    best_epoch: float = math.inf
+    stale_epochs: int = 0
+    stopping: str = ""  # why the run ends before its planned steps: "plateau", "time budget" or nothing
+    rate_cut: float = 1.0  # halved by each divergence
+    divergences: int = 0
+    evaluated: int = 0  # marks of the curve that are done
+    curve: dict[str, list[float | None]] = attrs.field(
+        factory=lambda: {"iteration": [], "loss": [], "psnr": [], "seconds": []}
+    )
+    recent_loss: list[float] = attrs.field(factory=list)  # since the curve's last point
+
+
+@attrs.frozen
+class Observer:
+    """Who watches a run and may end it. Every field may be left out."""
+
+    progress: Progress | None = None
+    cancelled: Callable[[], bool] = lambda: False
+    preview_wanted: Callable[[], bool] = lambda: False
+    preview: Callable[[npt.NDArray[np.uint8], int], None] | None = None  # gets (H, W, 3) sRGB over black, and the step
+    clock: Callable[[], float] = time.monotonic
+
+
+@attrs.define(eq=False)
+class Trainer:
+    """Fits `parameters` to views. `save` writes a checkpoint; it is called every `checkpoint_every_s` and on cancel."""
+
+    engine: CpuEngine
+    parameters: SplatParameters
+    adam: AdamState
+    views: list[FitView]
+    held_out: list[FitView]
+    spacing: float  # metres between splats: the unit of the means' rate
+    settings: FitSettings
+    run: RunState
+    observer: Observer
+    save: Callable[[], None]
+    _prepared: list[Any] = attrs.field(init=False, factory=list)
+    _good: tuple[npt.NDArray, npt.NDArray, npt.NDArray, RunState] | None = attrs.field(init=False, default=None)
+    _marks: dict[str, float] = attrs.field(init=False, factory=dict)
+
+    def train(self) -> None:
+        """Run to the end. Raises Cancelled (after a checkpoint) when told, InputError if the fit diverges for good."""
+        self._prepared = [self.engine.prepare_view(v.camera, v.rgb, v.alpha) for v in self.views]
+        now = self.observer.clock()
+        self._marks = {"start": now - self.run.seconds, "saved": now, "reported": -math.inf}
+        self._remember()
+        while self.run.iteration < self.run.planned:
+            if self.observer.cancelled():
+                self.save()
+                raise Cancelled
+            self._step()
+            self._keep_time()
+        self._evaluate()
+
+    def _step(self) -> None:
+        run, settings = self.run, self.settings
+        run.iteration += 1
+        rates = learning_rates(settings, self.spacing, run.iteration / run.planned)
+        result = self.engine.train_step(
+            self.parameters,
+            self.adam,
+            self._prepared[view_index(run.iteration, len(self.views), settings.seed)],
+            self.parameters.learning_rates(**{name: rate * run.rate_cut for name, rate in rates.items()}),
+            run.iteration,
+            background=background(run.iteration, settings),
+            ssim_weight=settings.ssim_weight,
+            alpha_weight=settings.alpha_weight,
+        )
+        if not math.isfinite(result.loss):
+            self._go_back()
+            return
+        run.recent_loss.append(result.loss)
+        self._watch_plateau(result.loss)
+        if run.iteration * settings.evaluations >= (run.evaluated + 1) * run.planned and run.iteration < run.planned:
+            self._evaluate()
+
+    def _watch_plateau(self, loss: float) -> None:
+        """After each epoch: has the loss still fallen? If not for a while, let the rates decay now and end."""
+        run, views = self.run, len(self.views)
+        run.epoch_loss += loss
+        if run.iteration % views:
+            return
+        mean, run.epoch_loss = run.epoch_loss / views, 0.0
+        if mean < run.best_epoch * (1 - PLATEAU):
+            run.best_epoch, run.stale_epochs = mean, 0
+        else:
+            run.stale_epochs += 1
+        left = max(views, round(LAST_PART * run.planned))
+        if not self.settings.early_stop or run.stopping or run.stale_epochs < PATIENCE:
+            return
+        if run.iteration + left < run.planned:
+            run.planned, run.stopping = run.iteration + left, "plateau"
+
+    def _keep_time(self) -> None:
+        """Clock, time budget, checkpoint, report, preview."""
+        run, now = self.run, self.observer.clock()
+        run.seconds = now - self._marks["start"]
+        budget = self.settings.time_budget_s
+        if budget is not None and run.iteration >= _BUDGET_WARM_UP and run.iteration % 5 == 0:
+            affordable = run.iteration + max(0, int((budget - run.seconds) / (run.seconds / run.iteration)))
+            wanted = run.planned if run.stopping == "plateau" else self.settings.iterations
+            if affordable < wanted:
+                run.planned, run.stopping = affordable, "time budget"
+        if now - self._marks["saved"] >= self.settings.checkpoint_every_s and run.iteration < run.planned:
+            self.save()
+            self._marks["saved"] = self.observer.clock()
+        if now - self._marks["reported"] >= _REPORT_EVERY_S:
+            self._marks["reported"] = now
+            self._report()
+        if self.observer.preview is not None and self.observer.preview_wanted():
+            image, _ = self.engine.render(self.parameters, self.views[0].camera)
+            self.observer.preview(to_8_bit(image), run.iteration)
+
+    def _report(self) -> None:
+        run = self.run
+        if self.observer.progress is None or not run.recent_loss:
+            return
+        eta = (run.planned - run.iteration) * run.seconds / run.iteration
+        quality = [p for p in run.curve["psnr"] if p is not None][-1:]
+        decibel = f", held-out {quality[0]:.1f} dB" if quality else ""
+        message = f"step {run.iteration} of {run.planned}, loss {run.recent_loss[-1]:.4f}{decibel}, {eta:.0f} s left"
+        self.observer.progress("fit", run.iteration / run.planned, message)
+
+    def _evaluate(self) -> None:
+        """Add a point to the curve and remember the present state as sound."""
+        run = self.run
+        run.evaluated = run.iteration * self.settings.evaluations // max(run.planned, 1)
+        run.seconds = self.observer.clock() - self._marks["start"]
+        losses, run.recent_loss = run.recent_loss, []
+        scores = [psnr(np.clip(self.engine.render(self.parameters, v.camera)[0], 0, 1), v.rgb) for v in self.held_out]
+        run.curve["iteration"].append(run.iteration)
+        run.curve["loss"].append(float(np.mean(losses)) if losses else None)
+        run.curve["psnr"].append(float(np.mean(scores)) if scores else None)
+        run.curve["seconds"].append(round(run.seconds, 3))
+        self._remember()
+
+    def _remember(self) -> None:
+        """Keep a copy to go back to; splats with broken numbers are buried first (invisible, at rest)."""
+        block, first, second = self.parameters.block, self.adam.first, self.adam.second
+        broken = ~(np.isfinite(block).all(axis=0) & np.isfinite(first).all(axis=0) & np.isfinite(second).all(axis=0))
+        if broken.any():
+            block[:, broken] = 0
+            block[ROW_QUAT, broken], block[ROW_OPACITY, broken] = 1, _DEAD_LOGIT  # a unit quaternion, no opacity
+            first[:, broken] = second[:, broken] = 0
+        self._good = (block.copy(), first.copy(), second.copy(), attrs.evolve(self.run))
+
+    def _go_back(self) -> None:
+        """The loss is not a number: return to the last sound state and go on with half the rates."""
+        assert self._good is not None
+        block, first, second, run = self._good
+        divergences = self.run.divergences + 1
+        if divergences > MAX_DIVERGENCES:
+            raise InputError(
+                f"The fit diverges: its loss is not a number at step {self.run.iteration}, "
+                f"after {MAX_DIVERGENCES} restarts with smaller rates.",
+                "Lower rate_scale, or check the capture's cameras.",
+            )
+        self.parameters.block[...] = block
+        self.adam.first[...] = first
+        self.adam.second[...] = second
+        self.run.iteration, self.run.epoch_loss = run.iteration, run.epoch_loss
+        self.run.divergences, self.run.rate_cut = divergences, self.run.rate_cut / 2
+        self.run.recent_loss = []
+
+
+def to_8_bit(image: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:  # (H, W, 3) 0..1
+    """Clip and round to 0..255."""
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
