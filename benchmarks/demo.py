@@ -7,7 +7,6 @@ Run it on an idle machine. The kernels' compilation counts unless an earlier run
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import threading
 import time
 from pathlib import Path
 
+from backend.evaluation.results import Evaluation
 from interchange.errors import InputError
 
 from .bars import ROOT, Bar
@@ -52,28 +52,28 @@ def run(options: argparse.Namespace) -> list[Bar]:
 
 def bars_of(out: Path, seconds: float, peak_bytes: float) -> list[Bar]:
     """The bars of the demo's figures."""
-    metrics = json.loads((out / "double/metrics.json").read_text())
-    evaluation = json.loads((out / "double/evaluation.json").read_text())
-    held_out, truth, agreement = metrics["held_out"], metrics["truth"], metrics["consistency"]
-    untouched = evaluation["controls"]["untouched"]["psnr_face"]
-    ratio = agreement["reprojection_rmse"] / agreement["floor"]
+    evaluation = Evaluation.load(out / "double")
+    metrics = evaluation.metrics
+    held_out, agreement = metrics.held_out, metrics.consistency
+    rmse, floor = agreement.reprojection_rmse, agreement.floor
+    ratio = rmse / floor if rmse is not None and floor else None
     bars = [
         Bar("wall time after installation", seconds, "s", at_most=300),
         Bar("peak memory of all processes", peak_bytes / 2**30, "GiB", at_most=6),
-        Bar("training views", metrics["views"]["train"], "", at_least=40),
-        Bar("held-out views", metrics["views"]["held_out"], "", at_least=8),
-        Bar("edge of a view", min(metrics["size"]), "px", at_least=320),
-        Bar("held_out.psnr", held_out["psnr"], "dB", at_least=36),
-        Bar("held_out.ssim", held_out["ssim"], "", at_least=0.97),
-        Bar("held_out.psnr_face", held_out["psnr_face"], "dB", at_least=30),
-        Bar("held_out.sharpness", held_out["sharpness"]),
-        Bar("truth.psnr_face", truth["psnr_face"], "dB", at_least=24),
-        Bar("truth.psnr_face above the untouched avatar", truth["psnr_face"] - untouched, "dB", at_least=4),
-        Bar("truth.ssim_face", truth["ssim_face"]),
+        Bar("training views", metrics.views.train, "", at_least=40),
+        Bar("held-out views", metrics.views.held_out, "", at_least=8),
+        Bar("edge of a view", min(metrics.size), "px", at_least=320),
+        Bar("held_out.psnr", held_out.psnr, "dB", at_least=36),
+        Bar("held_out.ssim", held_out.ssim, "", at_least=0.97),
+        Bar("held_out.psnr_face", held_out.psnr_face, "dB", at_least=30),
+        Bar("held_out.sharpness", held_out.sharpness),
+        Bar("truth.psnr_face", metrics.truth.psnr_face, "dB", at_least=24),
+        Bar("truth.psnr_face above the untouched avatar", evaluation.gain_over_untouched, "dB", at_least=4),
+        Bar("truth.ssim_face", metrics.truth.ssim_face),
         Bar("reprojection RMSE / floor", ratio, "x", at_most=2),
-        Bar("splats", metrics["splats"]),
+        Bar("splats", metrics.splats),
     ]
-    return bars + [Bar(f"timing: {k}", v, "s") for k, v in metrics["timing_s"].items()]
+    return bars + [Bar(f"timing: {k}", v, "s") for k, v in metrics.timing_s.items()]
 
 
 def watch_memory(child: subprocess.Popen[bytes]) -> float:
