@@ -46,3 +46,40 @@ def bars(evaluation: Evaluation) -> list[Bar]:
         Bar("consistency.ratio", ratio, "x floor", CONSISTENCY_FACTOR, False, "cross-view error over that of a render"),
         Bar("timing_s.total", m.timing_s.get("total"), "s", TOTAL_SECONDS_BAR, False, "the whole job, wall clock"),
     ]
+
+
+@attrs.frozen
+class Headline:
+    """One of the three numbers that matter, in words that need no manual."""
+
+    title: str
+    value: str
+    unit: str
+    note: str
+    holds: bool | None
+
+
+def headlines(evaluation: Evaluation) -> list[Headline]:
+    """Right face, faithful fit, views that agree: what the terminal and the report's top show.
+
+    A fit's own PSNR never stands without its sharpness; without a truth or a swap the figures left are shown.
+    """
+    m = evaluation.metrics
+    known = {bar.name: bar for bar in bars(evaluation)}
+    found = []
+    gain = evaluation.gain_over_untouched
+    if m.truth.psnr_face is not None and gain is not None:
+        right = known["truth.psnr_face"].holds and known["truth.gain"].holds
+        note = f"PSNR in the face against the true swap: {gain:+.1f} dB over the untouched avatar"
+        found.append(Headline("Right face", f"{m.truth.psnr_face:.1f}", "dB", note, right))
+    sharp = "" if m.held_out.sharpness is None else f", at {m.held_out.sharpness:.0%} of their sharpness"
+    note = f"PSNR at unseen cameras against the pictures it was made from{sharp}"
+    found.append(Headline("Faithful fit", f"{m.held_out.psnr:.1f}", "dB", note, known["held_out.psnr"].holds))
+    agreement, floor = m.consistency.reprojection_rmse, m.consistency.floor
+    if agreement is not None and floor is not None:
+        note = f"cross-view error in 8-bit levels; an untouched render has {floor:.2f}"
+        found.append(Headline("Views agree", f"{agreement:.2f}", "levels", note, known["consistency.ratio"].holds))
+    if len(found) < 3 and m.held_out.psnr_face is not None:
+        value, holds = f"{m.held_out.psnr_face:.1f}", known["held_out.psnr_face"].holds
+        found.append(Headline("In the face", value, "dB", "PSNR at unseen cameras, inside the face mask alone", holds))
+    return found

@@ -218,6 +218,7 @@ def _summary(
         metrics=found,
         views=scores,
         ms_ssim=required("ms_ssim"),
+        ssim_face=mean("ssim_face"),
         ceiling=Truth(mean("swap_psnr_face"), mean("swap_ssim_face")),
         untouched=Truth(mean("untouched_psnr_face"), mean("untouched_ssim_face")),
         truth_sharpness=mean("truth_sharpness"),

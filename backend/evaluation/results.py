@@ -113,6 +113,7 @@ class Evaluation:
     metrics: Metrics
     views: list[ViewScores]
     ms_ssim: float
+    ssim_face: float | None
     ceiling: Truth
     untouched: Truth
     truth_sharpness: float | None

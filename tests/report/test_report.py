@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report: well-formed, self-contained, honest about what is missing, and safe against names with markup."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from backend.evaluation.evaluate import evaluate
+from backend.report import write_report
+from backend.report.write import LIMIT_BYTES
+from interchange.cameras import Camera
+from interchange.capture import Capture
+from interchange.errors import Cancelled, InputError
+from tests.evaluation import scene
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+SVG_LEAVES = {"path", "use", "circle", "polyline", "rect", "line"}
+
+
+class Page(HTMLParser):
+    """Checks nesting and collects references, pictures and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.references: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attributes:
+            if name in ("src", "href", "xlink:href", "srcset", "action", "poster", "data"):
+                self.references.append(value or "")
+            if name == "id":
+                self.ids.append(value or "")
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def render(view: Camera) -> np.ndarray:
+    return scene.trace(view.scaled(0.25), scene.texture_b)[0]
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = scene.write_job(tmp_path_factory.mktemp("job"))
+    evaluate(root / "capture", root / "swapped", root / "double", root / "truth", timings={"fit": 61.5, "swap": 2.0})
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(job: Path) -> Page:
+    path = write_report(
+        job / "double", job / "capture", job / "swapped", job / "truth", job / "source", render=render
+    )
+    assert path == job / "double/report.html" and path.stat().st_size < LIMIT_BYTES
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_page_is_well_formed_and_needs_nothing_else(job: Path, page: Page) -> None:
+    assert {"html", "head", "title", "style", "main", "table", "svg", "img"} <= set(page.tags)
+    assert not {"script", "link", "iframe", "object", "embed", "form"} & set(page.tags)
+    outside = [r for r in page.references if not r.startswith(("data:image/", "#"))]
+    assert outside == []
+    assert all(r[1:] in page.ids for r in page.references if r.startswith("#"))
+    assert len(page.ids) == len(set(page.ids))
+    source = (job / "double/report.html").read_text(encoding="utf-8")
+    assert not re.search(r"url\(\s*['\"]?(?!#)", source) and "@import" not in source
+    assert "http:" not in source and "https:" not in source
+    assert str(job) not in source
+
+
+def test_every_picture_decodes(page: Page) -> None:
+    pictures = [r for r in page.references if r.startswith("data:")]
+    assert len(pictures) >= 4 + 3 * 6 + 2
+    for uri in pictures:
+        with PillowImage.open(io.BytesIO(base64.b64decode(uri.split(",", 1)[1]))) as picture:
+            picture.load()
+
+
+def test_page_says_what_was_measured(job: Path, page: Page) -> None:
+    found = json.loads((job / "double/metrics.json").read_text())
+    for words in (
+        "ball A", "Ball B <not a person>", "Consent: synthetic", f"{found['truth']['psnr_face']:.2f}",
+        f"{found['held_out']['psnr']:.2f}", f"{found['held_out']['ssim']:.4f}", "Error to truth", "61.5 s",
+        "compositeSynthetic", "Training loss", "68 landmarks", "Turntable", "h00", "numpy",
+    ):  # fmt: skip
+        assert words in page.text, words
+
+
+def test_turntable_moves_and_strip_is_a_strip(job: Path, page: Page) -> None:
+    with PillowImage.open(job / "double/turntable.webp") as picture:
+        assert picture.n_frames >= 36 and picture.info["loop"] == 0
+        first = np.asarray(picture.convert("RGB"), float)
+        picture.seek(12)
+        assert np.abs(np.asarray(picture.convert("RGB"), float) - first).mean() > 1
+    with PillowImage.open(job / "double/strip.png") as picture:
+        assert picture.size[1] == 320 and 1280 <= picture.size[0] <= 1300
+
+
+def test_a_second_report_keeps_the_turntable(job: Path, page: Page) -> None:
+    before = (job / "double/turntable.webp").read_bytes()
+    path = write_report(job / "double", job / "capture", job / "swapped", job / "truth", job / "source")
+    assert (job / "double/turntable.webp").read_bytes() == before
+    assert "Turntable" in Page(path.read_text(encoding="utf-8")).text
+
+
+@pytest.mark.parametrize("with_swap", [True, False])
+def test_missing_parts_leave_their_place_empty(job: Path, tmp_path: Path, with_swap: bool) -> None:
+    texture = scene.texture_b if with_swap else scene.texture_a
+    double = scene.write_double(tmp_path / "double", Capture.load(job / "capture"), texture)
+    (double / "curves.json").unlink()
+    swapped = job / "swapped" if with_swap else None
+    evaluate(job / "capture", swapped, double)
+    page = Page(write_report(double, job / "capture", swapped).read_text(encoding="utf-8"))
+    for words in ("Turntable", "Error to truth", "Training loss", "landmarks.", "Consent:", "Right face"):
+        assert words not in page.text, words
+    assert ("No consent record" in page.text) is with_swap
+    assert ("Error to swapped" in page.text) is with_swap
+    assert ("Error to original" in page.text) is not with_swap
+    assert "not measured" in page.text
+
+
+def test_names_of_real_subjects_stay_out(job: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(job / "source", source)
+    record = json.loads((source / "consent.json").read_text())
+    record |= {"kind": "employment", "subject": "Jane Example", "granted_by": "Jane Example", "use": "Jane's film"}
+    (source / "consent.json").write_text(json.dumps(record))
+    shutil.copytree(job / "double", tmp_path / "double")
+    path = write_report(tmp_path / "double", job / "capture", job / "swapped", None, source)
+    text = path.read_text(encoding="utf-8")
+    assert "Jane" not in text and "Consent: employment" in text and "subject-" in text
+
+
+def test_bad_input_gets_a_sentence_and_keeps_the_earlier_report(job: Path, page: Page, tmp_path: Path) -> None:
+    double = tmp_path / "double"
+    shutil.copytree(job / "double", double)
+    before = (double / "report.html").read_bytes()
+
+    def attempt(words: str, source: Path | None = None) -> None:
+        with pytest.raises(InputError, match=words) as error:
+            write_report(double, job / "capture", job / "swapped", job / "truth", source)
+        assert error.value.hint
+        assert (double / "report.html").read_bytes() == before
+
+    (double / "curves.json").write_text('{"iteration": [1, 2], "loss": [1], "psnr": [1, 2]}')
+    attempt("curves.json")
+    (double / "curves.json").unlink()
+    source = tmp_path / "source"
+    shutil.copytree(job / "source", source)
+    (source / "landmarks.json").write_text('{"format": "digidouble-landmarks", "version": 1, "points": {"x": 1}}')
+    attempt("landmarks.json", source)
+    (source / "portrait.png").write_bytes(b"not a picture")
+    (source / "landmarks.json").unlink()
+    attempt("portrait", source)
+    (double / "renders/h01.png").unlink()
+    attempt("h01")
+    (double / "evaluation.json").unlink()
+    attempt("evaluation.json")
+    with pytest.raises(Cancelled):
+        write_report(job / "double", job / "capture", cancelled=lambda: True)
+
+
+def test_sixteen_bit_portraits_are_shown(job: Path, tmp_path: Path) -> None:
+    import cv2
+
+    from backend.report import gather
+
+    (tmp_path / "source").mkdir()
+    pixels = np.zeros((12, 10, 3), np.uint16)
+    pixels[..., 2] = 65535  # OpenCV is BGR: red
+    cv2.imwrite(str(tmp_path / "source/portrait.png"), pixels)
+    source = gather.load_source(tmp_path / "source")
+    assert source is not None and source.points == []
+    np.testing.assert_allclose(source.portrait[0, 0], [1, 0, 0])
+    assert gather.load_source(tmp_path) is None
