@@ -29,16 +29,32 @@ One engine serves one thread at a time. Compilation happens at the first call of
 from __future__ import annotations
 
 import attrs
+import numba
 import numpy as np
 import numpy.typing as npt
 
 from interchange.cameras import Camera
-from interchange.errors import Progress
+from interchange.errors import InputError, Progress
 
-from .parameters import AdamState, SplatParameters
+from .adam.cpu import BETA1, BETA2
+from .binning.cpu import count_entries, fill_entries
+from .layout import TILE, camera_numbers, padded
+from .loss.cpu import SEGMENT, blur_target, compare, differentiate, gaussian_window
+from .parameters import PADDING, ROW_SH, AdamState, SplatParameters
+from .projection.cpu import ADAM_SEEN, GRADIENTS_ONLY, project, project_backward
+from .rasterization.cpu import rasterize, rasterize_backward
+from .simd import RECORD_SIZE
+from .views import SSIM_REACH, Box, PreparedView, grown_box, joined_box, prepare_view
 
 Array = npt.NDArray[np.float32]
-BLACK = (0.0, 0.0, 0.0)
+Ints = npt.NDArray[np.int32]
+Colour = tuple[float, float, float]
+BLACK: Colour = (0.0, 0.0, 0.0)
+
+MAX_ENTRIES = 1 << 26
+"""Pairs of splat and tile in one frame; 80 bytes each. A head of 100k splats at 1024^2 has less than 2^20."""
+
+_SLACK = 64  # elements that whole-vector loads and prefetches may touch past the end
 
 
 @attrs.frozen
@@ -52,10 +68,68 @@ class StepResult:
 
 
 @attrs.define(eq=False)
-class PreparedView:
-    """A training view as the loss kernel wants it; made by `CpuEngine.prepare_view`, opaque to callers."""
+class _SplatBuffers:
+    """What the kernels keep for each splat."""
 
-    camera: Camera
+    stride: int  # padded number of splats
+    records: Array
+    depths: Array
+    rect_low: Ints
+    rect_high: Ints
+    order: Ints
+    keys: Ints
+    slot_first: Ints
+    slot_count: Ints
+
+    @classmethod
+    def of(cls, stride: int) -> _SplatBuffers:
+        def ints(factor: int = 1) -> Ints:
+            return np.zeros(factor * stride, np.int32)
+
+        records = np.zeros(RECORD_SIZE * stride + _SLACK, np.float32)
+        return cls(stride, records, np.zeros(stride, np.float32), ints(), ints(), ints(), ints(3), ints(), ints())
+
+
+@attrs.define(eq=False)
+class _FrameBuffers:
+    """What the kernels keep for a frame; views of the start serve smaller frames."""
+
+    pixels: int  # padded
+    tiles: int
+    frame: Array
+    gradient: Array
+    slopes: Array
+    histograms: Ints
+    tile_start: Ints
+    schedule: Ints
+
+    @classmethod
+    def of(cls, pixels: int, tiles: int, threads: int) -> _FrameBuffers:
+        return cls(
+            pixels, tiles, np.zeros(4 * pixels, np.float32), np.zeros(4 * pixels, np.float32),
+            np.zeros(9 * pixels, np.float32), np.zeros((threads, tiles), np.int32), np.zeros(tiles + 1, np.int32),
+            np.zeros(tiles, np.int32),
+        )  # fmt: skip
+
+
+@attrs.define(eq=False)
+class _EntryBuffers:
+    """What the kernels keep for each pair of splat and tile."""
+
+    capacity: int
+    splat: Ints
+    slot: Ints
+    mask: Ints
+    slots: Array
+    slot_used: npt.NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, capacity: int) -> _EntryBuffers:
+        size = capacity + _SLACK
+        return cls(
+            capacity, np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.int32),
+            np.zeros(RECORD_SIZE * size, np.float32), np.zeros(size, np.uint8),
+        )  # fmt: skip
 
 
 class CpuEngine:
@@ -64,9 +138,19 @@ class CpuEngine:
     def __init__(self, count: int, width: int, height: int, sh_degree: int, threads: int | None = None) -> None:
         """Buffers for `count` splats and frames up to width x height pixels; larger ones make the buffers grow.
 
-        threads: at most the number of cores, which is the default.
+        threads: at most the number that Numba may use (the cores), which is the default.
         """
-        raise NotImplementedError
+        if sh_degree not in (0, 1, 2, 3):
+            raise InputError(f"SH degree {sh_degree} does not exist here.", "Use 0, 1, 2 or 3.")
+        if threads is not None and threads < 1:
+            raise InputError(f"The engine cannot work with {threads} threads.", "Use 1 or more.")
+        limit = numba.config.NUMBA_NUM_THREADS
+        self.threads: int = min(limit, threads or limit)
+        self._window = gaussian_window()
+        self._splats = _SplatBuffers.of(padded(max(count, PADDING)))
+        self._frame = _FrameBuffers.of(padded(width) * padded(height), _tiles(width, height), self.threads)
+        self._entries = _EntryBuffers.of(max(4096, 4 * count))
+        self._empty = np.zeros(0, np.float32)
 
     def prepare_view(
         self,
@@ -75,17 +159,21 @@ class CpuEngine:
         alpha: Array | None = None,  # (H, W); None: opaque everywhere
         pixel_weights: Array | None = None,  # (H, W) >= 0 factor of every loss term; None: 1
     ) -> PreparedView:
-        """Crop the target to the subject and cache what the loss needs of it (about 40 bytes a pixel of its box).
+        """Crop the target to the subject and make room for its blurs: 40 bytes a pixel of the subject's box.
 
-        Raises InputError if an array does not fit the camera.
+        Raises InputError if an array does not fit the camera or holds NaN.
         """
-        raise NotImplementedError
+        return prepare_view(camera, rgb_premultiplied, alpha, pixel_weights)
 
     def render(
-        self, parameters: SplatParameters, camera: Camera, background: tuple[float, float, float] = BLACK
+        self, parameters: SplatParameters, camera: Camera, background: Colour = BLACK
     ) -> tuple[Array, Array]:
         """Image (H, W, 3) over `background` and alpha (H, W), new arrays."""
-        raise NotImplementedError
+        self._forward(parameters, camera_numbers(camera), camera.width, camera.height)
+        rows, stride = padded(camera.height), padded(camera.width)
+        planes = self._frame.frame[: 4 * rows * stride].reshape(4, rows, stride)[:, : camera.height, : camera.width]
+        image = planes[:3].transpose(1, 2, 0) + planes[3][:, :, None] * np.asarray(background, np.float32)
+        return np.ascontiguousarray(image), 1 - planes[3]
 
     def train_step(
         self,
@@ -94,7 +182,7 @@ class CpuEngine:
         view: PreparedView,
         learning_rates: Array,  # (11 + 3 K,)
         iteration: int,  # from 1
-        background: tuple[float, float, float] = BLACK,
+        background: Colour = BLACK,
         ssim_weight: float = 0.2,
         alpha_weight: float = 0.1,
     ) -> StepResult:
@@ -102,20 +190,157 @@ class CpuEngine:
 
         Adam touches only splats that this view saw (Kingma & Ba 2015, beta 0.9 and 0.999, eps 1e-15).
         """
-        raise NotImplementedError
+        if iteration < 1:
+            raise ValueError(f"Iterations count from 1, not {iteration}.")
+        rates = np.ascontiguousarray(learning_rates, np.float32)
+        if rates.shape != parameters.block.shape[:1] or adam.first.shape != parameters.block.shape:
+            raise ValueError("Learning rates or Adam state do not fit the parameters.")
+        result = self._differentiate(parameters, view, background, ssim_weight, alpha_weight)
+        corrections = np.array([1 / (1 - float(BETA1) ** iteration), 1 / (1 - float(BETA2) ** iteration)], np.float32)
+        self._backward(
+            parameters, view, ADAM_SEEN, self._empty, adam.first.reshape(-1), adam.second.reshape(-1), rates,
+            corrections,
+        )  # fmt: skip
+        return result
 
     def gradients(
         self,
         parameters: SplatParameters,
         view: PreparedView,
-        background: tuple[float, float, float] = BLACK,
+        background: Colour = BLACK,
         ssim_weight: float = 0.2,
         alpha_weight: float = 0.1,
     ) -> tuple[StepResult, Array]:
         """The loss and its gradient (11 + 3 K, padded count), without a step."""
-        raise NotImplementedError
+        result = self._differentiate(parameters, view, background, ssim_weight, alpha_weight)
+        output = np.zeros_like(parameters.block)
+        empty = self._empty
+        self._backward(parameters, view, GRADIENTS_ONLY, output.reshape(-1), empty, empty, empty, empty)
+        return result, output
+
+    def _make_room(self, stride: int, width: int, height: int) -> None:
+        """Grow what is too small, and hand the threads to Numba."""
+        numba.set_num_threads(self.threads)
+        if stride > self._splats.stride:
+            self._splats = _SplatBuffers.of(stride)
+        pixels, tiles = padded(width) * padded(height), _tiles(width, height)
+        if pixels > self._frame.pixels or tiles > self._frame.tiles:
+            self._frame = _FrameBuffers.of(pixels, tiles, self.threads)
+
+    def _forward(self, parameters: SplatParameters, numbers: Array, width: int, height: int) -> int:
+        """Project, bin and blend into the frame; returns the number of entries."""
+        stride = parameters.block.shape[1]
+        self._make_room(stride, width, height)
+        s, f = self._splats, self._frame
+        depths, low, high = s.depths[:stride], s.rect_low[:stride], s.rect_high[:stride]
+        coefficients = (len(parameters.block) - ROW_SH) // 3
+        project(
+            self.threads, parameters.block.reshape(-1), stride, coefficients, numbers, s.records, depths, low, high
+        )
+        summary = np.zeros(2, np.int64)
+        slot_first, slot_count = s.slot_first[:stride], s.slot_count[:stride]
+        count_entries(
+            self.threads, s.records, depths, low, high, width, height, s.order[:stride], s.keys[: 3 * stride],
+            f.histograms, slot_first, slot_count, summary,
+        )  # fmt: skip
+        drawn, entries = int(summary[0]), int(summary[1])
+        if entries > MAX_ENTRIES:
+            raise InputError(
+                f"The splats cover too much of the frame ({entries} pairs of splat and tile).",
+                "Make them smaller or fewer, or render a smaller frame.",
+            )
+        if entries > self._entries.capacity:
+            self._entries = _EntryBuffers.of(entries + entries // 4)
+        e = self._entries
+        fill_entries(
+            self.threads, s.records, low, high, width, height, s.order[:stride], drawn, f.histograms, slot_first,
+            f.tile_start, f.schedule, e.splat, e.slot,
+        )  # fmt: skip
+        rasterize(self.threads, s.records, e.splat, e.mask, f.tile_start, f.schedule, width, height, f.frame)
+        return entries
+
+    def _busy_box(self, width: int, height: int) -> Box:
+        """The box around all tiles that hold a splat."""
+        columns = padded(width) // TILE
+        starts = self._frame.tile_start[: _tiles(width, height) + 1]
+        busy = (np.diff(starts) > 0).reshape(-1, columns)
+        rows, across = np.flatnonzero(busy.any(axis=1)), np.flatnonzero(busy.any(axis=0))
+        if len(rows) == 0:
+            return np.zeros(4, np.int64)
+        bottom = min(height, (int(rows[-1]) + 1) * TILE)
+        return np.array([across[0] * TILE, rows[0] * TILE, (across[-1] + 1) * TILE, bottom], np.int64)
+
+    def _differentiate(
+        self, parameters: SplatParameters, view: PreparedView, background: Colour, ssim_weight: float,
+        alpha_weight: float,
+    ) -> StepResult:  # fmt: skip
+        """Forward, loss, and backward as far as the tiles' sums."""
+        width, height = view.camera.width, view.camera.height
+        self._forward(parameters, view.numbers, width, height)
+        colour = np.asarray(background, np.float32)
+        key = (float(colour[0]), float(colour[1]), float(colour[2]))
+        if view.blurred_for != key:
+            blur_target(self.threads, view.target, view.region, colour, self._window, view.blurs)
+            view.blurred_for = key
+        f, e, s = self._frame, self._entries, self._splats
+        busy = self._busy_box(width, height)
+        box = grown_box(joined_box(busy, view.region), SSIM_REACH, width, height)
+        sums = np.zeros((max(1, 3 * -(-int(box[3] - box[1]) // SEGMENT)), 3))
+        compare(
+            self.threads, width, height, box, f.frame, view.target, view.blurs, view.region, view.weights, colour,
+            self._window, f.slopes, sums,
+        )  # fmt: skip
+        pixels = float(width * height)
+        means = sums.sum(axis=0) / (3 * pixels, 3 * pixels, pixels)
+        weights = np.array([1 - ssim_weight, ssim_weight, alpha_weight])
+        factors = (weights / (3 * pixels, 3 * pixels, pixels)).astype(np.float32)
+        differentiate(
+            self.threads, width, height, box, busy, f.frame, view.target, view.region, view.weights, colour,
+            self._window, f.slopes, factors, f.gradient,
+        )  # fmt: skip
+        rasterize_backward(
+            self.threads, s.records, e.splat, e.slot, e.mask, f.tile_start, f.schedule, width, height, f.frame, colour,
+            f.gradient, e.slots, e.slot_used,
+        )  # fmt: skip
+        return StepResult(float(means @ weights), float(means[0]), float(means[1]), float(means[2]))
+
+    def _backward(
+        self, parameters: SplatParameters, view: PreparedView, mode: int, output: Array, first: Array, second: Array,
+        rates: Array, corrections: Array,
+    ) -> None:  # fmt: skip
+        """From the tiles' sums to the parameters."""
+        stride = parameters.block.shape[1]
+        s, e = self._splats, self._entries
+        project_backward(
+            self.threads, parameters.block.reshape(-1), stride, (len(parameters.block) - ROW_SH) // 3, view.numbers,
+            s.slot_first, s.slot_count, e.slot_used, e.slots, mode, output, first, second, rates, corrections,
+        )  # fmt: skip
+
+
+def _tiles(width: int, height: int) -> int:
+    return (padded(width) // TILE) * (padded(height) // TILE)
 
 
 def compile_kernels(progress: Progress | None = None) -> None:
-    """Compile every kernel for this CPU (about half a minute, then cached on disk)."""
-    raise NotImplementedError
+    """Compile every kernel for this CPU, by one small render and step; later calls load the results from disk."""
+
+    def say(fraction: float, message: str) -> None:
+        if progress is not None:
+            progress("compile", fraction, message)
+
+    camera = Camera(np.array([[8.0, 0, 8], [0, 8, 8], [0, 0, 1]]), np.eye(4), 16, 16)
+    block = np.zeros((ROW_SH + 3, PADDING), np.float32)
+    block[2], block[3], block[7:10] = 2.0, 1.0, -1.0
+    parameters = SplatParameters(block, PADDING, np.arange(PADDING))
+    engine = CpuEngine(PADDING, 16, 16, 0)
+    say(0.0, "Compiling the renderer")
+    engine.render(parameters, camera)
+    say(0.5, "Compiling the optimiser")
+    view = engine.prepare_view(camera, np.full((16, 16, 3), 0.5, np.float32))
+    engine.gradients(parameters, view)
+    rates = parameters.learning_rates(0.0, 0.0, 0.0, 0.0, 0.0)
+    engine.train_step(parameters, AdamState.like(parameters), view, rates, 1)
+    say(1.0, "Compiled")
+
+
+__all__ = ["AdamState", "CpuEngine", "PreparedView", "SplatParameters", "StepResult", "compile_kernels"]

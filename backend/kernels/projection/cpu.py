@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Projection of splats to screen-space records, and its backward pass (EWA splatting, Zwicker et al. 2001).
+
+VECTOR_WIDTH splats at a time. Forward writes one record a splat (layout.py), its depth and the rectangle of tiles that
+its ellipse {alpha >= 1/255} touches. Backward recomputes the geometry, chains the pixel sums to all parameters and
+applies Adam in the same pass, so gradients never go through memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import prange
+
+from .. import layout as at
+from ..adam.cpu import adam_update
+from ..jit import kernel, parallel_kernel
+from ..layout import EPS2D, LOG2_CUTOFF, LOG2_E, NEAR, TILE
+from ..parameters import ROW_LOG_SCALE, ROW_MEAN, ROW_OPACITY, ROW_QUAT, ROW_SH
+from ..simd import (
+    RECORD_SIZE, VECTOR_WIDTH, absolute, broadcast_int, exp, floor, get, get_int, load, load_records, log2,
+    mask_from_bits, maximum, minimum, select, square_root, store, store_records, take_ticket, to_int, zeros,
+)  # fmt: skip
+from ..spherical_harmonics.cpu import sh_backward, sh_basis, sh_colours
+
+f = np.float32
+LN_2 = f(0.6931471805599453)
+HUGE = f(1e15)
+"""Beyond this a splat's numbers on the screen count as broken; its square still fits into float32."""
+TILE_SHIFT = TILE.bit_length() - 1
+CHUNK = 64
+"""Vectors that a thread takes at a time."""
+GRADIENTS_ONLY, ADAM_SEEN = 0, 1
+"""What the backward pass does: write gradients, or apply Adam to the splats that the view saw."""
+MAX_ROWS = ROW_SH + 48
+
+
+class Geometry(NamedTuple):
+    """What forward and backward share; names as in the formulas, all vectors."""
+
+    point: Any  # X, Y, Z in camera axes, 1 / Z
+    ratio: Any  # x/z and y/z after the clamp
+    quat: Any  # w, x, y, z normalised, 1 / norm
+    scale: Any  # 3 standard deviations
+    M: Any  # 3x3 rotation times scale, row by row
+    JW: Any  # 2x3 Jacobian times world-to-camera rotation
+    U: Any  # 2x3 = JW M; covariance = U U^T
+    covariance: Any  # xx, xy, yy with EPS2D
+    determinant: Any
+    direction: Any  # unit x, y, z from the camera to the mean, 1 / distance
+
+
+@kernel
+def _dot3(a0: Any, a1: Any, a2: Any, b0: Any, b1: Any, b2: Any) -> Any:
+    return a0 * b0 + a1 * b1 + a2 * b2
+
+
+@kernel
+def _rotation_times_scale(w: Any, x: Any, y: Any, z: Any, s0: Any, s1: Any, s2: Any) -> Any:
+    """3x3, row by row."""
+    return (
+        (1.0 - (y * y + z * z) * 2.0) * s0, (x * y - w * z) * 2.0 * s1, (x * z + w * y) * 2.0 * s2,
+        (x * y + w * z) * 2.0 * s0, (1.0 - (x * x + z * z) * 2.0) * s1, (y * z - w * x) * 2.0 * s2,
+        (x * z - w * y) * 2.0 * s0, (y * z + w * x) * 2.0 * s1, (1.0 - (x * x + y * y) * 2.0) * s2,
+    )  # fmt: skip
+
+
+@kernel
+def geometry(block: Any, stride: int, i: int, camera: Any) -> Geometry:
+    """From the parameters of the splats i.. to their screen-space covariance."""
+    mx, my, mz = load(block, i), load(block, stride + i), load(block, 2 * stride + i)
+    R, t = at.ROTATION, at.TRANSLATION
+    X = mx * camera[R] + my * camera[R + 1] + mz * camera[R + 2] + camera[t]
+    Y = mx * camera[R + 3] + my * camera[R + 4] + mz * camera[R + 5] + camera[t + 1]
+    Z = mx * camera[R + 6] + my * camera[R + 7] + mz * camera[R + 8] + camera[t + 2]
+    inverse_z = 1.0 / Z
+
+    q = ROW_QUAT * stride + i
+    w, x, y, z = load(block, q), load(block, q + stride), load(block, q + 2 * stride), load(block, q + 3 * stride)
+    inverse_norm = 1.0 / square_root(w * w + x * x + y * y + z * z)
+    w, x, y, z = w * inverse_norm, x * inverse_norm, y * inverse_norm, z * inverse_norm
+    s = ROW_LOG_SCALE * stride + i
+    s0, s1, s2 = exp(load(block, s)), exp(load(block, s + stride)), exp(load(block, s + 2 * stride))
+    M = _rotation_times_scale(w, x, y, z, s0, s1, s2)
+
+    # Far outside the image the linearisation of the perspective is useless and explodes: hence the clamp.
+    rx = minimum(maximum(X * inverse_z, camera[at.SLOPE_X_LOW]), camera[at.SLOPE_X_HIGH])
+    ry = minimum(maximum(Y * inverse_z, camera[at.SLOPE_Y_LOW]), camera[at.SLOPE_Y_HIGH])
+    jx, jy = inverse_z * camera[at.FOCAL_X], inverse_z * camera[at.FOCAL_Y]
+    jxz, jyz = 0.0 - jx * rx, 0.0 - jy * ry
+    JW = (
+        jx * camera[R] + jxz * camera[R + 6], jx * camera[R + 1] + jxz * camera[R + 7],
+        jx * camera[R + 2] + jxz * camera[R + 8], jy * camera[R + 3] + jyz * camera[R + 6],
+        jy * camera[R + 4] + jyz * camera[R + 7], jy * camera[R + 5] + jyz * camera[R + 8],
+    )  # fmt: skip
+    U = (
+        _dot3(JW[0], JW[1], JW[2], M[0], M[3], M[6]), _dot3(JW[0], JW[1], JW[2], M[1], M[4], M[7]),
+        _dot3(JW[0], JW[1], JW[2], M[2], M[5], M[8]), _dot3(JW[3], JW[4], JW[5], M[0], M[3], M[6]),
+        _dot3(JW[3], JW[4], JW[5], M[1], M[4], M[7]), _dot3(JW[3], JW[4], JW[5], M[2], M[5], M[8]),
+    )  # fmt: skip
+    uu, uv = _dot3(U[0], U[1], U[2], U[0], U[1], U[2]), _dot3(U[0], U[1], U[2], U[3], U[4], U[5])
+    vv = _dot3(U[3], U[4], U[5], U[3], U[4], U[5])
+    # det(U U^T) = |u x v|^2: a sum of squares, where uu vv - uv^2 would cancel for needles.
+    c0, c1, c2 = U[1] * U[5] - U[2] * U[4], U[2] * U[3] - U[0] * U[5], U[0] * U[4] - U[1] * U[3]
+    determinant = _dot3(c0, c1, c2, c0, c1, c2) + (uu + vv) * EPS2D + EPS2D * EPS2D
+
+    dx, dy, dz = mx - camera[at.POSITION], my - camera[at.POSITION + 1], mz - camera[at.POSITION + 2]
+    inverse_distance = 1.0 / square_root(dx * dx + dy * dy + dz * dz)
+    direction = (dx * inverse_distance, dy * inverse_distance, dz * inverse_distance, inverse_distance)
+    return Geometry(
+        (X, Y, Z, inverse_z), (rx, ry), (w, x, y, z, inverse_norm), (s0, s1, s2), M, JW, U,
+        (uu + EPS2D, uv, vv + EPS2D), determinant, direction,
+    )  # fmt: skip
+
+
+@kernel
+def _project_vector(
+    block: Any, stride: int, i: int, coefficients: int, camera: Any, records: Any, depths: Any, rect_low: Any,
+    rect_high: Any, basis: Any,
+) -> None:  # fmt: skip
+    """Project the VECTOR_WIDTH splats from i on."""
+    g = geometry(block, stride, i, camera)
+    X, Y, Z, inverse_z = g.point
+    xx, xy, yy = g.covariance
+    inverse_determinant = 1.0 / g.determinant
+    u = X * inverse_z * camera[at.FOCAL_X] + camera[at.CENTRE_X]
+    v = Y * inverse_z * camera[at.FOCAL_Y] + camera[at.CENTRE_Y]
+    log2_opacity = 0.0 - log2(exp(0.0 - load(block, ROW_OPACITY * stride + i)) + 1.0)
+    margin = (log2_opacity - LOG2_CUTOFF) * (f(2) * LN_2)  # twice ln(255 opacity)
+    visible_margin = maximum(margin, 0.0)
+    half_width, half_height = square_root(visible_margin * xx), square_root(visible_margin * yy)
+    sh_basis(g.direction[0], g.direction[1], g.direction[2], coefficients, basis)
+    red, green, blue = sh_colours(block, stride, i, coefficients, basis)
+
+    # First and last pixel whose centre lies in the box; maximum and minimum turn NaN into the frame's edge.
+    width, height = camera[at.FRAME_WIDTH], camera[at.FRAME_HEIGHT]
+    x0 = 0.0 - floor(0.0 - minimum(maximum(u - half_width - 0.5, 0.0), width))
+    y0 = 0.0 - floor(0.0 - minimum(maximum(v - half_height - 0.5, 0.0), height))
+    x1 = floor(maximum(minimum(u + half_width - 0.5, width - f(1)), -1.0))
+    y1 = floor(maximum(minimum(v + half_height - 0.5, height - f(1)), -1.0))
+    drawn = (Z > NEAR) & (Z < HUGE) & (margin > 0.0) & (x0 <= x1) & (y0 <= y1)
+    drawn = drawn & (absolute(u) < HUGE) & (absolute(v) < HUGE) & (half_width < HUGE) & (half_height < HUGE)
+    drawn = drawn & (absolute(red) < HUGE) & (absolute(green) < HUGE) & (absolute(blue) < HUGE)
+    drawn = drawn & (inverse_determinant > 0.0)
+
+    store_records(records, i * RECORD_SIZE, (
+        u, v, yy * inverse_determinant * (f(-0.5) * LOG2_E), xy * inverse_determinant * LOG2_E,
+        xx * inverse_determinant * (f(-0.5) * LOG2_E), log2_opacity, maximum(red, 0.0), maximum(green, 0.0),
+        maximum(blue, 0.0), xy / xx, xy / yy, half_width, half_height, zeros(), zeros(), zeros(),
+    ))  # fmt: skip
+    store(depths, i, Z)
+    low = (to_int(x0) >> TILE_SHIFT) | ((to_int(y0) >> TILE_SHIFT) << 16)
+    high = (to_int(x1) >> TILE_SHIFT) | ((to_int(y1) >> TILE_SHIFT) << 16)
+    store(rect_low, i, low)
+    store(rect_high, i, select(drawn, high, broadcast_int(-1)))
+
+
+@kernel
+def _project_range(
+    block: Any, stride: int, first: int, last: int, coefficients: int, camera: Any, records: Any, depths: Any,
+    rect_low: Any, rect_high: Any,
+) -> None:  # fmt: skip
+    basis = np.empty(16 * VECTOR_WIDTH, np.float32)
+    for vector in range(first, last):
+        i = vector * VECTOR_WIDTH
+        _project_vector(block, stride, i, coefficients, camera, records, depths, rect_low, rect_high, basis)
+
+
+@parallel_kernel
+def project(
+    threads: int,
+    block: Any,  # (11 + 3 K) * stride
+    stride: int,  # padded number of splats
+    coefficients: int,  # K = 1, 4, 9, 16
+    camera: Any,  # (32,)
+    records: Any,  # stride * 16, out
+    depths: Any,  # (stride,), out
+    rect_low: Any,  # (stride,) int32 first tile column | first tile row << 16, out
+    rect_high: Any,  # (stride,) int32 last tile column | last tile row << 16; -1: not drawn, out
+) -> None:
+    """Project all splats."""
+    vectors = stride // VECTOR_WIDTH
+    for thread in prange(threads):
+        first, last = vectors * thread // threads, vectors * (thread + 1) // threads
+        _project_range(block, stride, first, last, coefficients, camera, records, depths, rect_low, rect_high)
+
+
+@kernel
+def _collect_sums(i: int, slot_first: Any, slot_count: Any, slot_used: Any, slots: Any, scratch: Any) -> int:
+    """Add up the gradient slots of the splats i..; one record a splat into `scratch`. Bit l: splat i + l was seen."""
+    seen = 0
+    for lane in range(VECTOR_WIDTH):
+        count, first = get_int(slot_count, i + lane), get_int(slot_first, i + lane)
+        for part in range(0, RECORD_SIZE, VECTOR_WIDTH):
+            total = zeros()
+            for slot in range(first, first + count):
+                if slot_used[slot] != 0:
+                    total = total + load(slots, slot * RECORD_SIZE + part)
+                    seen |= 1 << lane
+            store(scratch, lane * RECORD_SIZE + part, total)
+    return seen
+
+
+@kernel
+def _covariance_gradient(g: Geometry, moments: Any) -> Any:
+    """dL/dU (2x3) and dL/d(u, v) from the sums over pixels."""
+    inverse = 1.0 / g.determinant
+    ca, cb, cc = g.covariance[2] * inverse, 0.0 - g.covariance[1] * inverse, g.covariance[0] * inverse
+    du = ca * moments[at.SUM_VX] + cb * moments[at.SUM_VY]
+    dv = cc * moments[at.SUM_VY] + cb * moments[at.SUM_VX]
+    # dL/dconic as a symmetric matrix; dL/dcovariance = -conic dconic conic; dL/dU = 2 dcovariance U.
+    da, db, dc = moments[at.SUM_VXX] * -0.5, moments[at.SUM_VXY] * -0.5, moments[at.SUM_VYY] * -0.5
+    t00, t01, t10, t11 = ca * da + cb * db, ca * db + cb * dc, cb * da + cc * db, cb * db + cc * dc
+    xx, xy, yy = (t00 * ca + t01 * cb) * -2.0, (t00 * cb + t01 * cc) * -2.0, (t10 * cb + t11 * cc) * -2.0
+    U = g.U
+    dU = (
+        xx * U[0] + xy * U[3], xx * U[1] + xy * U[4], xx * U[2] + xy * U[5],
+        xy * U[0] + yy * U[3], xy * U[1] + yy * U[4], xy * U[2] + yy * U[5],
+    )  # fmt: skip
+    return dU, du, dv
+
+
+@kernel
+def _shape_gradient(g: Geometry, dU: Any, gradients: Any) -> None:
+    """Gradients of log-scales and quaternion, from dL/dU through M = rotation x scale."""
+    JW, M = g.JW, g.M
+    d00, d01, d02 = JW[0] * dU[0] + JW[3] * dU[3], JW[0] * dU[1] + JW[3] * dU[4], JW[0] * dU[2] + JW[3] * dU[5]
+    d10, d11, d12 = JW[1] * dU[0] + JW[4] * dU[3], JW[1] * dU[1] + JW[4] * dU[4], JW[1] * dU[2] + JW[4] * dU[5]
+    d20, d21, d22 = JW[2] * dU[0] + JW[5] * dU[3], JW[2] * dU[1] + JW[5] * dU[4], JW[2] * dU[2] + JW[5] * dU[5]
+    store(gradients, ROW_LOG_SCALE * VECTOR_WIDTH, _dot3(d00, d10, d20, M[0], M[3], M[6]))
+    store(gradients, (ROW_LOG_SCALE + 1) * VECTOR_WIDTH, _dot3(d01, d11, d21, M[1], M[4], M[7]))
+    store(gradients, (ROW_LOG_SCALE + 2) * VECTOR_WIDTH, _dot3(d02, d12, d22, M[2], M[5], M[8]))
+    s0, s1, s2 = g.scale
+    d00, d10, d20 = d00 * s0, d10 * s0, d20 * s0
+    d01, d11, d21 = d01 * s1, d11 * s1, d21 * s1
+    d02, d12, d22 = d02 * s2, d12 * s2, d22 * s2
+    w, x, y, z, inverse_norm = g.quat
+    dw = (z * (d10 - d01) + y * (d02 - d20) + x * (d21 - d12)) * 2.0
+    dx = (y * (d01 + d10) + z * (d02 + d20) - x * (d11 + d22) * 2.0 + w * (d21 - d12)) * 2.0
+    dy = (x * (d01 + d10) + z * (d12 + d21) - y * (d00 + d22) * 2.0 + w * (d02 - d20)) * 2.0
+    dz = (x * (d02 + d20) + y * (d12 + d21) - z * (d00 + d11) * 2.0 + w * (d10 - d01)) * 2.0
+    along = dw * w + dx * x + dy * y + dz * z  # the part that the normalisation removes
+    store(gradients, ROW_QUAT * VECTOR_WIDTH, (dw - along * w) * inverse_norm)
+    store(gradients, (ROW_QUAT + 1) * VECTOR_WIDTH, (dx - along * x) * inverse_norm)
+    store(gradients, (ROW_QUAT + 2) * VECTOR_WIDTH, (dy - along * y) * inverse_norm)
+    store(gradients, (ROW_QUAT + 3) * VECTOR_WIDTH, (dz - along * z) * inverse_norm)
+
+
+@kernel
+def _mean_gradient(g: Geometry, dU: Any, du: Any, dv: Any, camera: Any) -> Any:
+    """dL/dmean in the world through the projected centre and through the Jacobian."""
+    M, R = g.M, at.ROTATION
+    a0, a1, a2 = _dot3(dU[0], dU[1], dU[2], M[0], M[1], M[2]), _dot3(dU[0], dU[1], dU[2], M[3], M[4], M[5]), \
+        _dot3(dU[0], dU[1], dU[2], M[6], M[7], M[8])  # fmt: skip
+    b0, b1, b2 = _dot3(dU[3], dU[4], dU[5], M[0], M[1], M[2]), _dot3(dU[3], dU[4], dU[5], M[3], M[4], M[5]), \
+        _dot3(dU[3], dU[4], dU[5], M[6], M[7], M[8])  # fmt: skip
+    d_jx = a0 * camera[R] + a1 * camera[R + 1] + a2 * camera[R + 2]
+    d_jxz = a0 * camera[R + 6] + a1 * camera[R + 7] + a2 * camera[R + 8]
+    d_jy = b0 * camera[R + 3] + b1 * camera[R + 4] + b2 * camera[R + 5]
+    d_jyz = b0 * camera[R + 6] + b1 * camera[R + 7] + b2 * camera[R + 8]
+    X, Y, Z, inverse_z = g.point
+    rx, ry = g.ratio
+    fx, fy = camera[at.FOCAL_X], camera[at.FOCAL_Y]
+    # Where x/z was clamped, the Jacobian depends on z alone.
+    ratio_x, ratio_y = X * inverse_z, Y * inverse_z
+    free_x = (ratio_x >= camera[at.SLOPE_X_LOW]) & (ratio_x <= camera[at.SLOPE_X_HIGH])
+    free_y = (ratio_y >= camera[at.SLOPE_Y_LOW]) & (ratio_y <= camera[at.SLOPE_Y_HIGH])
+    square = inverse_z * inverse_z
+    dX = du * inverse_z * fx - select(free_x, d_jxz * square * fx, zeros())
+    dY = dv * inverse_z * fy - select(free_y, d_jyz * square * fy, zeros())
+    dZ = d_jxz * fx * rx * select(free_x, 2.0, 1.0) + d_jyz * fy * ry * select(free_y, 2.0, 1.0)
+    dZ = (dZ - d_jx * fx - d_jy * fy - du * X * fx - dv * Y * fy) * square
+    return (
+        dX * camera[R] + dY * camera[R + 3] + dZ * camera[R + 6],
+        dX * camera[R + 1] + dY * camera[R + 4] + dZ * camera[R + 7],
+        dX * camera[R + 2] + dY * camera[R + 5] + dZ * camera[R + 8],
+    )
+
+
+@kernel
+def _vector_gradients(
+    block: Any, stride: int, i: int, coefficients: int, camera: Any, sums: Any, basis: Any, gradients: Any
+) -> None:
+    """All gradients of the splats i.. into the scratch `gradients` (one vector a row)."""
+    g = geometry(block, stride, i, camera)
+    moments = load_records(sums, 0)
+    dU, du, dv = _covariance_gradient(g, moments)
+    _shape_gradient(g, dU, gradients)
+    mx, my, mz = _mean_gradient(g, dU, du, dv, camera)
+    opacity = 1.0 / (exp(0.0 - load(block, ROW_OPACITY * stride + i)) + 1.0)
+    store(gradients, ROW_OPACITY * VECTOR_WIDTH, (1.0 - opacity) * moments[at.SUM_V])
+    x, y, z, inverse_distance = g.direction
+    sh_basis(x, y, z, coefficients, basis)
+    colour = (moments[at.SUM_RED], moments[at.SUM_GREEN], moments[at.SUM_BLUE])
+    dx, dy, dz = sh_backward(block, stride, i, coefficients, basis, x, y, z, colour, gradients)
+    along = dx * x + dy * y + dz * z
+    store(gradients, ROW_MEAN * VECTOR_WIDTH, mx + (dx - along * x) * inverse_distance)
+    store(gradients, (ROW_MEAN + 1) * VECTOR_WIDTH, my + (dy - along * y) * inverse_distance)
+    store(gradients, (ROW_MEAN + 2) * VECTOR_WIDTH, mz + (dz - along * z) * inverse_distance)
+
+
+@kernel
+def _backward_worker(
+    tickets: Any, block: Any, stride: int, coefficients: int, camera: Any, slot_first: Any, slot_count: Any,
+    slot_used: Any, slots: Any, mode: int, output: Any, first: Any, second: Any, rates: Any, corrections: Any,
+) -> None:  # fmt: skip
+    sums = np.empty(RECORD_SIZE * VECTOR_WIDTH, np.float32)
+    basis = np.empty(16 * VECTOR_WIDTH, np.float32)
+    gradients = np.empty(MAX_ROWS * VECTOR_WIDTH, np.float32)
+    vectors = stride // VECTOR_WIDTH
+    rows = ROW_SH + 3 * coefficients
+    while True:
+        chunk = take_ticket(tickets, 0)
+        if chunk * CHUNK >= vectors:
+            break
+        for vector in range(chunk * CHUNK, min(vectors, (chunk + 1) * CHUNK)):
+            i = vector * VECTOR_WIDTH
+            seen = _collect_sums(i, slot_first, slot_count, slot_used, slots, sums)
+            if seen == 0:
+                continue
+            _vector_gradients(block, stride, i, coefficients, camera, sums, basis, gradients)
+            mask = mask_from_bits(seen)
+            for row in range(rows):
+                gradient = load(gradients, row * VECTOR_WIDTH)
+                usable = mask & (absolute(gradient) < HUGE)  # a broken gradient leaves its parameter as it is
+                if mode == GRADIENTS_ONLY:
+                    store(output, row * stride + i, select(usable, gradient, zeros()))
+                else:
+                    adam_update(block, first, second, row * stride + i, gradient, get(rates, row), corrections, usable)
+
+
+@parallel_kernel
+def project_backward(
+    threads: int,
+    block: Any,  # (11 + 3 K) * stride; changed in mode ADAM_SEEN
+    stride: int,
+    coefficients: int,
+    camera: Any,  # (32,)
+    slot_first: Any,  # (stride,) int32
+    slot_count: Any,  # (stride,) int32
+    slot_used: Any,  # uint8 a slot
+    slots: Any,  # 16 floats a slot: sums over the pixels of one tile
+    mode: int,  # GRADIENTS_ONLY or ADAM_SEEN
+    output: Any,  # (11 + 3 K) * stride gradients, zero before; only in mode GRADIENTS_ONLY
+    first: Any,  # Adam's moments; only in mode ADAM_SEEN
+    second: Any,
+    rates: Any,  # (11 + 3 K,)
+    corrections: Any,  # (2,) 1 / (1 - beta^iteration) of both moments
+) -> None:
+    """Gradients of all parameters from the tiles' sums; applied by Adam or written to `output`."""
+    tickets = np.zeros(1, np.int32)
+    for _ in prange(threads):
+        _backward_worker(
+            tickets, block, stride, coefficients, camera, slot_first, slot_count, slot_used, slots, mode, output,
+            first, second, rates, corrections,
+        )  # fmt: skip
+
+
+__all__ = ["ADAM_SEEN", "GRADIENTS_ONLY", "Geometry", "geometry", "project", "project_backward"]

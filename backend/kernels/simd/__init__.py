@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Explicit SIMD for Numba: vector types with operators (types.py), arithmetic (math.py), memory (memory.py).
+
+Numba's own vectoriser does not cope with branches over pixels; plain loops are three times slower than these.
+"""
+
+from .math import (
+    absolute, broadcast, broadcast_int, exp, exp2, floor, invert, lane_numbers, lane_sum, log2, mask_bits,
+    mask_from_bits, maximum, minimum, select, square_root, to_int, trailing_zeros, zeros,
+)  # fmt: skip
+from .memory import (
+    BLOCK_HEIGHT, BLOCK_WIDTH, RECORD_SIZE, get, get_int, load, load_block, load_ints, load_records, prefetch, put,
+    put_int, store, store_block, store_eight_sums, store_records, take_ticket,
+)  # fmt: skip
+from .width import VECTOR_WIDTH
+
+__all__ = [
+    "BLOCK_HEIGHT", "BLOCK_WIDTH", "RECORD_SIZE", "VECTOR_WIDTH", "absolute", "broadcast", "broadcast_int", "exp",
+    "exp2", "floor", "get", "get_int", "invert", "lane_numbers", "lane_sum", "load", "load_block", "load_ints",
+    "load_records", "log2", "mask_bits", "mask_from_bits", "maximum", "minimum", "prefetch", "put", "put_int",
+    "select", "square_root", "store", "store_block", "store_eight_sums", "store_records", "take_ticket", "to_int",
+    "trailing_zeros", "zeros",
+]  # fmt: skip

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loads and stores of vectors, blocks of pixels and records; unchecked: the caller keeps indices inside the array.
+
+Arrays are one-dimensional, float32 or int32, contiguous; an index counts elements.
+"""
+
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .math import eight_sums
+from .types import F32, F32S, I32, I32S, LLVM_TYPES, VECTOR_WIDTH, shuffle
+
+BLOCK_WIDTH = 4
+BLOCK_HEIGHT = VECTOR_WIDTH // BLOCK_WIDTH
+"""A vector of pixels is a block: BLOCK_HEIGHT rows of 4 pixels, row by row."""
+
+RECORD_SIZE = 16
+"""Floats in a record: one cache line."""
+
+_I64 = ir.IntType(64)
+
+
+def _pointer(context: Any, builder: Any, sig: Any, args: Any, llvm_type: Any, extra: Any = None) -> Any:
+    """Address of element args[1] (+ extra) of the array args[0], as a pointer to `llvm_type`."""
+    array = context.make_array(sig.args[0])(context, builder, args[0])
+    index = context.cast(builder, args[1], sig.args[1], types.int64)
+    if extra is not None:
+        index = builder.add(index, extra)
+    return builder.bitcast(builder.gep(array.data, [index], inbounds=True), llvm_type.as_pointer())
+
+
+def _load(builder: Any, pointer: Any) -> Any:
+    value = builder.load(pointer)
+    value.align = 4
+    return value
+
+
+def _store(builder: Any, value: Any, pointer: Any) -> None:
+    builder.store(value, pointer).align = 4
+
+
+@intrinsic
+def load(typing_context, array, index):
+    """VECTOR_WIDTH floats from `index` on."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _load(builder, _pointer(context, builder, sig, args, LLVM_TYPES["f32s"]))
+
+    return F32S(array, index), generate
+
+
+@intrinsic
+def store(typing_context, array, index, value):
+    """Write VECTOR_WIDTH floats (or integers into an int32 array) from `index` on."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        _store(builder, args[2], _pointer(context, builder, sig, args, LLVM_TYPES[sig.args[2].kind]))
+        return context.get_dummy_value()
+
+    return types.void(array, index, value), generate
+
+
+@intrinsic
+def load_ints(typing_context, array, index):
+    """VECTOR_WIDTH integers from `index` on."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _load(builder, _pointer(context, builder, sig, args, LLVM_TYPES["i32s"]))
+
+    return I32S(array, index), generate
+
+
+@intrinsic
+def get(typing_context, array, index):
+    """One float."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _load(builder, _pointer(context, builder, sig, args, F32))
+
+    return types.float32(array, index), generate
+
+
+@intrinsic
+def put(typing_context, array, index, value):
+    """Write one float."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        scalar = context.cast(builder, args[2], sig.args[2], types.float32)
+        _store(builder, scalar, _pointer(context, builder, sig, args, F32))
+        return context.get_dummy_value()
+
+    return types.void(array, index, value), generate
+
+
+@intrinsic
+def get_int(typing_context, array, index):
+    """One 32-bit integer."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _load(builder, _pointer(context, builder, sig, args, I32))
+
+    return types.int32(array, index), generate
+
+
+@intrinsic
+def put_int(typing_context, array, index, value):
+    """Write one 32-bit integer."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        scalar = context.cast(builder, args[2], sig.args[2], types.int32)
+        _store(builder, scalar, _pointer(context, builder, sig, args, I32))
+        return context.get_dummy_value()
+
+    return types.void(array, index, value), generate
+
+
+@intrinsic
+def take_ticket(typing_context, array, index):
+    """Add one to an int32 counter that threads share; its value before."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.atomic_rmw("add", _pointer(context, builder, sig, args, I32), I32(1), "monotonic")
+
+    return types.int32(array, index), generate
+
+
+@intrinsic
+def prefetch(typing_context, array, index):
+    """Ask for the cache line of an element that will be read soon."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = _pointer(context, builder, sig, args, ir.IntType(8))
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [pointer, I32(0), I32(3), I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, index), generate
+
+
+def _row_pointers(context: Any, builder: Any, sig: Any, args: Any) -> list[Any]:
+    """Addresses of the BLOCK_HEIGHT rows of a block in an image whose row length is args[2]."""
+    four = ir.VectorType(F32, BLOCK_WIDTH)
+    stride = context.cast(builder, args[2], sig.args[2], types.int64)
+    return [
+        _pointer(context, builder, sig, args, four, builder.mul(stride, _I64(row))) for row in range(BLOCK_HEIGHT)
+    ]
+
+
+@intrinsic
+def load_block(typing_context, array, index, stride):
+    """A block of pixels from an image: BLOCK_HEIGHT rows of 4, the first at `index`."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        parts = [_load(builder, p) for p in _row_pointers(context, builder, sig, args)]
+        while len(parts) > 1:
+            size = 2 * parts[0].type.count
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            parts = [shuffle(builder, a, b, list(range(size))) for a, b in pairs]
+        return parts[0]
+
+    return F32S(array, index, stride), generate
+
+
+@intrinsic
+def store_block(typing_context, array, index, stride, value):
+    """The opposite of load_block."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        for row, pointer in enumerate(_row_pointers(context, builder, sig, args)):
+            lanes = list(range(row * BLOCK_WIDTH, (row + 1) * BLOCK_WIDTH))
+            _store(builder, shuffle(builder, args[3], args[3], lanes), pointer)
+        return context.get_dummy_value()
+
+    return types.void(array, index, stride, value), generate
+
+
+def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
+    """Transpose n vectors of n lanes by swapping ever larger off-diagonal squares."""
+    count = len(rows)
+    step = 1
+    while step < count:
+        result = list(rows)
+        for i in range(count):
+            if i & step:
+                continue
+            a, b = rows[i], rows[i + step]
+            lanes = range(count)
+            result[i] = shuffle(builder, a, b, [j if not j & step else count + j - step for j in lanes])
+            result[i + step] = shuffle(builder, a, b, [j + step if not j & step else count + j for j in lanes])
+        rows, step = result, step * 2
+    return rows
+
+
+@intrinsic
+def store_records(typing_context, array, index, fields):
+    """Write VECTOR_WIDTH records of 16 floats, one a lane; `fields` is a tuple of 16 vectors."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        columns = cgutils.unpack_tuple(builder, args[2], RECORD_SIZE)
+        for first in range(0, RECORD_SIZE, VECTOR_WIDTH):
+            for lane, row in enumerate(_transpose(builder, columns[first : first + VECTOR_WIDTH])):
+                where = _I64(lane * RECORD_SIZE + first)
+                _store(builder, row, _pointer(context, builder, sig, args, LLVM_TYPES["f32s"], where))
+        return context.get_dummy_value()
+
+    return types.void(array, index, fields), generate
+
+
+@intrinsic
+def load_records(typing_context, array, index):
+    """The opposite of store_records: a tuple of 16 vectors."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        fields: list[Any] = []
+        for first in range(0, RECORD_SIZE, VECTOR_WIDTH):
+            rows = []
+            for lane in range(VECTOR_WIDTH):
+                where = _I64(lane * RECORD_SIZE + first)
+                rows.append(_load(builder, _pointer(context, builder, sig, args, LLVM_TYPES["f32s"], where)))
+            fields += _transpose(builder, rows)
+        return context.make_tuple(builder, sig.return_type, fields)
+
+    return types.UniTuple(F32S, RECORD_SIZE)(array, index), generate
+
+
+@intrinsic
+def store_eight_sums(typing_context, array, index, vectors):
+    """Write the lane sums of a tuple of 8 vectors to 8 floats from `index` on."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        sums = eight_sums(builder, cgutils.unpack_tuple(builder, args[2], 8))
+        _store(builder, sums, _pointer(context, builder, sig, args, ir.VectorType(F32, 8)))
+        return context.get_dummy_value()
+
+    return types.void(array, index, vectors), generate

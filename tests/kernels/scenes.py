@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small random scenes and their float64 reference, for the kernel tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from backend.kernels import parameters as rows
+from backend.kernels.binning.reference import sort_by_depth
+from backend.kernels.loss.reference import compare
+from backend.kernels.parameters import SplatParameters
+from backend.kernels.projection.reference import project
+from backend.kernels.rasterization.reference import near_cutoff, rasterize
+from interchange.cameras import Camera, look_at
+from interchange.splats import SplatCloud
+
+
+def random_cloud(count: int, degree: int, seed: int, scale: float = 0.025) -> SplatCloud:
+    """A ball of splats of all opacities, with some special ones: behind, off-screen, huge, faint, coincident."""
+    rng = np.random.default_rng(seed)
+    coefficients = (degree + 1) ** 2
+    cloud = SplatCloud(
+        means=rng.normal(size=(count, 3)) * 0.12,
+        log_scales=np.log(scale) + rng.normal(size=(count, 3)) * 0.6,
+        quats_wxyz=rng.normal(size=(count, 4)),
+        opacity_logits=rng.normal(size=count) * 2 + 0.5,
+        sh=rng.normal(size=(count, coefficients, 3)) * np.where(np.arange(coefficients) == 0, 0.8, 0.2)[:, None],
+    )
+    if count >= 16:
+        cloud.means[0] = (0, 0, 3)  # behind the camera
+        cloud.means[1] = (9, 0, 0)  # off-screen
+        cloud.means[2], cloud.log_scales[2] = (0.75, 0.1, 0.2), np.log(0.3)  # off-screen, but reaches in: J is clamped
+        cloud.log_scales[3], cloud.opacity_logits[3] = np.log(0.5), -2.0  # fills the frame
+        cloud.opacity_logits[4] = -5.45  # alpha just above the cutoff
+        cloud.opacity_logits[5] = -9.0  # never drawn
+        cloud.means[6], cloud.means[7] = cloud.means[8], cloud.means[8]  # equal depths
+        cloud.log_scales[9] = (np.log(0.3), np.log(1e-4), np.log(1e-4))  # a needle
+    return cloud
+
+
+def camera_for(width: int, height: int, eye: tuple[float, float, float] = (0.3, 0.2, 1.0)) -> Camera:
+    """A camera that looks at the ball, its principal point off the centre."""
+    focal = 1.5 * height
+    K = np.array([[focal, 0, width / 2 + 0.3], [0, focal, height / 2 - 0.2], [0, 0, 1.0]])
+    return look_at(eye, (0, 0, 0), (0, 1, 0), K, width, height)
+
+
+def reference_render(block: torch.Tensor, coefficients: int, camera: Camera) -> tuple[torch.Tensor, torch.Tensor]:
+    """Premultiplied colour (H, W, 3) and transmittance (H, W)."""
+    projected = project(block, coefficients, camera)
+    return rasterize(projected, sort_by_depth(projected), camera.width, camera.height)
+
+
+def doubtful_pixels(block: torch.Tensor, coefficients: int, camera: Camera, band: float = 2e-5) -> np.ndarray:
+    """(H, W) bool: where float32 and float64 may disagree about a cutoff."""
+    projected = project(block, coefficients, camera)
+    return near_cutoff(projected, sort_by_depth(projected), camera.width, camera.height, band).numpy()
+
+
+def reference_gradients(
+    parameters: SplatParameters, camera: Camera, target: np.ndarray, target_alpha: np.ndarray, background: tuple,
+    ssim_weight: float, alpha_weight: float, weights: np.ndarray | None,
+) -> tuple[tuple[float, ...], np.ndarray]:  # fmt: skip
+    """Loss terms and dL/dblock (11 + 3 K, count) by autograd in float64."""
+    block = torch.tensor(parameters.block[:, : parameters.count], dtype=torch.float64, requires_grad=True)
+    colour, transmittance = reference_render(block, (parameters.sh_degree + 1) ** 2, camera)
+    ones = np.ones(target_alpha.shape) if weights is None else weights
+    tensors = [torch.tensor(np.asarray(a, np.float64)) for a in (target, target_alpha, background, ones)]
+    l1, dssim, alpha = compare(colour, transmittance, *tensors)
+    loss = (1 - ssim_weight) * l1 + ssim_weight * dssim + alpha_weight * alpha
+    (gradient,) = torch.autograd.grad(loss, block)
+    return tuple(float(v.detach()) for v in (loss, l1, dssim, alpha)), gradient.numpy()
+
+
+GROUPS = {
+    "mean": slice(rows.ROW_MEAN, rows.ROW_QUAT),
+    "quat": slice(rows.ROW_QUAT, rows.ROW_LOG_SCALE),
+    "log_scale": slice(rows.ROW_LOG_SCALE, rows.ROW_OPACITY),
+    "opacity": slice(rows.ROW_OPACITY, rows.ROW_SH),
+    "sh_base": slice(rows.ROW_SH, rows.ROW_SH + 3),
+    "sh_rest": slice(rows.ROW_SH + 3, None),
+}
