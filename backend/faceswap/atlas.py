@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,7 @@ from backend.kernels.mesh_rasterization import rasterize_uv
 from interchange.errors import InputError
 from interchange.mesh import Mesh
 
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[Any]
 
 
 @attrs.frozen(eq=False)

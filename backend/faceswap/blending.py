@@ -4,11 +4,13 @@ narrow one. Between UV islands both textures go on with the nearest texel, so no
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[Any]
 _FULL = 0.3  # of the mask: from there on the blend holds fully; below it fades to the untouched background
 
 
@@ -32,5 +34,5 @@ def _gaussian(image: Floats, levels: int) -> list[Floats]:
     return stack
 
 
-def _mix(front: Floats, back: Floats, mask: Floats) -> npt.NDArray[np.float32]:
+def _mix(front: Floats, back: Floats, mask: Floats) -> Floats:
     return back + mask[..., None] * (front - back)

@@ -66,7 +66,8 @@ def load_consent(folder: Path | str) -> ConsentRecord:
         raise refusal(f"{path} is not a consent record of version {VERSION}.")
     for name, allowed in (("kind", KINDS), ("authority", AUTHORITIES)):
         if record.get(name) not in allowed:
-            raise refusal(f'The consent record {path} has {name} "{record.get(name)}", not one of {", ".join(allowed)}.')
+            listed = ", ".join(allowed)
+            raise refusal(f'The consent record {path} has {name} "{record.get(name)}", not one of {listed}.')
     for name in ("subject", "granted_by", "use"):
         if not isinstance(record.get(name), str) or not record[name].strip():
             raise refusal(f'The consent record {path} does not say "{name}".')

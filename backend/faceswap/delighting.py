@@ -23,7 +23,7 @@ _RIDGE = np.array([0.0, 1e-3, 1e-3, 1e-3, 1e-2, 1e-2, 1e-2, 1e-2, 1e-2])
 
 @attrs.frozen(eq=False)
 class Shading:
-    """coefficients: (9, 3) of the real spherical harmonics (polynomial form, see `harmonics`), linear RGB, scaled so that
+    """coefficients: (9, 3) of the spherical harmonics (polynomial form, see `harmonics`), linear RGB, scaled so that
     the brightest skin reads 1. exposure: (3,) what the fit was divided by, the skin's own colour among it. outliers:
     share of the skin that the fit left aside."""
 
@@ -43,7 +43,7 @@ def harmonics(normals: Floats) -> npt.NDArray[np.float64]:  # (T, 3) unit
 
 
 def fit_shading(colour: Floats, normals: Floats, weight: Floats) -> Shading:  # (T, 3), (T, 3), (T,)
-    """Fit the light on texels of skin (weight 0 elsewhere). Tukey's biweight on luminance, scale by the median residual.
+    """Fit the light on texels of skin (weight 0 elsewhere): Tukey's biweight, scaled by the median residual.
 
     Needs a few hundred texels with weight; raises ValueError with fewer than 50.
     """

@@ -9,13 +9,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[Any]
 ColourMap = Callable[[Floats], Floats]
 METHODS = ("mkl", "reinhard", "none")
 _GAIN = (0.6, 1.6)  # how far the spread of a skin's colours may change

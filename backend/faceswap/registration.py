@@ -27,7 +27,7 @@ from .source import FEWEST_LANDMARKS, Photo
 Floats = npt.NDArray[np.floating]
 _FOCALS = np.geomspace(0.8, 8.0, 16)  # in units of the photo's longer side: 64 to 7 degrees
 _USUAL_FOCAL = 2.2  # a portrait lens
-_FOCAL_SPREAD = 0.6  # natural logarithm; how little that prior weighs, see _residuals
+_FOCAL_SPREAD = 0.15  # natural logarithm: landmarks of another person's shape say little about a lens
 _STRAY = 0.2  # of the face's size: beyond any difference between two people
 _MISFIT = 0.1
 
@@ -42,7 +42,7 @@ class Registration:
     """
 
     camera: Camera
-    vertices: npt.NDArray[np.float64]
+    vertices: npt.NDArray[np.floating]
     normals: npt.NDArray[np.float64]
     ids: npt.NDArray[np.intp]
     rigid_rms: float
@@ -60,7 +60,7 @@ def register(mesh: Mesh, photo: Photo, smoothing: float = 0.0) -> Registration:
     ids = np.array([i for i in sorted(photo.landmarks) if mesh.landmarks[i] >= 0], np.intp)
     if len(ids) < FEWEST_LANDMARKS:
         raise InputError(
-            f"The avatar and the photo {photo.path} share {len(ids)} landmarks; at least {FEWEST_LANDMARKS} are needed.",
+            f"The avatar and the photo {photo.path} share {len(ids)} landmarks; {FEWEST_LANDMARKS} are needed.",
             "Place more points, or check the avatar's landmarks.",
         )
     pixels = np.array([photo.landmarks[i] for i in ids])

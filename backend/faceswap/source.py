@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The source folder: photos of the performer, their landmarks, the consent record. Its page is docs/formats/source.md."""
+"""The source folder: photos of the performer, landmarks, the consent record. Its page is docs/formats/source.md."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _decode(path: Path) -> npt.NDArray[np.float32]:
         raise InputError(f"The photo {path} cannot be decoded.", "Save it as an 8- or 16-bit PNG.")
     if pixels.ndim == 2:
         pixels = pixels[..., None]
-    scaled = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+    scaled: npt.NDArray[np.float32] = pixels.astype(np.float32) / np.float32(255 if pixels.dtype == np.uint8 else 65535)
     if scaled.shape[2] <= 2:  # grey, grey with alpha
         scaled = np.concatenate([np.repeat(scaled[..., :1], 3, -1), scaled[..., 1:]], -1)
     else:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from backend.kernels.mesh_rasterization import rasterize
+from backend.kernels.mesh_rasterization import Raster, rasterize
 from interchange.cameras import Camera
 from interchange.mesh import Mesh, Region
 
@@ -17,8 +19,11 @@ from .registration import Registration
 from .sampling import sample_cubic, sample_linear
 from .source import Photo
 
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[Any]
 _GRAZING = 0.2  # cosine between normal and view below which a texel tells nothing
+_EYE_RIM = 0.008  # of the face's size
+_SILHOUETTE_RIM = 0.008  # of the face's size: two people's outlines never agree, so keep off them
+_SAME_SURFACE = 0.008  # metres of depth between neighbouring pixels
 _SEE_THROUGH = (Region.HAIR, Region.LASHES)  # the target's, not the performer's: they hide nothing in the photo
 
 
@@ -52,7 +57,7 @@ def unproject(photo: Photo, registration: Registration, mesh: Mesh, atlas: Atlas
     towards = camera.position - positions
     cosine = (normals * towards).sum(1) / np.linalg.norm(towards, axis=1)
     weight = np.clip((cosine - _GRAZING) / (1 - _GRAZING), 0, 1) ** 2
-    weight *= _visible(mesh, registration.vertices, camera, pixels, depth, atlas)
+    weight *= _visible(mesh, registration, camera, pixels, depth, atlas)
     weight *= _inside(pixels, camera)
     if alpha is not None:
         weight *= np.clip(sample_linear(alpha[..., None], pixels)[:, 0] * 2 - 1, 0, 1)
@@ -76,21 +81,35 @@ def _inside(pixels: Floats, camera: Camera) -> Floats:
     return np.clip(border - 1, 0, 1)
 
 
-def _visible(mesh: Mesh, vertices: Floats, camera: Camera, pixels: Floats, depth: Floats, atlas: Atlas) -> Floats:
+def _visible(
+    mesh: Mesh, registration: Registration, camera: Camera, pixels: Floats, depth: Floats, atlas: Atlas
+) -> Floats:
     """(T,) 0..1; falls off softly towards the edges of what is seen."""
-    opaque = ~np.isin(mesh.face_region, _SEE_THROUGH)
-    nearest = rasterize(vertices, mesh.faces[opaque], camera).depth
-    behind_nothing = np.where(nearest > 0, nearest, np.inf).astype(np.float32)
-    farthest = cv2.dilate(np.where(nearest > 0, nearest, 0).astype(np.float32), np.ones((3, 3), np.uint8))
+    face_size = registration.face_size * camera.width / registration.camera.width
+    opaque = np.flatnonzero(~np.isin(mesh.face_region, _SEE_THROUGH))
+    raster = rasterize(registration.vertices, mesh.faces[opaque], camera)
+    nearest = np.where(raster.covered, raster.depth, np.inf).astype(np.float32)
+    farthest = cv2.dilate(np.where(raster.covered, raster.depth, 1e6).astype(np.float32), np.ones((3, 3), np.uint8))
     column = np.clip(pixels[:, 0].astype(int), 0, camera.width - 1)
     row = np.clip(pixels[:, 1].astype(int), 0, camera.height - 1)
     # A surface seen at a slant changes depth within a pixel: what its neighbours reach is still itself, unless a
     # silhouette lies between.
-    slack = np.minimum(farthest[row, column] - behind_nothing[row, column], 0.004) + 0.0015
-    seen = (depth <= behind_nothing[row, column] + np.maximum(slack, 0.0015)) & (depth > 0)
+    slack = np.clip(farthest[row, column] - nearest[row, column], 0, _SAME_SURFACE / 2) + 0.0015
+    seen = (depth <= nearest[row, column] + slack) & (depth > 0)
+    seen &= ~_near_eyes(mesh.face_region[opaque], raster, face_size)[row, column]
+    inner = (farthest - nearest < _SAME_SURFACE).astype(np.uint8)
+    rim = max(1.0, _SILHOUETTE_RIM * face_size)
+    away = np.clip(cv2.distanceTransform(inner, cv2.DIST_L2, 3) / rim - 1, 0, 1)
     image = np.zeros((atlas.height, atlas.width), np.float32)
     image[atlas.rows, atlas.columns] = seen
     image = atlas.to_image(atlas.of_image(image)).astype(np.float32)
     reach = max(1, round(atlas.width / 400))
     soft = cv2.GaussianBlur(cv2.erode(image, np.ones((2 * reach + 1,) * 2, np.uint8)), (0, 0), reach)
-    return atlas.of_image(soft) * seen
+    return atlas.of_image(soft) * seen * away[row, column]
+
+
+def _near_eyes(region: npt.NDArray[np.uint8], raster: Raster, face_size: float) -> npt.NDArray[np.bool_]:
+    """(H, W) the eyes and a rim around them: lids never lie so exactly that no white would get onto them."""
+    on_eye = (raster.covered & (region[raster.face] == Region.EYE)).astype(np.uint8)
+    rim = max(1, round(_EYE_RIM * face_size))
+    return cv2.dilate(on_eye, np.ones((2 * rim + 1,) * 2, np.uint8)) > 0

@@ -25,16 +25,18 @@ from .settings import SwapSettings
 from .source import Photo, Source
 from .unprojection import Unprojected, unproject
 
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[Any]
 _DEFAULT_SIZE = 1024
 _FULL_TRUST = 0.25  # weight of an unprojected texel from which on it needs no help
+_BROAD = 4.0  # stiffness of the membrane that follows broad unevenness
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _STEEP = 65.0  # degrees of yaw beyond which half of the face is guessed
 
 
 @attrs.define(eq=False)
 class MadeSkin:
-    """old_linear, new_linear: (h, w, 3) as the views are changed by; skin: the new one as uint8 sRGB; mask: (h, w) uint8,
-    where the performer's face is."""
+    """old_linear, new_linear: (h, w, 3) as the views are changed by; skin: the new one as uint8 sRGB; mask: (h, w)
+    uint8, where the performer's face is."""
 
     old_linear: npt.NDArray[np.float32]
     new_linear: npt.NDArray[np.float32]
@@ -92,7 +94,7 @@ def make_skin(
     photos = []
     for index, photo in enumerate(source.photos):
         step(0.1 + 0.4 * index / len(source.photos), f"Laying {photo.path.name} over the face")
-        photos.append(_take_from_photo(photo, mesh, atlas, regions, settings))
+        photos.append(_take_from_photo(photo, mesh, head, atlas, regions, settings))
     albedo, trust = _fuse(photos, regions)
     if settings.symmetry:
         step(0.5, "Completing the hidden side")
@@ -135,8 +137,8 @@ def _working_texture(linear: Floats, settings: SwapSettings) -> npt.NDArray[np.f
         size = (_DEFAULT_SIZE, _DEFAULT_SIZE)
     else:
         return np.asarray(linear, np.float32)
-    shrinks = size[0] < width
-    resized = cv2.resize(srgb_from_linear(linear), size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    interpolation = cv2.INTER_AREA if size[0] < width else cv2.INTER_LINEAR
+    resized: Floats = cv2.resize(srgb_from_linear(linear), size, interpolation=interpolation)
     return linear_from_srgb(resized)
 
 
@@ -160,7 +162,7 @@ def _regions(mesh: Mesh, atlas: Atlas) -> _Regions:
 
 
 def _take_from_photo(
-    photo: Photo, mesh: Mesh, atlas: Atlas, regions: _Regions, settings: SwapSettings
+    photo: Photo, mesh: Mesh, head: int, atlas: Atlas, regions: _Regions, settings: SwapSettings
 ) -> _FromPhoto:
     registration = register(mesh, photo, settings.smoothing)
     seen = unproject(photo, registration, mesh, atlas)
@@ -172,6 +174,8 @@ def _take_from_photo(
         albedo = remove_light(seen.colour, seen.normals, shading)
     trust = np.clip(weight / _FULL_TRUST, 0, 1).astype(np.float32)
     trust *= _not_hair(albedo, trust, regions)
+    if settings.delight:
+        albedo = _evened(albedo, trust, mesh, head, atlas, regions, settings.evenness)
     return _FromPhoto(np.clip(seen.colour, 0, 1), albedo, trust, registration, shading)
 
 
@@ -184,6 +188,20 @@ def _shading(seen: Unprojected, weight: Floats, photo: Photo) -> Shading:
         ) from None
 
 
+def _evened(
+    albedo: Floats, trust: Floats, mesh: Mesh, head: int, atlas: Atlas, regions: _Regions, amount: float
+) -> Floats:
+    """Albedo with its broad unevenness of brightness lessened: cast shadows, broad gloss and the difference between two
+    people's shapes leave more of it than skin has. Hues stay."""
+    encoded = srgb_from_linear(albedo)
+    skin = skin_statistics(encoded, (trust > 0.3) * regions.core)
+    is_skin = membership(encoded, skin) * trust * regions.core
+    brightness = np.log(np.maximum(albedo @ _LUMINANCE, 1e-3))
+    usual = np.log(max(float(linear_from_srgb(skin.mean) @ _LUMINANCE), 1e-3))
+    broad = membrane((brightness - usual)[:, None], is_skin, mesh, atlas, head, _BROAD)[:, 0]
+    return np.clip(albedo * np.exp(-amount * broad)[:, None], 0, 1).astype(np.float32)
+
+
 def _not_hair(albedo: Floats, trust: Floats, regions: _Regions) -> Floats:
     """(T,) 1, but 0 where the mask's soft edge shows something other than skin: hair and background."""
     encoded = srgb_from_linear(albedo)
@@ -193,7 +211,7 @@ def _not_hair(albedo: Floats, trust: Floats, regions: _Regions) -> Floats:
 
 
 def _fuse(photos: list[_FromPhoto], regions: _Regions) -> tuple[Floats, Floats]:
-    """All photos as one: each brought to the first one's tone where both see skin, then averaged, the best view first."""
+    """All photos as one: each brought to the first one's tone where both see skin, then averaged, best view first."""
     first = photos[0]
     total = np.zeros_like(first.albedo)
     share = np.zeros(len(total), np.float32)

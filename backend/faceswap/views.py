@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Putting a new skin into a rendered view: the picture keeps all that the skin's colour has no part in.
 
-new = old + k * light * (new skin - old skin), the difference filtered over the pixel through the mesh's UVs. `light` is
-the renderer's own diffuse light (direct and indirect, noisy, so it is smoothed along surfaces first); k is what part of
-the base colour the renderer let through as diffuse (measured: its diffuse colour over the old skin's), below 1 because
-some light is reflected at the surface. Gloss, shadows, eyes, hair and alpha stay, and where both skins agree every pixel
-stays bit by bit.
+new = old + k * light * (new skin - old skin), the difference filtered over the pixel through the mesh's UVs. `light`
+is the renderer's own diffuse light (direct and indirect, noisy, so it is smoothed along surfaces first); k is what part
+of the base colour the renderer let through as diffuse (measured: its diffuse colour over the old skin's), below 1
+because some light is reflected at the surface. Gloss, shadows, eyes, hair and alpha stay, and where both skins agree
+every pixel stays bit by bit.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import attrs
 import cv2
@@ -22,7 +24,7 @@ from interchange.capture import ViewImages
 from interchange.errors import InputError
 from interchange.mesh import Mesh, Region
 
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[Any]
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _PASSED = (0.5, 1.05)  # what k may be
 PIXEL_FILTER = 1.5
@@ -55,7 +57,7 @@ def exchange_skin(
     changed = (difference != 0).any(-1)
     if not changed.any():
         return images.rgb
-    light = smooth_light(images)
+    light = smooth_light(images, changed)
     passed = passed_share(images.albedo, old, coverage)
     delta = difference * light * passed[..., None]
     return np.where(changed[..., None], np.maximum(images.rgb + delta, 0), images.rgb).astype(np.float32)
@@ -91,23 +93,28 @@ def passed_share(albedo: Floats, old: Floats, coverage: Floats) -> npt.NDArray[n
     return np.clip(np.where(known, ratio, usual), *_PASSED).astype(np.float32)
 
 
-def smooth_light(images: ViewImages, radius: int = 4) -> npt.NDArray[np.float32]:
+def smooth_light(
+    images: ViewImages, where: npt.NDArray[np.bool_] | None = None, radius: int = 4
+) -> npt.NDArray[np.float32]:
     """The light pass (H, W, 3) without its premultiplication and its noise: a joint bilateral filter (Petschnigg et al.
     2004) that averages only along one surface, by the normal and depth passes, and not across shadows' edges, by the
-    picture itself, which the renderer has denoised."""
+    picture itself, which the renderer has denoised. Only pixels of `where` (H, W) are computed, the others are 0."""
+    assert images.light is not None and images.albedo is not None
     alpha = np.clip(images.alpha, 0, 1)
     light = images.light / np.maximum(alpha, 1e-3)[..., None]
     normal = images.normal if images.normal is not None else np.zeros_like(images.rgb)
     depth = images.depth if images.depth is not None else np.zeros_like(alpha)
     skin = images.albedo @ _LUMINANCE
     guide = np.where(skin > 0.02 * alpha, images.rgb @ _LUMINANCE / np.maximum(skin, 1e-3), 0)
-    result = np.empty_like(light, np.float32)
+    result = np.zeros_like(light, np.float32)
+    where = alpha > 0 if where is None else where & (alpha > 0)
     _joint_bilateral(
         np.ascontiguousarray(light, np.float32),
         np.ascontiguousarray(alpha, np.float32),
         np.ascontiguousarray(normal, np.float32),
         np.ascontiguousarray(depth, np.float32),
         np.ascontiguousarray(guide, np.float32),
+        where,
         radius,
         result,
     )
@@ -177,14 +184,11 @@ def _gather(values, taps, samples, result):  # type: ignore[no-untyped-def]  # n
 
 
 @numba.njit(cache=True, nogil=True)
-def _joint_bilateral(light, alpha, normal, depth, guide, radius, result):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _joint_bilateral(light, alpha, normal, depth, guide, where, radius, result):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     height, width = alpha.shape
     for row in range(height):
         for column in range(width):
-            own = alpha[row, column]
-            if own <= 0.0:
-                for c in range(3):
-                    result[row, column, c] = 0.0
+            if not where[row, column]:
                 continue
             z, g = depth[row, column], guide[row, column]
             total, r, gr, b = 0.0, 0.0, 0.0, 0.0
@@ -198,13 +202,12 @@ def _joint_bilateral(light, alpha, normal, depth, guide, radius, result):  # typ
                         turn += (normal[y, x, c] - normal[row, column, c]) ** 2
                     far = (depth[y, x] - z) / 0.01
                     shade = (guide[y, x] - g) / (0.12 * max(g, 0.1))
-                    weight = alpha[y, x] * np.exp(-d / (0.5 * radius * radius) - turn / 0.08 - far * far - shade * shade)
+                    unlike = d / (0.5 * radius * radius) + turn / 0.08 + far * far + shade * shade
+                    weight = alpha[y, x] * np.exp(-unlike)
                     total += weight
                     r += weight * light[y, x, 0]
                     gr += weight * light[y, x, 1]
                     b += weight * light[y, x, 2]
-            if total > 0.0:
-                result[row, column, 0], result[row, column, 1], result[row, column, 2] = r / total, gr / total, b / total
-            else:
-                for c in range(3):
-                    result[row, column, c] = light[row, column, c]
+            result[row, column, 0] = r / total  # at least the pixel itself is in it
+            result[row, column, 1] = gr / total
+            result[row, column, 2] = b / total

@@ -15,13 +15,13 @@ import attrs
 import cv2
 import numpy as np
 
+from backend.faceswap.consent import sha256_of_file
 from backend.kernels.mesh_rasterization import interpolate, rasterize
 from interchange.cameras import Camera, look_at
 from interchange.capture import Capture, ObjectInfo, Pose, View, ViewImages, write_preview, write_view
 from interchange.colour import linear_from_srgb, srgb_from_linear
 from interchange.mesh import Mesh, Region
 from interchange.png import write_png
-from backend.faceswap.consent import sha256_of_file
 
 RINGS, SEGMENTS = 73, 144  # 2.5 degrees
 CENTRE = np.array([0.0, 0.0, 1.5])
@@ -159,7 +159,7 @@ def head(identity: str = "A", mouth_open: float = 0.0) -> Mesh:
     faces_all = np.concatenate([p[1] + o for p, o in zip(parts, counts, strict=False)])
     posed = rest_all.copy()
     posed[: len(rest), 2] -= 0.012 * mouth_open * _bump(azimuth, elevation, 0, -55, 40, 18)
-    soft = np.clip((1 - np.hypot(azimuth / 68, (elevation + 12) / 48)) / 0.2, 0, 1)
+    soft = np.clip((1 - np.hypot(azimuth / 78, (elevation + 5) / 62)) / 0.2, 0, 1)
     mouth = np.hypot(azimuth / 20, (elevation + 30) / 7.5) < 1
     angles = _landmark_angles()
     distance = (azimuth[:, None] - angles[:, 0]) ** 2 + (elevation[:, None] - angles[:, 1]) ** 2
@@ -197,8 +197,8 @@ def paint(identity: str, size: int = 512) -> np.ndarray:
 
     for side in (-1, 1):
         arch = 27.5 + skin.brow_lift - ((azimuth * side - 26) / 9) ** 2
-        brow = np.clip((2.2 - np.abs(elevation - arch)) / 0.8, 0, 1) * np.clip((16 - np.abs(azimuth * side - 27)) / 2, 0, 1)
-        cover(brow, skin.brows)
+        along = np.clip((16 - np.abs(azimuth * side - 27)) / 2, 0, 1)
+        cover(np.clip((2.2 - np.abs(elevation - arch)) / 0.8, 0, 1) * along, skin.brows)
         cover(np.clip((7 - np.hypot(azimuth - side * 6, (elevation + 15) * 2)) / 4, 0, 0.5), (0.2, 0.1, 0.1))
     cover(np.clip((1 - np.hypot(azimuth / 20, (elevation + 30) / 7.5)) / 0.15, 0, 1), skin.lips)
     return np.clip(image, 0, 1)
@@ -288,12 +288,13 @@ def write_capture(folder: Path, identity: str = "A", skin: np.ndarray | None = N
 
 def write_source(folder: Path, identity: str = "B", size: int = 400, azimuth: float = 0.0, light: Light = Light(),
                  noise_px: float = 0.0, seed: int = 0) -> Path:  # fmt: skip
-    """A source folder: portrait of an identity on grey, its landmarks with noise, a synthetic consent record."""
+    """A source folder: well-exposed portrait of an identity on grey, its landmarks with noise, a synthetic consent record."""
     folder.mkdir(parents=True, exist_ok=True)
     mesh = head(identity)
     camera = dome_camera(azimuth, 2.0, size, 0.8)
     images = render(mesh, linear_from_srgb(paint(identity)), camera, light)
-    over_grey = images.rgb + (1 - images.alpha[..., None]) * 0.2
+    white_card = np.percentile(images.light[images.masks["face"] > 0.9], 95)  # the convention of delighting.py
+    over_grey = images.rgb / white_card + (1 - images.alpha[..., None]) * 0.2
     portrait = np.rint(srgb_from_linear(np.clip(over_grey, 0, 1)) * 255).astype(np.uint8)
     write_png(folder / "portrait.png", portrait)
     points = camera.project(mesh.vertices[mesh.landmarks])[0]
