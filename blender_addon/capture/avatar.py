@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which objects make up an avatar, and what they are marked as."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import attrs
+import bpy
+import numpy as np
+import numpy.typing as npt
+
+from .._interchange import errors, mesh
+
+PARTS = ("head", "eyes", "hair", "mouth", "lashes")
+_KEEP_VERTEX_ORDER = frozenset(
+    # deform vertices, or append new ones after the old
+    ("ARMATURE", "CAST", "CURVE", "DISPLACE", "HOOK", "LAPLACIANDEFORM", "LATTICE", "MESH_DEFORM", "SHRINKWRAP",
+     "SIMPLE_DEFORM", "SMOOTH", "CORRECTIVE_SMOOTH", "LAPLACIANSMOOTH", "SURFACE_DEFORM", "WARP", "WAVE", "SUBSURF",
+     "MULTIRES", "SOLIDIFY", "MIRROR", "TRIANGULATE", "DATA_TRANSFER", "NORMAL_EDIT", "WEIGHTED_NORMAL", "UV_PROJECT",
+     "UV_WARP", "VERTEX_WEIGHT_EDIT", "VERTEX_WEIGHT_MIX", "VERTEX_WEIGHT_PROXIMITY", "MESH_CACHE")
+)  # fmt: skip
+
+
+@attrs.frozen(eq=False)
+class Avatar:
+    """An avatar in a scene. parts: its mesh objects, the head first; armature: None for a static one."""
+
+    name: str
+    parts: list[Any]
+    armature: Any | None
+    info: dict[str, Any]
+
+    @property
+    def head(self) -> Any:
+        """The mesh object marked as head."""
+        return self.parts[0]
+
+    @property
+    def frame(self) -> npt.NDArray[np.float64]:
+        """(4, 4) rigid transform from the avatar's own axes (face along -Y, mirror plane x = 0) to the world."""
+        matrix = np.array((self.armature or self.head).matrix_world)
+        left, _, right = np.linalg.svd(matrix[:3, :3])
+        matrix[:3, :3] = left @ right
+        return matrix
+
+
+def part_of(item: Any) -> str:
+    """head, eyes, hair, mouth, lashes, or other where nothing is marked."""
+    part = item.get("digidouble_part", "other")
+    return part if part in PARTS else "other"
+
+
+def avatar_names() -> list[str]:
+    """Collections of the open file that hold an avatar (an object marked `digidouble_avatar`)."""
+    return sorted(c.name for c in bpy.data.collections if any("digidouble_avatar" in item for item in c.objects))
+
+
+def find_avatar(scene: Any, view_layer: Any, name: str | None) -> Avatar:
+    """The avatar in the collection `name`, or the only one there is.
+
+    Raises InputError if there is none, several to choose from, no head, or parts that cannot be captured.
+    """
+    known = avatar_names()
+    listed = f"The file has {', '.join(known)}." if known else "Mark a collection's armature as avatar first."
+    if name is None:
+        if len(known) != 1:
+            raise errors.InputError("It is not clear which avatar to capture.", f"Name one with --avatar. {listed}")
+        name = known[0]
+    collection = bpy.data.collections.get(name)
+    if collection is None:
+        raise errors.InputError(f"There is no avatar called {name!r} in this file.", listed)
+    meshes = [item for item in collection.all_objects if item.type == "MESH" and not item.hide_render]
+    parts = sorted((m for m in meshes if m.data.polygons), key=lambda m: (part_of(m) != "head", m.name))
+    heads = [item for item in parts if part_of(item) == "head"]
+    if len(heads) != 1:
+        raise errors.InputError(
+            f"The avatar {name!r} has {len(heads)} meshes marked as head.", 'Set "digidouble_part" = "head" on one.'
+        )
+    layered = set(view_layer.objects)
+    if any(part not in layered for part in parts) or any(part not in set(scene.objects) for part in parts):
+        raise errors.InputError(
+            f"The avatar {name!r} is not in the view layer.", "Tick its collection in the outliner."
+        )
+    for part in parts:
+        _check_part(part)
+    return Avatar(name, parts, _armature(parts, collection), _info(collection, name))
+
+
+def _check_part(part: Any) -> None:
+    if not part.data.uv_layers:
+        raise errors.InputError(
+            f"The mesh {part.name!r} has no UV map.", "Unwrap it (UV > Smart UV Project does) and try again."
+        )
+    if not np.isfinite(np.array(part.matrix_world)).all() or abs(part.matrix_world.determinant()) < 1e-12:
+        raise errors.InputError(f"The object {part.name!r} is scaled to nothing.", "Apply or clear its scale.")
+
+
+def _armature(parts: list[Any], collection: Any) -> Any | None:
+    for part in parts:
+        for modifier in part.modifiers:
+            if modifier.type == "ARMATURE" and modifier.object is not None:
+                return modifier.object
+    return next((item for item in collection.all_objects if item.type == "ARMATURE"), None)
+
+
+def _info(collection: Any, name: str) -> dict[str, Any]:
+    for item in collection.all_objects:
+        if "digidouble_avatar" in item:
+            try:
+                return {"name": name} | json.loads(item["digidouble_avatar"])
+            except (TypeError, ValueError):
+                raise errors.InputError(
+                    f"The note digidouble_avatar on {item.name!r} is not JSON.", "Delete that property or mend it."
+                ) from None
+    return {"name": name}
+
+
+def landmark_ids(head: Any, *, needed: bool) -> npt.NDArray[np.int32]:
+    """(68,) vertex ids of the head's base mesh, -1 where missing.
+
+    Raises InputError if they are needed and absent, are not 68 ids of the mesh, or a modifier would renumber vertices.
+    """
+    if "digidouble_landmarks" not in head:
+        if needed:
+            raise errors.InputError(
+                f"The head {head.name!r} has no face landmarks.", "Place the 68 landmarks on it, then capture again."
+            )
+        return np.full(mesh.LANDMARK_COUNT, -1, np.int32)
+    try:
+        ids = np.array([int(v) for v in head["digidouble_landmarks"]], np.int32)
+    except (TypeError, ValueError):
+        ids = np.empty(0, np.int32)
+    if ids.shape != (mesh.LANDMARK_COUNT,) or ids.max() >= len(head.data.vertices) or ids.min() < -1:
+        raise errors.InputError(
+            f"The landmarks of {head.name!r} are not 68 vertices of its mesh.", "Place them again."
+        )
+    for modifier in head.modifiers:
+        if modifier.show_render and modifier.type not in _KEEP_VERTEX_ORDER:
+            raise errors.InputError(
+                f"The modifier {modifier.name!r} on {head.name!r} may renumber vertices, so landmarks would be lost.",
+                "Apply it or turn it off for rendering.",
+            )
+    return ids

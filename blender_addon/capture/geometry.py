@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The avatar's mesh as the render sees it, posed and at rest, with UVs, regions, weights, landmarks and bones."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from .._interchange import capture, errors, mesh
+from .avatar import Avatar, landmark_ids, part_of
+from .scene import Restore
+
+Region = mesh.Region
+Array = npt.NDArray[Any]
+
+_REGIONS = {"eyes": Region.EYE, "hair": Region.HAIR, "mouth": Region.MOUTH, "lashes": Region.LASHES}
+_SOFT_REGIONS = ("region_face", "region_lips", "region_brows")
+
+
+@attrs.frozen(eq=False)
+class _Part:
+    """One evaluated object in the world: vertices and normals (V, 3), triangles (F, 3), UVs (F, 3, 2)."""
+
+    vertices: Array
+    normals: Array
+    faces: Array
+    face_uvs: Array
+    soft: dict[str, Array]  # (V,) by name
+    bone_index: Array  # (V, 4)
+    bone_weight: Array  # (V, 4)
+
+
+def extract(avatar: Avatar, view_layer: Any, *, needs_landmarks: bool) -> tuple[mesh.Mesh, list[capture.Bone]]:
+    """The mesh of all parts in the scene's present pose, and the armature's bones.
+
+    Modifiers count as in the render (render levels, render visibility). `rest_vertices` and `Bone.rest` are in the
+    avatar's own axes, which are the world's as long as the armature stands at the origin; vertices and `Bone.posed` are
+    in the world, so that posed = sum_b weight_b * posed_b @ inverse(rest_b) @ rest_vertex before subdivision.
+    Raises InputError for a mesh without UVs or landmarks, or whose topology changes with the pose.
+    """
+    ids = landmark_ids(avatar.head, needed=needs_landmarks)
+    names = [bone.name for bone in avatar.armature.pose.bones] if avatar.armature else []
+    with Restore() as restore:
+        _show_as_rendered(restore, avatar)
+        posed = _read_parts(avatar, view_layer, names)
+        bones = _bones(avatar)
+        _put_to_rest(restore, avatar)
+        rest = _read_parts(avatar, view_layer, names)
+    view_layer.update()
+    for part, before, after in zip(avatar.parts, posed, rest, strict=True):
+        if len(before.vertices) != len(after.vertices) or len(before.faces) != len(after.faces):
+            raise errors.InputError(
+                f"The mesh {part.name!r} has another number of vertices at rest than posed.",
+                "Turn off modifiers that cut or merge depending on the pose.",
+            )
+    return _join(avatar, posed, rest, ids), bones
+
+
+def objects_of(avatar: Avatar, faces_per_object: list[int], surfaces: list[tuple[str | None, list[float]]]) -> list:
+    """`ObjectInfo` per part; surfaces are (texture path or None, base colour)."""
+    first = np.concatenate([[0], np.cumsum(faces_per_object)])
+    return [
+        capture.ObjectInfo(part.name, part_of(part), int(start), count, texture, colour)
+        for part, start, count, (texture, colour) in zip(
+            avatar.parts, first[:-1], faces_per_object, surfaces, strict=True
+        )
+    ]
+
+
+def current_expression(avatar: Avatar) -> dict[str, float]:
+    """Shape keys of all parts that are not at zero, by name."""
+    keys: dict[str, float] = {}
+    for part in avatar.parts:
+        blocks = part.data.shape_keys.key_blocks if part.data.shape_keys else ()
+        keys |= {b.name: float(b.value) for b in blocks[1:] if b.value != 0 and not b.mute}
+    return keys
+
+
+def _show_as_rendered(restore: Restore, avatar: Avatar) -> None:
+    """Make the viewport's evaluation equal to the render's: visibility, modifiers, subdivision levels."""
+    for item in [*avatar.parts, *([avatar.armature] if avatar.armature else [])]:
+        restore.set(item, "hide_viewport", False)
+        if item.hide_get():
+            restore.later(functools.partial(item.hide_set, True))
+            item.hide_set(False)
+        for modifier in item.modifiers:
+            restore.set(modifier, "show_viewport", modifier.show_render)
+            if modifier.type in ("SUBSURF", "MULTIRES"):
+                restore.set(modifier, "levels", modifier.render_levels)
+
+
+def _put_to_rest(restore: Restore, avatar: Avatar) -> None:
+    if avatar.armature is not None:
+        restore.set(avatar.armature.data, "pose_position", "REST")
+    for part in avatar.parts:
+        if part.data.shape_keys is not None:  # shows the basis alone, whatever drives or animates the keys
+            restore.set(part, "active_shape_key_index", 0)
+            restore.set(part, "show_only_shape_key", True)
+
+
+def _read_parts(avatar: Avatar, view_layer: Any, bone_names: list[str]) -> list[_Part]:
+    view_layer.update()
+    depsgraph = view_layer.depsgraph
+    return [_read_part(part, depsgraph, bone_names) for part in avatar.parts]
+
+
+def _read_part(part: Any, depsgraph: Any, bone_names: list[str]) -> _Part:
+    evaluated = part.evaluated_get(depsgraph)
+    data = evaluated.to_mesh(preserve_all_data_layers=True, depsgraph=depsgraph)
+    try:
+        data.calc_loop_triangles()
+        matrix = np.array(evaluated.matrix_world)
+        vertices = _get(data.vertices, "co", 3) @ matrix[:3, :3].T + matrix[:3, 3]
+        normals = _get(data.vertex_normals, "vector", 3) @ np.linalg.inv(matrix[:3, :3])
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        faces = _get(data.loop_triangles, "vertices", 3, np.int32)
+        loops = _get(data.loop_triangles, "loops", 3, np.int32)
+        if not len(faces) or not data.uv_layers:
+            raise errors.InputError(
+                f"The modifiers of {part.name!r} leave no faces or no UV map.", "Check its modifiers."
+            )
+        layer = next((uv for uv in data.uv_layers if uv.active_render), data.uv_layers[0])
+        uvs = _get(layer.uv, "vector", 2)[loops]
+        if np.linalg.det(matrix[:3, :3]) < 0:  # a mirrored object: keep the faces' winding outwards
+            faces, uvs = faces[:, ::-1], uvs[:, ::-1]
+        soft = {name: _point_attribute(data, name) for name in _SOFT_REGIONS}
+        index, weight = _bone_weights(part, data, bone_names)
+    finally:
+        evaluated.to_mesh_clear()
+    return _Part(vertices, normals, faces, uvs, soft, index, weight)
+
+
+def _get(items: Any, name: str, width: int, kind: type = np.float32) -> Array:
+    flat: Array = np.empty(len(items) * width, kind)
+    items.foreach_get(name, flat)
+    return flat.reshape(-1, width)
+
+
+def _point_attribute(data: Any, name: str) -> Array:
+    attribute = data.attributes.get(name)
+    if attribute is None or attribute.domain != "POINT" or attribute.data_type != "FLOAT":
+        return np.zeros(len(data.vertices), np.float32)
+    return np.clip(_get(attribute.data, "value", 1)[:, 0], 0, 1)
+
+
+def _bone_weights(part: Any, data: Any, bone_names: list[str]) -> tuple[Array, Array]:
+    """The four strongest bones of each vertex, weights summing to 1 (or 0 where no bone holds the vertex)."""
+    count = len(data.vertices)
+    index, weight = np.zeros((count, 4), np.int16), np.zeros((count, 4), np.float32)
+    order = {name: number for number, name in enumerate(bone_names)}
+    if part.parent_type == "BONE" and part.parent_bone in order:
+        index[:, 0], weight[:, 0] = order[part.parent_bone], 1.0
+        return index, weight
+    if not any(m.type == "ARMATURE" and m.show_render for m in part.modifiers):
+        return index, weight
+    bone_of_group = {group.index: order[group.name] for group in part.vertex_groups if group.name in order}
+    for number, vertex in enumerate(data.vertices):
+        found = sorted(((g.weight, bone_of_group[g.group]) for g in vertex.groups if g.group in bone_of_group),
+                       reverse=True)[:4]  # fmt: skip
+        for slot, (value, bone) in enumerate(found):
+            index[number, slot], weight[number, slot] = bone, value
+    total = weight.sum(axis=1, keepdims=True)
+    return index, np.where(total > 0, weight / np.maximum(total, 1e-12), 0).astype(np.float32)
+
+
+def _bones(avatar: Avatar) -> list[capture.Bone]:
+    if avatar.armature is None:
+        return []
+    world = np.array(avatar.armature.matrix_world)
+    own = np.linalg.inv(avatar.frame) @ world  # what is left of the object's matrix is its scale
+    return [
+        capture.Bone(
+            bone.name,
+            bone.parent.name if bone.parent else None,
+            (own @ np.array(bone.bone.matrix_local)).tolist(),
+            (world @ np.array(bone.matrix)).tolist(),
+        )
+        for bone in avatar.armature.pose.bones
+    ]
+
+
+def _join(avatar: Avatar, posed: list[_Part], rest: list[_Part], landmarks: Array) -> mesh.Mesh:
+    starts = np.concatenate([[0], np.cumsum([len(p.vertices) for p in posed])])
+    to_own = np.linalg.inv(avatar.frame)
+    rest_vertices = np.concatenate([p.vertices for p in rest]) @ to_own[:3, :3].T + to_own[:3, 3]
+    head_only = {
+        name: np.concatenate([posed[0].soft[name], np.zeros(starts[-1] - len(posed[0].vertices), np.float32)])
+        for name in _SOFT_REGIONS
+    }
+    faces = np.concatenate([p.faces + start for p, start in zip(posed, starts, strict=False)])
+    owner = np.concatenate([np.full(len(p.faces), i) for i, p in enumerate(posed)])
+    region = np.array([_REGIONS.get(part_of(part), Region.OTHER) for part in avatar.parts], np.uint8)[owner]
+    in_head = owner == 0
+    soft_face = head_only["region_face"][faces].mean(axis=1)
+    region[in_head] = np.where(soft_face[in_head] > 0.5, Region.FACE, Region.SKIN)
+    return mesh.Mesh(
+        vertices=np.concatenate([p.vertices for p in posed]),
+        rest_vertices=rest_vertices,
+        normals=np.concatenate([p.normals for p in posed]),
+        faces=faces,
+        face_uvs=np.concatenate([p.face_uvs for p in posed]),
+        face_object=owner,
+        face_region=region,
+        region_face=head_only["region_face"],
+        region_lips=head_only["region_lips"],
+        region_brows=head_only["region_brows"],
+        bone_index=np.concatenate([p.bone_index for p in posed]),
+        bone_weight=np.concatenate([p.bone_weight for p in posed]),
+        landmarks=landmarks,
+    )

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every difference between Blender 4.2, 4.5, 5.0 and 5.2 that the add-on meets, and nowhere else.
+
+Where a feature can be asked for, it is asked for; version numbers are compared only where it cannot.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+import numpy.typing as npt
+
+MINIMUM = (4, 2, 0)
+
+_PASS_NAMES = {  # our word -> Blender's, newest first (5.0 wrote them out)
+    "combined": ("Combined",),
+    "albedo": ("Diffuse Color", "DiffCol"),
+    "diffuse_direct": ("Diffuse Direct", "DiffDir"),
+    "diffuse_indirect": ("Diffuse Indirect", "DiffInd"),
+    "depth": ("Depth",),
+    "normal": ("Normal",),
+}
+
+
+def eevee_engine() -> str:
+    """The identifier of EEVEE: 5.0 dropped the suffix that 4.2 had brought."""
+    return "BLENDER_EEVEE" if bpy.app.version >= (5, 0, 0) else "BLENDER_EEVEE_NEXT"
+
+
+def find_pass(grabbed: dict[str, npt.NDArray[np.float32]], name: str) -> npt.NDArray[np.float32]:
+    """The pass that we call `name` among those that Blender delivered. KeyError names both if it is not there."""
+    for candidate in _PASS_NAMES[name]:
+        if candidate in grabbed:
+            return grabbed[candidate]
+    raise KeyError(f"no pass {' or '.join(_PASS_NAMES[name])} among {', '.join(grabbed)}")
+
+
+def use_multilayer_exr(image_settings: Any) -> None:
+    """Choose multilayer EXR as output; 5.0 wants the media type first, else it refuses the format."""
+    if "media_type" in image_settings.bl_rna.properties:
+        image_settings.media_type = "MULTI_LAYER_IMAGE"
+    image_settings.file_format = "OPEN_EXR_MULTILAYER"
+
+
+def add_shape_key(item: Any, name: str, value: float = 0.0) -> Any:
+    """A new shape key with this value: 5.0 makes it with 1.0, older ones with 0.0."""
+    key = item.shape_key_add(name=name, from_mix=False)
+    key.value = value
+    return key
+
+
+def new_point_cloud(name: str, count: int) -> Any:
+    """A point cloud of `count` points at the origin with a `position` attribute.
+
+    `PointCloud.resize` came with 5.2; before, the only way to points is to apply a Points node.
+    """
+    if hasattr(bpy.types.PointCloud, "resize"):
+        cloud = bpy.data.pointclouds.new(name)
+        cloud.resize(count)
+        return cloud
+    return _point_cloud_by_nodes(name, count)
+
+
+def has_native_splats() -> bool:
+    """True from 5.3 on, where a point cloud can be of the type "3D Gaussian Splats"."""
+    return bpy.app.version >= (5, 3, 0)
+
+
+def _point_cloud_by_nodes(name: str, count: int) -> Any:
+    cloud = bpy.data.pointclouds.new(name)
+    item = bpy.data.objects.new(name, cloud)
+    bpy.context.scene.collection.objects.link(item)
+    tree = bpy.data.node_groups.new("digidouble points", "GeometryNodeTree")
+    try:
+        tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+        points, output = tree.nodes.new("GeometryNodePoints"), tree.nodes.new("NodeGroupOutput")
+        points.inputs["Count"].default_value = count
+        tree.links.new(points.outputs[0], output.inputs[0])
+        modifier = item.modifiers.new("points", "NODES")
+        modifier.node_group = tree
+        with bpy.context.temp_override(object=item, active_object=item, selected_objects=[item]):
+            bpy.ops.object.modifier_apply(modifier=modifier.name)
+        result = item.data
+    finally:
+        bpy.data.objects.remove(item)
+        bpy.data.node_groups.remove(tree)
+    if result is not cloud and cloud.users == 0:
+        bpy.data.pointclouds.remove(cloud)
+    if "radius" in result.attributes:
+        result.attributes.remove(result.attributes["radius"])
+    return result
