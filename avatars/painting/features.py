@@ -141,6 +141,8 @@ def paint_mouth(canvas: Canvas, look: Look, regions: Regions) -> None:
     canvas.coat(colour * 0.75, mask * upper * 0.18, ids)
     canvas.coat(colour * 0.55, mask * np.clip(furrow, 0, 1) * 0.16, ids)
     canvas.coat(colour * 0.30, mask * smoothstep(0.0011, 0.0, seam) * 0.55, ids)
+    if "nostrils" in regions:
+        canvas.coat(np.asarray(look.tone) * (0.22, 0.12, 0.10), 0.85 * regions["nostrils"])
     if "mouth" in regions:
         canvas.coat(np.asarray(_MOUTH_INSIDE), smoothstep(0.3, 0.8, regions["mouth"]) * 0.85)
 

@@ -119,13 +119,13 @@ def paint_beard(canvas: Canvas, look: Look) -> None:
     if look.stubble <= 0:
         return
     chart, rng = canvas.chart, canvas.rng
-    area = _beard_area(canvas)
+    area = _beard_area(canvas).astype(np.float64)
     speckle = canvas.noise.at(canvas.points, 0.0011 * chart.unit, 11)
     shadow = area * (0.30 + 0.5 * np.maximum(speckle, 0)) * look.stubble
     canvas.melanin += 0.75 * shadow
     canvas.blood -= 0.45 * shadow  # hair under the skin reads blue-grey
     count = int(2600 * look.stubble)
-    ids = rng.choice(len(area), count, p=area.astype(np.float64) / area.sum())
+    ids = rng.choice(len(area), count, p=area / area.sum())
     roots = np.stack([chart.s[ids], chart.z[ids]], axis=1).astype(np.float64)
     roots += rng.normal(0, chart.texel, roots.shape)
     angles = -np.pi / 2 + np.clip(roots[:, 0] * 8, -0.7, 0.7) + rng.normal(0, 0.35, count)

@@ -135,3 +135,14 @@ def _pull_push(image: Float, weight: Float) -> Float:
     ]
     coarse = _pull_push(mean, (total > 0).astype(np.float32))
     return np.where(weight[..., None] > 0, image, coarse.repeat(2, axis=0).repeat(2, axis=1))
+
+
+def triangulate(faces: list[list[int]]) -> tuple[Int, Int]:
+    """Polygons as fans of triangles: vertex ids (F, 3) and the numbers of their corners in face order (F, 3)."""
+    vertices, corners, start = [], [], 0
+    for face in faces:
+        for k in range(1, len(face) - 1):
+            vertices.append((face[0], face[k], face[k + 1]))
+            corners.append((start, start + k, start + k + 1))
+        start += len(face)
+    return np.array(vertices, np.int64), np.array(corners, np.int64)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The head's fixed topology: which part of the base mesh is kept, how it is cut, and where its UVs go.
+
+Everything here depends on the base mesh alone, so all identities share vertices, faces and UVs.
+"""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from .files import Obj, blender_from_makehuman
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.int64]
+
+_BUST_HEIGHT, _BUST_RADII = 0.640, (0.165, 0.190)
+"""Metres on the base mesh: below this height, what lies in this half ellipse (x, z) seen from the front is kept."""
+_BUST_SLOPE = 0.45
+"""How much higher the cut lies towards the back; it also spares the back's UV islands."""
+
+
+@attrs.frozen(eq=False)
+class Blend:
+    """Vertices as blends of two base vertices: position = (1 - t) base[first] + t base[second]. Each (n,)."""
+
+    first: Int
+    second: Int
+    t: Float
+
+    def __call__(self, values: npt.NDArray) -> npt.NDArray:  # (V, ...) per base vertex
+        """Base values carried over: (n, ...)."""
+        t = self.t.reshape(-1, *[1] * (values.ndim - 1))
+        return values[self.first] * (1 - t) + values[self.second] * t
+
+
+@attrs.frozen(eq=False)
+class HeadLayout:
+    """The cut head: how its vertices come from base vertices, its faces, and UVs per face corner (in face order).
+
+    new_id: base vertex -> head vertex, -1 where cut away. base_uvs: corner UVs in the original layout.
+    """
+
+    blend: Blend
+    faces: list[list[int]]
+    uvs: Float  # (corners, 2)
+    base_face: Int  # (F,) index of the face in the base OBJ
+    new_id: Int
+
+
+def cut_head(base: Obj) -> HeadLayout:
+    """Clip the body faces of the base mesh to the bust and lay out the UVs."""
+    points = blender_from_makehuman(base.vertices)
+    slope = _BUST_SLOPE * np.maximum(points[:, 1] + 0.03, 0)
+    drop = np.minimum(points[:, 2] - slope - _BUST_HEIGHT, 0)
+    height = 1 - np.hypot(points[:, 0] / _BUST_RADII[0], drop / _BUST_RADII[1])
+    clipper = _Clipper(np.where(np.abs(height) < 0.02, np.abs(height), height))
+    for index, (group, face, corners) in enumerate(zip(base.groups, base.faces, base.face_uvs, strict=True)):
+        if group == "body":
+            clipper.add(index, face, base.uvs[corners])
+    return clipper.finish(len(points))
+
+
+class _Clipper:
+    """Sutherland-Hodgman against one scalar field; cut vertices are shared between the faces of an edge."""
+
+    def __init__(self, height: Float) -> None:
+        self._height = height
+        self._faces: list[list[tuple[int, int]]] = []
+        self._uvs: list[Float] = []
+        self._origin: list[int] = []
+
+    def add(self, index: int, face: list[int], uvs: Float) -> None:
+        inside = self._height[face] >= 0
+        if not inside.any():
+            return
+        polygon, corners = [], []
+        for k, vertex in enumerate(face):
+            after = (k + 1) % len(face)
+            if inside[k]:
+                polygon.append((vertex, vertex))
+                corners.append(uvs[k])
+            if inside[k] != inside[after]:
+                keep, drop = (k, after) if inside[k] else (after, k)
+                t = self._fraction(face[keep], face[drop])
+                polygon.append((face[keep], face[drop]))
+                corners.append(uvs[keep] * (1 - t) + uvs[drop] * t)
+        if len(polygon) >= 3:
+            self._faces.append(polygon)
+            self._uvs.append(np.array(corners))
+            self._origin.append(index)
+
+    def _fraction(self, keep: int, drop: int) -> float:
+        return float(self._height[keep] / (self._height[keep] - self._height[drop]))
+
+    def finish(self, count: int) -> HeadLayout:
+        """Number the kept vertices: originals first, in the base mesh's order, then the cut ones."""
+        used = sorted({key for face in self._faces for key in face}, key=lambda key: (key[0] != key[1], key))
+        number = {key: i for i, key in enumerate(used)}
+        pairs = np.array(used, np.int64)
+        t = np.array([0.0 if a == b else self._fraction(a, b) for a, b in used])
+        new_id = np.full(count, -1, np.int64)
+        whole = pairs[:, 0] == pairs[:, 1]
+        new_id[pairs[whole, 0]] = np.flatnonzero(whole)
+        faces = [[number[key] for key in face] for face in self._faces]
+        uvs = np.concatenate([remap_uvs(corners) for corners in self._uvs])
+        return HeadLayout(Blend(pairs[:, 0], pairs[:, 1], t), faces, uvs, np.array(self._origin), new_id)
+
+
+def remap_uvs(uvs: Float) -> Float:  # (k, 2), corners of one face
+    """From the body's layout to the head's: the face island turned upright, its middle enlarged; neck, ears and
+    mouth in the lower strip. A fixed map of each island, one to one, so nothing folds.
+    """
+    u, v = uvs[:, 0], uvs[:, 1]
+    middle_u, middle_v = float(u.mean()), float(v.mean())
+    if middle_u > 0.625 and 0.145 < middle_v < 0.82:
+        across = _enlarge((v - 0.484) / 0.337, 1.9, 0.30)
+        top, up, bottom = (
+            _enlarge((0.862 - edge) / 0.235, 0.9, 0.55) for edge in (np.array(0.626), u, np.array(0.9945))
+        )
+        return np.stack([0.5 + 0.488 * across, 0.25 + (up - bottom) / (top - bottom) * 0.738], axis=1)
+    if middle_u < 0.08 and 0.53 < middle_v < 0.65:
+        return _box(u, v, (0.0105, 0.546, 0.078, 0.634), (0.640, 0.020, 0.755, 0.225))
+    if middle_u < 0.155 and 0.53 < middle_v < 0.65:
+        return _box(u, v, (0.085, 0.546, 0.1525, 0.634), (0.765, 0.020, 0.880, 0.225))
+    if middle_u > 0.75 and middle_v < 0.145:
+        return _box(u, v, (0.755, 0.010, 0.925, 0.140), (0.890, 0.075, 0.990, 0.225))
+    return _box(u, v, (0.205, 0.727, 0.556, 0.977), (0.012, 0.012, 0.625, 0.232))
+
+
+def _enlarge(t: Float, strength: float, floor: float) -> Float:
+    """Monotone map of -1..1 onto itself that is steep in the middle, with slope at least about `floor` outside."""
+    return floor * t + (1 - floor) * np.tanh(strength * t) / np.tanh(strength)
+
+
+def _box(u: Float, v: Float, source: tuple[float, ...], goal: tuple[float, ...]) -> Float:
+    scale_u = (goal[2] - goal[0]) / (source[2] - source[0])
+    scale_v = (goal[3] - goal[1]) / (source[3] - source[1])
+    return np.stack([goal[0] + (u - source[0]) * scale_u, goal[1] + (v - source[1]) * scale_v], axis=1)
