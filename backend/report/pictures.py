@@ -78,9 +78,9 @@ def crop(image: npt.NDArray, box: Box) -> npt.NDArray:
 
 
 def error_scale(maps: Sequence[npt.NDArray[np.float32]]) -> int:
-    """The smallest of `ERROR_SCALES` that 99 % of all pixels with an error of a level or more stay under."""
+    """The smallest of `ERROR_SCALES` that 97 % of all pixels with an error of a level or more stay under."""
     values = np.concatenate([m[m >= 1].ravel() for m in maps]) if maps else np.zeros(0)
-    peak = float(np.percentile(values, 99)) if len(values) else 0.0
+    peak = float(np.percentile(values, 97)) if len(values) else 0.0
     return next((s for s in ERROR_SCALES if peak <= s), ERROR_SCALES[-1])
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 from interchange.capture import View
 
@@ -31,7 +32,7 @@ _STYLE: dict[Any, Any] = {
     "text.color": _INK, "axes.labelcolor": _MUTED, "axes.edgecolor": _LINE, "axes.linewidth": 1, "axes.grid": True,
     "axes.axisbelow": True, "grid.color": _LINE, "grid.linewidth": 0.8, "xtick.color": _MUTED, "ytick.color": _MUTED,
     "axes.spines.top": False, "axes.spines.right": False, "figure.facecolor": "none", "axes.facecolor": "none",
-    "legend.frameon": False, "axes.titlesize": 12, "axes.titlelocation": "left", "axes.titleweight": 600,
+    "legend.frameon": False, "axes.titlesize": 12, "axes.titlelocation": "left", "axes.titleweight": "bold",
     "lines.linewidth": 2, "xtick.major.size": 0, "ytick.major.size": 0,
 }  # fmt: skip
 
@@ -84,6 +85,7 @@ def camera_map(views: Sequence[View], place: Stage) -> str:
         angles.set_xlabel("azimuth in degrees, + = the character's left")
         angles.set_ylabel("elevation in degrees")
         angles.margins(0.08)
+        angles.xaxis.set_major_locator(MultipleLocator(60 if np.ptp(angles.get_xlim()) > 240 else 30))
         figure.legend(*angles.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         return _svg(figure, "cameras")
 
@@ -136,6 +138,7 @@ def _svg(figure: Figure, name: str) -> str:
     text = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", text)
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
     text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
+    text = text.replace("font-weight: 700", "font-weight: 600")
     for colour, variable in _CSS.items():
         text = text.replace(colour, variable)
     return text

@@ -110,7 +110,7 @@ def _head_of(source: gather.Source) -> pictures.Image:
     low = np.clip(np.floor(points.min(axis=0)).astype(int), 0, None)
     high = np.ceil(points.max(axis=0)).astype(int)
     tall = high[1] - low[1]
-    mask[max(low[1] - tall // 4, 0) : high[1] + 1, low[0] : high[0] + 1] = 1  # landmarks end at the brows
+    mask[max(low[1] - tall // 3, 0) : high[1] + 1, low[0] : high[0] + 1] = 1  # landmarks end at the brows
     return pictures.crop(source.portrait, pictures.head_box(mask, mask))
 
 
