@@ -36,6 +36,8 @@ from .results import (
 Image = npt.NDArray[np.float32]
 Renders = Mapping[str, Image]
 _LAYERS = ("depth", "mask")
+MIN_FACE = 0.001
+"""Share of the frame that the face mask must cover for a view to have figures of its own for the face."""
 
 
 @attrs.frozen(eq=False)
@@ -159,11 +161,11 @@ def _score_view(folders: _Folders, view: View, fitted: Image) -> ViewScores:
 
 
 def _face_mask(folders: _Folders, view: View, images: ViewImages) -> Image | None:
-    """mask.face of the swapped view, else of the capture's; None where there is none or it shows no face."""
+    """mask.face of the swapped view, else of the capture's; None where it shows no more than a sliver of the face."""
     face = images.masks.get("face")
     if face is None:
         face = folders.capture.load_view(view, ("mask",)).masks.get("face")
-    return None if face is None or face.sum() < 1 else face
+    return None if face is None or face.sum() < MIN_FACE * face.size else face
 
 
 def _consistency(folders: _Folders, swap: bool, stop: Callable[[], bool]) -> consistency.Consistency:

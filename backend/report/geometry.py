@@ -51,7 +51,13 @@ class Stage:
 
 
 def stage(capture: Capture) -> Stage:
-    """Read the first pose's mesh and head bone. Raises InputError if the capture has no usable mesh."""
+    """Read the first pose's mesh and head bone; without a mesh the face is where the cameras look, towards -Y.
+
+    Raises InputError if the mesh is damaged.
+    """
+    if not capture.poses:
+        centre = _common_target([v.camera for v in capture.views], np.zeros(3))
+        return Stage(centre, np.array([0.0, -1.0, 0.0]), np.zeros((0, 3)))
     mesh = capture.load_mesh()
     face = mesh.region_face > 0.5
     points = (mesh.vertices[face] if face.any() else mesh.vertices).astype(np.float64)

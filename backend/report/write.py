@@ -139,7 +139,7 @@ def _context(job: gather.Job, hero: gather.Strip, source: gather.Source | None) 
         "turntable": pictures.bytes_uri(turntable.read_bytes(), "image/webp") if turntable.exists() else None,
         "curves": _svg(plots.training_curves(curves)) if curves else None,
         "seconds": None if not curves else evaluation.metrics.timing_s.get("fit"),
-        "azimuth_plot": _svg(_azimuth_plot(job)),
+        "azimuth_plot": _svg(_azimuth_plot(job)) if evaluation.metrics.held_out.psnr_face is not None else None,
         "camera_map": _svg(plots.camera_map(job.capture.views, job.place)),
         "source": _source_context(source) if source else None,
         "textures": [

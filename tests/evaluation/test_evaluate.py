@@ -158,3 +158,22 @@ def test_progress_reaches_the_end(job: Path) -> None:
     told: list[float] = []
     run(job, progress=lambda stage, fraction, message: told.append(fraction))
     assert told == sorted(told) and told[-1] == 1.0
+
+
+def test_views_without_a_face_have_no_figures_for_it(job: Path, tmp_path: Path) -> None:
+    """One held-out view keeps three pixels of face, the others none: a sliver must not decide a mean."""
+    from interchange.capture import write_view
+
+    scene.write_capture(tmp_path / "capture", scene.texture_a, "ball")
+    capture = Capture.load(tmp_path / "capture")
+    for view in capture.views:
+        images = capture.load_view(view)
+        images.masks["face"][:] = 0
+        if view.name == "h01":
+            images.masks["face"][30, 30:33] = 1
+        write_view(capture.folder / view.exr, images)
+    double = scene.write_double(tmp_path / "double", capture, scene.texture_a)
+    found = evaluate(tmp_path / "capture", None, double)
+    assert found.metrics.held_out.psnr_face is None and found.metrics.held_out.sharpness is None
+    assert found.metrics.consistency == results.CrossView(None, None)
+    assert found.metrics.held_out.psnr > 40

@@ -205,3 +205,21 @@ def test_sixteen_bit_portraits_are_shown(job: Path, tmp_path: Path) -> None:
     assert source is not None and source.points == []
     np.testing.assert_allclose(source.portrait[0, 0], [1, 0, 0])
     assert gather.load_source(tmp_path) is None
+
+
+def test_a_capture_without_mesh_or_masks_has_a_report_too(job: Path, tmp_path: Path) -> None:
+    from interchange.capture import write_view
+
+    scene.write_capture(tmp_path / "capture", scene.texture_a, "bare")
+    capture = Capture.load(tmp_path / "capture")
+    for view in capture.views:
+        images = capture.load_view(view)
+        images.masks, images.depth = {}, None
+        write_view(capture.folder / view.exr, images)
+    capture.poses = []
+    capture.objects = []
+    capture.save_manifest()
+    double = scene.write_double(tmp_path / "double", capture, scene.texture_a)
+    evaluate(tmp_path / "capture", None, double)
+    text = Page(write_report(double, tmp_path / "capture", render=render).read_text(encoding="utf-8")).text
+    assert "Faithful fit" in text and "Views agree" not in text and "PSNR in the face" not in text
