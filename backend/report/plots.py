@@ -27,6 +27,8 @@ _CSS = {
     _ONE: "var(--one)", _TWO: "var(--two)", _THREE: "var(--three)",
 }  # fmt: skip
 _SPLITS = (("train", _ONE, "training"), ("held_out", _TWO, "held out"))
+_SQUARE = (5.2, 4.6)
+_HALF = (5.2, 3.1)  # inches; two plots stand side by side, or one above the other on a phone
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "digidouble", "font.family": "sans-serif", "font.size": 11,
     "text.color": _INK, "axes.labelcolor": _MUTED, "axes.edgecolor": _LINE, "axes.linewidth": 1, "axes.grid": True,
@@ -37,21 +39,21 @@ _STYLE: dict[Any, Any] = {
 }  # fmt: skip
 
 
-def training_curves(curves: Mapping[str, Sequence[float]]) -> str:
-    """Loss (logarithmic) and PSNR over the iterations, side by side, as SVG."""
+def training_curves(curves: Mapping[str, Sequence[float]]) -> list[str]:
+    """Loss (logarithmic) and PSNR over the iterations: two SVGs."""
+    x, loss, psnr = (np.asarray(curves[key], float) for key in ("iteration", "loss", "psnr"))
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(10.6, 3.1), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        x = np.asarray(curves["iteration"], float)
-        left.semilogy(x, np.maximum(np.asarray(curves["loss"], float), 1e-12), color=_TWO)
+        figures = [Figure(figsize=_HALF, layout="constrained") for _ in range(2)]
+        left, right = (figure.subplots() for figure in figures)
+        left.semilogy(x, np.maximum(loss, 1e-12), color=_TWO)
         left.set_title("Training loss")
-        right.plot(x, np.asarray(curves["psnr"], float), color=_ONE)
-        right.set_title("PSNR, dB")
+        right.plot(x, psnr, color=_ONE)
+        right.set_title("PSNR at held-out views, dB")
         for axes in (left, right):
             axes.set_xlabel("iteration")
             axes.margins(x=0.01)
-        _mark_last(right, x, np.asarray(curves["psnr"], float))
-        return _svg(figure, "curves")
+        _mark_last(right, x, psnr)
+        return [_svg(figure, name) for figure, name in zip(figures, ("loss", "psnr"), strict=True)]
 
 
 def scores_by_azimuth(azimuths: Sequence[float], series: Mapping[str, Sequence[float | None]]) -> str:
@@ -70,11 +72,11 @@ def scores_by_azimuth(azimuths: Sequence[float], series: Mapping[str, Sequence[f
         return _svg(figure, "azimuth")
 
 
-def camera_map(views: Sequence[View], place: Stage) -> str:
-    """The cameras from above (where they look, where the face looks) and as azimuth and elevation, as SVG."""
+def camera_map(views: Sequence[View], place: Stage) -> list[str]:
+    """The cameras from above (where they look, where the face looks) and as azimuth and elevation: two SVGs."""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(10.6, 4.6), layout="constrained")
-        above, angles = figure.subplots(1, 2, width_ratios=(1, 1.3))
+        first, second = (Figure(figsize=_SQUARE, layout="constrained") for _ in range(2))
+        above, angles = first.subplots(), second.subplots()
         above.grid(False)
         _seen_from_above(above, views, place)
         for split, colour, label in _SPLITS:
@@ -86,8 +88,8 @@ def camera_map(views: Sequence[View], place: Stage) -> str:
         angles.set_ylabel("elevation in degrees")
         angles.margins(0.08)
         angles.xaxis.set_major_locator(MultipleLocator(60 if np.ptp(angles.get_xlim()) > 240 else 30))
-        figure.legend(*angles.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-        return _svg(figure, "cameras")
+        second.legend(*angles.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        return [_svg(first, "above"), _svg(second, "angles")]
 
 
 def _seen_from_above(axes: Axes, views: Sequence[View], place: Stage) -> None:
@@ -110,7 +112,7 @@ def _seen_from_above(axes: Axes, views: Sequence[View], place: Stage) -> None:
         axes.plot(ends[..., 0], ends[..., 1], color=colour, linewidth=1.3)
         axes.plot(*stand[chosen].T, "o", color=colour, markersize=5.5)
     axes.annotate("", (0, -0.45 * reach), (0, 0), arrowprops={"arrowstyle": "-|>", "color": _INK, "lw": 1.6})
-    axes.set_title("From above; the arrow is where the face looks")
+    axes.set_title("From above, with the face's direction")
     axes.set_aspect("equal")
     axes.set_xlim(-1.3 * reach, 1.3 * reach)
     axes.set_ylim(-1.3 * reach, 1.3 * reach)

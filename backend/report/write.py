@@ -25,6 +25,7 @@ from .geometry import turntable_cameras
 REPORT, TURNTABLE, STRIP = "report.html", "turntable.webp", "strip.png"
 LIMIT_BYTES = 8_000_000
 Render = Callable[[Camera], pictures.Image]
+_STRIP_SIDE = 384  # pixels: twice what a strip's picture takes on the widest page, for dense screens
 _LABELS = {"original": "Original", "swapped": "Swapped", "fitted": "Fitted double", "truth": "True swap"}
 _STAGE_WORDS = {
     "install": "installation", "capture": "capture in Blender", "transfer": "transfer", "swap": "face swap",
@@ -137,10 +138,10 @@ def _context(job: gather.Job, hero: gather.Strip, source: gather.Source | None) 
         "scales": scales,
         "gradient": pictures.error_gradient(),
         "turntable": pictures.bytes_uri(turntable.read_bytes(), "image/webp") if turntable.exists() else None,
-        "curves": _svg(plots.training_curves(curves)) if curves else None,
+        "curves": [_svg(p) for p in plots.training_curves(curves)] if curves else [],
         "seconds": None if not curves else evaluation.metrics.timing_s.get("fit"),
-        "azimuth_plot": _svg(_azimuth_plot(job)) if evaluation.metrics.held_out.psnr_face is not None else None,
-        "camera_map": _svg(plots.camera_map(job.capture.views, job.place)),
+        "azimuth_plot": _azimuth_plot(job),
+        "camera_map": [_svg(p) for p in plots.camera_map(job.capture.views, job.place)],
         "source": _source_context(source) if source else None,
         "textures": [
             {"label": label, "src": pictures.data_uri(t, longest=512)} for label, t in gather.load_textures(job)
@@ -155,7 +156,7 @@ def _context(job: gather.Job, hero: gather.Strip, source: gather.Source | None) 
 
 def _strip_context(strip: gather.Strip, scales: Mapping[str, int]) -> dict[str, Any]:
     shown = [
-        {"label": _LABELS[name], "src": pictures.data_uri(pictures.crop(picture, strip.box)), "error": False}
+        {"label": _LABELS[name], "src": pictures.data_uri(pictures.crop(picture, strip.box), longest=_STRIP_SIDE)}
         for name, picture in strip.pictures.items()
     ]
     for kind, levels in strip.errors.items():
@@ -163,21 +164,24 @@ def _strip_context(strip: gather.Strip, scales: Mapping[str, int]) -> dict[str, 
         image = pictures.error_picture(part, scales[kind])
         against = "truth" if kind == "truth" else ("swapped" if "swapped" in strip.pictures else "original")
         label = f"Error to {against}"
-        shown.append({"label": label, "src": pictures.data_uri(image, lossless=True), "error": True})
+        shown.append({"label": label, "src": pictures.data_uri(image, lossless=True, longest=_STRIP_SIDE)})
     return {"name": strip.view.name, "azimuth": strip.azimuth, "elevation": strip.elevation, "pictures": shown,
             "scores": strip.scores}  # fmt: skip
 
 
-def _azimuth_plot(job: gather.Job) -> str:
-    scores = {s.name: s for s in job.evaluation.views}
+def _azimuth_plot(job: gather.Job) -> markupsafe.Markup | None:
+    """None with fewer than three views that show the face: no trend to see."""
+    scores = {s.name: s for s in job.evaluation.views if s.psnr_face is not None}
     views = [v for v in job.capture.held_out_views if v.name in scores]
+    if len(views) < 3:
+        return None
     azimuths = [job.place.azimuth(v.camera) for v in views]
     goal = "swapped views" if job.swapped else "capture"
     series: dict[str, list[float | None]] = {f"fit against {goal}": [scores[v.name].psnr_face for v in views]}
     if job.truth:
         series["fit against true swap"] = [scores[v.name].truth_psnr_face for v in views]
         series["untouched avatar"] = [scores[v.name].untouched_psnr_face for v in views]
-    return plots.scores_by_azimuth(azimuths, series)
+    return _svg(plots.scores_by_azimuth(azimuths, series))
 
 
 def _source_context(source: gather.Source) -> dict[str, Any]:

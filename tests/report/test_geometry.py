@@ -80,3 +80,9 @@ def test_error_scale_and_colours() -> None:
     colours = pictures.error_picture(levels, 32)
     assert colours.shape == (10, 10, 3) and colours[9, 9].sum() < 20 < colours[0, 0].sum()
     assert pictures.error_gradient().startswith("linear-gradient(90deg,#000003")
+
+
+def test_large_pictures_are_scaled_down_for_the_page() -> None:
+    noise = np.random.default_rng(0).random((600, 300, 3)).astype(np.float32)
+    assert len(pictures.data_uri(noise, lossless=True, longest=96)) < 96 * 96 * 3 * 4 / 3
+    assert len(pictures.data_uri(noise, lossless=True)) > 600 * 300 * 3

@@ -148,7 +148,7 @@ def test_missing_parts_leave_their_place_empty(job: Path, tmp_path: Path, with_s
     assert ("No consent record" in page.text) is with_swap
     assert ("Error to swapped" in page.text) is with_swap
     assert ("Error to original" in page.text) is not with_swap
-    assert "not measured" in page.text
+    assert "unknown" in page.text
 
 
 def test_names_of_real_subjects_stay_out(job: Path, tmp_path: Path) -> None:
