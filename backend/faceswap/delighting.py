@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.floating]
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 _FLOOR = 0.08  # of the brightest: light never gets darker than that, or noise in deep shadow would be blown up
 _ROUNDS = 15
-_RIDGE = np.array([0.0, 1e-3, 1e-3, 1e-3, 1e-2, 1e-2, 1e-2, 1e-2, 1e-2])
+_RIDGE = 1e-4 * np.array([0.0, 1, 1, 1, 10, 10, 10, 10, 10])
 
 
 @attrs.frozen(eq=False)

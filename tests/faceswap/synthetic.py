@@ -288,7 +288,7 @@ def write_capture(folder: Path, identity: str = "A", skin: np.ndarray | None = N
 
 def write_source(folder: Path, identity: str = "B", size: int = 400, azimuth: float = 0.0, light: Light = Light(),
                  noise_px: float = 0.0, seed: int = 0) -> Path:  # fmt: skip
-    """A source folder: well-exposed portrait of an identity on grey, its landmarks with noise, a synthetic consent record."""
+    """A source folder: well-exposed portrait on grey, landmarks with noise, a synthetic consent record."""
     folder.mkdir(parents=True, exist_ok=True)
     mesh = head(identity)
     camera = dome_camera(azimuth, 2.0, size, 0.8)

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+
+from backend.faceswap.source import load_source
+from interchange.colour import linear_from_srgb
+from interchange.errors import InputError
+
+from .synthetic import write_consent, write_landmarks
+
+
+@pytest.fixture
+def folder(source: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(source, tmp_path / "source"))
+
+
+def pixels(folder: Path) -> np.ndarray:
+    return cv2.imread(str(folder / "portrait.png"))[..., ::-1]
+
+
+def replace(folder: Path, image: np.ndarray) -> None:
+    """Write RGB(A) or grey of 8 or 16 bits and agree to it."""
+    order = {2: image, 3: image[..., ::-1]}.get(image.ndim)
+    if image.ndim == 3 and image.shape[2] == 4:
+        order = image[..., [2, 1, 0, 3]]
+    assert cv2.imwrite(str(folder / "portrait.png"), order)
+    write_consent(folder)
+
+
+def test_a_good_source_is_read(folder: Path) -> None:
+    read = load_source(folder)
+    photo = read.photos[0]
+    assert photo.image.shape == (400, 400, 3) and photo.alpha is None and not photo.grey
+    assert sorted(photo.landmarks) == list(range(68))
+    assert_array_equal(photo.image, linear_from_srgb(pixels(folder).astype(np.float32) / 255))
+    assert set(read.digests) == {"portrait.png", "landmarks.json", "consent.json"}
+
+
+def test_sixteen_bits_give_the_same_picture(folder: Path) -> None:
+    before = load_source(folder).photos[0].image
+    replace(folder, pixels(folder).astype(np.uint16) * 257)
+    assert_allclose(load_source(folder).photos[0].image, before, atol=1e-6)
+
+
+def test_alpha_is_kept_and_grey_is_noticed(folder: Path) -> None:
+    image = pixels(folder)
+    alpha = np.full(image.shape[:2], 255, np.uint8)
+    alpha[:100] = 0
+    replace(folder, np.dstack([image, alpha]))
+    photo = load_source(folder).photos[0]
+    assert photo.alpha is not None and photo.alpha[:100].max() == 0 and photo.alpha[100:].min() == 1
+    replace(folder, image[..., 1])
+    photo = load_source(folder).photos[0]
+    assert photo.grey and photo.image.shape == (400, 400, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_undone(folder: Path, orientation: int) -> None:
+    upright = pixels(folder)[:, 40:]  # not square
+    # How a camera held that way would have stored it: the inverse of what a viewer does.
+    stored = {
+        1: lambda i: i, 2: np.fliplr, 3: lambda i: np.rot90(i, 2), 4: np.flipud, 5: lambda i: i.transpose(1, 0, 2),
+        6: np.rot90, 7: lambda i: np.rot90(i, 2).transpose(1, 0, 2), 8: lambda i: np.rot90(i, -1),
+    }[orientation](upright)  # fmt: skip
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(folder / "portrait.png", exif=exif)
+    write_consent(folder)
+    write_landmarks(folder, np.full((68, 2), 100.0))
+    photo = load_source(folder).photos[0]
+    assert_allclose(photo.image, linear_from_srgb(upright.astype(np.float32) / 255), atol=1e-6)
+
+
+def test_several_photos_are_read_in_the_order_of_their_landmark_files(folder: Path) -> None:
+    shutil.copy(folder / "portrait.png", folder / "left.png")
+    listed = json.loads((folder / "landmarks.json").read_text()) | {"image": "left.png"}
+    (folder / "landmarks_left.json").write_text(json.dumps(listed))
+    with pytest.raises(InputError, match="does not name the photo left.png"):
+        load_source(folder)
+    record = json.loads((folder / "consent.json").read_text())
+    record["source_sha256"]["left.png"] = record["source_sha256"]["portrait.png"]
+    (folder / "consent.json").write_text(json.dumps(record))
+    assert [p.path.name for p in load_source(folder).photos] == ["portrait.png", "left.png"]
+
+
+def refused(folder: Path, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        load_source(folder)
+
+
+def test_a_tiny_photo_is_refused(folder: Path) -> None:
+    replace(folder, pixels(folder)[:120])
+    refused(folder, "400 x 120 pixels")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 60])
+def test_an_unreadable_photo_is_refused(folder: Path, content: bytes) -> None:
+    (folder / "portrait.png").write_bytes(content)
+    write_consent(folder)
+    refused(folder, "cannot be")
+
+
+def test_a_cut_off_photo_is_refused(folder: Path) -> None:
+    data = (folder / "portrait.png").read_bytes()
+    (folder / "portrait.png").write_bytes(data[: len(data) // 8])
+    write_consent(folder)
+    refused(folder, "cannot be")
+
+
+def test_a_transparent_photo_is_refused(folder: Path) -> None:
+    replace(folder, np.dstack([pixels(folder), np.zeros((400, 400), np.uint8)]))
+    refused(folder, "fully transparent")
+
+
+def test_missing_files_are_refused(folder: Path) -> None:
+    (folder / "portrait.png").unlink()
+    refused(folder, "portrait.png is missing")
+    (folder / "landmarks.json").unlink()
+    refused(folder, "no face landmarks")
+    refused(folder / "nowhere", "does not exist")
+
+
+def test_landmarks_outside_the_photo_are_refused(folder: Path) -> None:
+    points = np.full((68, 2), 200.0)
+    points[[3, 9]] = [[-5, 100], [100, 400.5]]
+    write_landmarks(folder, points)
+    refused(folder, "Landmarks 3, 9 lie outside")
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        ({"1": [1, 1], "2": [2, 2], "3": [3, 3], "4": [4, 4]}, "has 4 points"),
+        ({"68": [1, 1]}, "ids go from 0 to 67"),
+        ({"nose": [1, 1]}, '"nose"'),
+        ({"1": [1]}, "not a pair"),
+        ({"1": ["a", 2]}, "not a pair"),
+        ([[1, 2]], '"points"'),
+    ],
+)
+def test_bad_landmark_files_are_refused(folder: Path, points: object, words: str) -> None:
+    value = {"format": "digidouble-landmarks", "version": 1, "image": "portrait.png", "points": points}
+    (folder / "landmarks.json").write_text(json.dumps(value))
+    refused(folder, words)
+
+
+def test_a_landmark_file_cannot_lead_out_of_its_folder(folder: Path) -> None:
+    value = json.loads((folder / "landmarks.json").read_text()) | {"image": "../portrait.png"}
+    (folder / "landmarks.json").write_text(json.dumps(value))
+    refused(folder, "beside it")
