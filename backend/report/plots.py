@@ -40,7 +40,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def training_curves(curves: Mapping[str, Sequence[float]]) -> list[str]:
-    """Loss (logarithmic) and PSNR over the iterations: two SVGs."""
+    """Loss (logarithmic) and PSNR over the iterations: two SVGs, or one where no PSNR was measured (NaN)."""
     x, loss, psnr = (np.asarray(curves[key], float) for key in ("iteration", "loss", "psnr"))
     with matplotlib.rc_context(_STYLE):
         figures = [Figure(figsize=_HALF, layout="constrained") for _ in range(2)]
@@ -53,7 +53,8 @@ def training_curves(curves: Mapping[str, Sequence[float]]) -> list[str]:
             axes.set_xlabel("iteration")
             axes.margins(x=0.01)
         _mark_last(right, x, psnr)
-        return [_svg(figure, name) for figure, name in zip(figures, ("loss", "psnr"), strict=True)]
+        shown = figures if np.isfinite(psnr).any() else figures[:1]
+        return [_svg(figure, name) for figure, name in zip(shown, ("loss", "psnr"), strict=False)]
 
 
 def scores_by_azimuth(azimuths: Sequence[float], series: Mapping[str, Sequence[float | None]]) -> str:

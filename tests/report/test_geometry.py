@@ -86,3 +86,11 @@ def test_large_pictures_are_scaled_down_for_the_page() -> None:
     noise = np.random.default_rng(0).random((600, 300, 3)).astype(np.float32)
     assert len(pictures.data_uri(noise, lossless=True, longest=96)) < 96 * 96 * 3 * 4 / 3
     assert len(pictures.data_uri(noise, lossless=True)) > 600 * 300 * 3
+
+
+def test_curves_without_psnr_are_the_loss_alone() -> None:
+    from backend.report.plots import training_curves
+
+    curves = {"iteration": [0.0, 1.0], "loss": [0.2, 0.1], "psnr": [np.nan, np.nan]}
+    assert len(training_curves(curves)) == 1
+    assert len(training_curves(curves | {"psnr": [20.0, np.nan]})) == 2
