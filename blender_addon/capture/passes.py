@@ -83,7 +83,8 @@ def images_from_passes(grabbed: dict[str, Image], *, denoised: bool) -> capture.
     colour, that is straight; it is multiplied by alpha here, so that all colours of a capture are premultiplied.
     """
     combined = compat.find_pass(grabbed, "combined")
-    rgb, alpha = np.maximum(combined[..., :3], 0), np.clip(combined[..., 3], 0, 1)
+    alpha = np.clip(combined[..., 3], 0, 1)
+    rgb = np.where(alpha[..., None] > 0, np.maximum(combined[..., :3], 0), 0)  # denoising leaves dust in the empty
     albedo = np.maximum(compat.find_pass(grabbed, "albedo"), 0)
     light = compat.find_pass(grabbed, "diffuse_direct") + compat.find_pass(grabbed, "diffuse_indirect")
     light = np.maximum(light, 0)

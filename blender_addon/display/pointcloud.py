@@ -3,7 +3,7 @@
 
 position FLOAT_VECTOR, scale FLOAT_VECTOR (linear), rotation QUATERNION (wxyz, normalised), radiance:base FLOAT_COLOR
 (f_dc and opacity 0..1), radiance:sh_0.. FLOAT_VECTOR (coefficient k of red, green, blue). All of it stays in the splat
-frame; the object's matrix carries the rotation to Blender's world. `radius` and `color` are only for looking at it.
+frame; the object's matrix carries the rotation to Blender's world. `radius` and `display_color` are only for looking.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .. import compat
 from .._interchange import cameras, colour, errors, splats
 from .materials import point_material
 
-BASE, SH = "radiance:base", "radiance:sh_{}"
+BASE, SH, COLOUR = "radiance:base", "radiance:sh_{}", "display_color"
 _ANTIALIASED = "digidouble_antialiased"
 _MARK = "digidouble_splats"
 
@@ -41,7 +41,7 @@ def splat_attributes(cloud: splats.SplatCloud) -> dict[str, tuple[str, npt.NDArr
     for k in range(cloud.sh.shape[1] - 1):
         found[SH.format(k)] = ("FLOAT_VECTOR", cloud.sh[:, k + 1])
     found["radius"] = ("FLOAT", display_radius(cloud)[:, None])
-    found["color"] = ("FLOAT_COLOR", display_colour(cloud))
+    found[COLOUR] = ("FLOAT_COLOR", display_colour(cloud))
     return found
 
 

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Camera rigs: pure mathematics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from blender_addon.capture import rigs
+from interchange.errors import InputError
+
+
+def angles(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.degrees(np.arccos(np.clip(a @ b.T, -1, 1)))
+
+
+@pytest.mark.parametrize(("train", "held_out", "seed"), [(40, 8, 0), (12, 4, 3), (6, 2, 0), (1, 0, 0), (100, 20, 9)])
+def test_dome_counts_unit_vectors_and_determinism(train: int, held_out: int, seed: int) -> None:
+    dome = rigs.Dome(train, held_out, seed=seed)
+    first, second = rigs.dome_directions(dome), rigs.dome_directions(dome)
+    assert first[0].shape == (train, 3) and first[1].shape == (held_out, 3)
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(np.linalg.norm(a, axis=1), 1)
+
+
+def test_dome_surrounds_the_head_and_prefers_the_face() -> None:
+    train, held_out = rigs.dome_directions(rigs.Dome(40, 8))
+    elevation = np.degrees(np.arcsin(train[:, 2]))
+    assert -25 <= elevation.min() < -15 and 40 < elevation.max() <= 50
+    azimuth = np.degrees(np.arctan2(train[:, 0], -train[:, 1]))
+    gaps = np.diff(np.sort(np.concatenate([azimuth, azimuth[:1] + 360])))
+    assert gaps.max() < 45  # no side is left out, the back included
+    front, back = (np.abs(azimuth) < 60).sum(), (np.abs(azimuth) > 120).sum()
+    assert front > 1.5 * back > 0
+    apart = angles(held_out, train).min(axis=1)
+    assert (apart > 3).all() and (apart < 35).all()  # new to the fit, yet among its views
+    assert np.degrees(np.arcsin(held_out[:, 2])).max() < elevation.max()
+    assert np.degrees(np.arcsin(held_out[:, 2])).min() > elevation.min()
+
+
+def test_seed_turns_the_dome() -> None:
+    assert np.abs(rigs.dome_directions(rigs.Dome(seed=1))[0] - rigs.dome_directions(rigs.Dome(seed=2))[0]).max() > 0.1
+
+
+def test_surround_frames_all_points_tightly() -> None:
+    rng = np.random.default_rng(1)
+    points = rng.normal(size=(500, 3)) * [0.08, 0.1, 0.15] + [1, 2, 3]
+    directions = np.concatenate(rigs.dome_directions(rigs.Dome(20, 4)))
+    views = rigs.surround(points, directions, 85, 200, margin=0.05)
+    pixels = np.stack([camera.project(points)[0] for camera in views])
+    assert pixels.min() >= 0.05 * 200 - 0.1 and pixels.max() <= 0.95 * 200 + 0.1
+    assert min(pixels.min(), 200 - pixels.max()) < 0.05 * 200 + 0.5  # no farther than needed
+    for camera, outward in zip(views, directions, strict=True):
+        np.testing.assert_allclose(camera.forward, -outward, atol=1e-12)
+
+
+def test_ring_starts_in_front_of_the_face() -> None:
+    ring = rigs.ring_directions(8, 0)
+    np.testing.assert_allclose(ring[0], [0, -1, 0], atol=1e-12)
+    np.testing.assert_allclose(ring[2], [1, 0, 0], atol=1e-12)
+
+
+def test_portrait_camera_sees_the_face_upright_and_large() -> None:
+    marks = np.array([[-0.07, 0, 1.5], [0.07, 0, 1.5], [0, -0.05, 1.44], [0, -0.05, 1.6]])
+    camera = rigs.portrait_camera(marks, np.array([0, -1.0, 0.1]), 85, 400)
+    uv, depth = camera.project(marks)
+    assert (depth > 0).all() and (uv > 0).all() and (uv < 400).all()
+    assert uv[0, 0] < uv[1, 0] and uv[3, 1] < uv[2, 1]  # character's right is the picture's left; up is up
+    assert 0.3 < (uv[2, 1] - uv[3, 1]) / 400 < 0.5
+
+
+def test_impossible_rigs_are_refused() -> None:
+    with pytest.raises(InputError, match="at least one"):
+        rigs.Dome(0, 1)
+    with pytest.raises(InputError, match="degrees"):
+        rigs.Dome(low=50, high=-10)
+    with pytest.raises(InputError, match="no extent"):
+        rigs.surround(np.zeros((4, 3)), rigs.ring_directions(3), 85, 100)
