@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m backend.service --state DIR`: run the service, or with --detach start it in the background and return."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from interchange.errors import InputError
+
+from .settings import DEFAULT_RUNNER
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The options of the process."""
+    parser = argparse.ArgumentParser(prog="python -m backend.service", description=__doc__)
+    parser.add_argument("--state", type=Path, required=True, help="folder for jobs, files and keys")
+    parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (this computer only by default)")
+    parser.add_argument("--port", type=int, default=0, help="0 = any free port; clients find it in connection.json")
+    parser.add_argument("--runner", default=DEFAULT_RUNNER, help="module:function that does a job")
+    parser.add_argument("--slots", type=int, default=1, help="jobs at the same time")
+    parser.add_argument("--cancel-grace", type=float, default=5.0, help="seconds from cancelling to killing")
+    parser.add_argument("--stall", type=float, default=900.0, help="seconds of silence after which a worker is killed")
+    parser.add_argument("--detach", action="store_true", help="run in the background, log to server.log")
+    return parser
+
+
+def main() -> int:
+    """Entry of the process."""
+    options = make_parser().parse_args()
+    if options.detach:
+        return _detach(options.state)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    from .server import serve
+
+    try:
+        serve(
+            options.state, options.bind, options.port, options.runner, slots=options.slots,
+            cancel_grace_s=options.cancel_grace, stall_s=options.stall,
+        )  # fmt: skip
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _detach(state: Path) -> int:
+    """Start this program again as a process that outlives its parent, and leave."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
+    state.mkdir(parents=True, exist_ok=True)
+    apart: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x00000208}
+    with open(state / "server.log", "ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "backend.service", *arguments],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, **apart,
+        )  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The content store: files by digest, uploads under way, and jobs' folders made out of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from interchange.digests import EMPTY
+from interchange.errors import InputError
+from interchange.messages import FileEntry, MissingFile, PutAck, PutChunk
+from interchange.part_file import PartFile
+from interchange.paths import join_inside
+from interchange.service_errors import ServiceError
+
+_SPARE = 64 << 20  # bytes left for the job list and the logs
+
+
+class ContentStore:
+    """Contents that were received whole, and parts of those that were not."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._uploading = root / "uploading"
+        self._open: dict[str, PartFile] = {}
+        self._wanted: dict[str, int] = {}  # digest -> size of what a job announced and we lack
+
+    def path(self, digest: str) -> Path:
+        """Where a content is, or would be."""
+        return self.root / digest[:2] / digest
+
+    def announce(self, files: Iterable[FileEntry]) -> list[MissingFile]:
+        """Which contents must still be sent. Raises InputError (INPUT_MANIFEST), ServiceError (RES_DISK_FULL)."""
+        sizes: dict[str, int] = {}
+        for file in files:
+            if sizes.setdefault(file.digest, file.size) != file.size or (file.size == 0) != (file.digest == EMPTY):
+                raise _wrong_size(file.path)
+        missing = [self._missing(digest, size) for digest, size in sizes.items() if not self._is_stored(digest, size)]
+        found = [file for file in missing if file is not None]
+        self._check_room(sum(file.size - file.have for file in found))
+        self._wanted.update((file.digest, file.size) for file in found)
+        return found
+
+    def _is_stored(self, digest: str, size: int) -> bool:
+        try:
+            if self.path(digest).stat().st_size != size:
+                raise _wrong_size(digest[:16])
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _missing(self, digest: str, size: int) -> MissingFile | None:
+        """None if the part turns out to be whole: the service died between the last byte and the renaming."""
+        if digest not in self._open and size > 0 and not self._part_path(digest, size).exists():
+            return MissingFile(digest, size, 0)
+        part = self._part(digest, size)
+        if part.assembly.complete:
+            del self._open[digest]
+            try:
+                part.finish()
+            except InputError:  # damaged, and thrown away
+                return MissingFile(digest, size, 0)
+            _protect(self.path(digest))
+            return None
+        return MissingFile(digest, size, part.have)
+
+    def _check_room(self, needed: int) -> None:
+        if needed and shutil.disk_usage(self.root).free < needed + _SPARE:
+            text = f"The service's disk has no room for the {needed / 1e6:.0f} MB of this job."
+            raise ServiceError("RES_DISK_FULL", text, f"Make room where {self.root} is.", "later")
+
+    def receive(self, chunk: PutChunk) -> PutAck:
+        """Store a chunk of an announced content; the answer's `credit` is what it gives back.
+
+        Raises InputError (INPUT_DIGEST), ServiceError (JOB_STATE if nobody announced it), OSError.
+        """
+        if self.path(chunk.digest).exists():
+            return PutAck(chunk.digest, chunk.size, len(chunk.data), stored=True)
+        if self._wanted.get(chunk.digest) != chunk.size:
+            raise ServiceError("JOB_STATE", "A file was sent that no job announced.", "Create the job first.")
+        part = self._part(chunk.digest, chunk.size)
+        try:
+            stored = part.add(chunk.offset, chunk.data, chunk.chunk_digest)
+        except InputError:
+            if part.assembly.complete:  # the whole was wrong and has been thrown away
+                del self._open[chunk.digest]
+            raise
+        if stored:
+            del self._open[chunk.digest], self._wanted[chunk.digest]
+            _protect(self.path(chunk.digest))
+        return PutAck(chunk.digest, part.have, len(chunk.data), stored)
+
+    def _part(self, digest: str, size: int) -> PartFile:
+        if digest not in self._open:
+            self._open[digest] = PartFile(self._part_path(digest, size), self.path(digest), size, digest)
+        return self._open[digest]
+
+    def _part_path(self, digest: str, size: int) -> Path:
+        return self._uploading / f"{digest}.{size}.part"
+
+    def sweep(self, age_s: float) -> None:
+        """Delete parts that nobody has touched for so long."""
+        if not self._uploading.exists():
+            return
+        for part in self._uploading.iterdir():
+            if time.time() - part.stat().st_mtime > age_s:
+                part.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Release the parts; they are found again."""
+        for part in self._open.values():
+            part.close()
+        self._open.clear()
+
+
+def materialise(store: Path, files: Iterable[tuple[str, str]], folder: Path) -> None:
+    """Put contents into a folder under their paths: (path, digest). Hard links where possible, copies elsewhere.
+
+    May be done again over a half-filled folder. Raises InputError (unsafe path), OSError.
+    """
+    contents = ContentStore(store)
+    for path, digest in files:
+        target = join_inside(folder, path)
+        if target.exists():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.hardlink_to(contents.path(digest))
+        except OSError:
+            part = target.with_name(target.name + ".part")
+            shutil.copyfile(contents.path(digest), part)
+            os.replace(part, target)
+
+
+def _protect(path: Path) -> None:
+    """Stored contents are shared by jobs through hard links: nobody writes into them."""
+    if os.name == "posix":
+        path.chmod(0o400)
+
+
+def _wrong_size(name: str) -> InputError:
+    return InputError(f"The size of {name} does not fit its digest.", "Describe the files anew.", "INPUT_MANIFEST")

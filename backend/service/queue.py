@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of a job: which state follows which, who is next, when to give up. No processes and no sockets in here.
+
+    created -> uploading -> queued -> running -> succeeded | failed | cancelled
+                              ^          |
+                              +----------+  its worker crashed (three times at most), or the service stopped
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import Any
+
+from interchange.digests import digest_json
+from interchange.messages import CANCELLED, CREATED, FAILED, QUEUED, RUNNING, UPLOADING, FileEntry, JobCreate
+from interchange.service_errors import ErrorInfo, ServiceError
+
+from .store import JobRecord, JobStore
+
+CANCELLED_ERROR = ErrorInfo("JOB_CANCELLED", "The job was cancelled.", "Submit it again to go on where it stopped.")
+
+
+class JobQueue:
+    """The rules, on top of the store."""
+
+    def __init__(self, store: JobStore, max_crashes: int = 3) -> None:
+        self.store, self.max_crashes = store, max_crashes
+
+    def recover(self) -> None:
+        """After a start: what ran when the service died waits again; it was not the job's fault."""
+        for record in self.store.in_state(RUNNING):
+            self.interrupted(record.job_id)
+
+    def find(self, job_id: str, owner: str) -> JobRecord:
+        """The owner's job. ServiceError JOB_UNKNOWN also if it is somebody else's."""
+        record = self.store.find(job_id)
+        if record is None or record.owner != owner:
+            hint = "It may belong to another service, or have been deleted: submit it again."
+            raise ServiceError("JOB_UNKNOWN", f"The service has no job {job_id}.", hint)
+        return record
+
+    def create(self, owner: str, message: JobCreate) -> JobRecord:
+        """A new job, or the same one again. ServiceError JOB_CONFLICT for another job of that id."""
+        files = [[file.path, file.size, file.digest] for file in sorted(message.spec.files, key=lambda file: file.path)]
+        digest = digest_json([message.kind, message.spec.parameters, files])
+        known = self.store.find(message.job_id)
+        if known is None:
+            return self.store.create(
+                message.job_id, owner, message.kind, message.spec.parameters, digest, message.spec.files, CREATED
+            )
+        if known.owner != owner or known.spec_digest != digest:
+            text = f"There is another job with the id {message.job_id}."
+            raise ServiceError("JOB_CONFLICT", text, "Submit this one under a new id.")
+        return known
+
+    def uploading(self, record: JobRecord) -> JobRecord:
+        """Its files are on their way."""
+        return self.store.change_state(record.job_id, UPLOADING) if record.state == CREATED else record
+
+    def commit(self, record: JobRecord) -> JobRecord:
+        """All files are there. A job that is queued or further is left as it is."""
+        return self.store.enqueue(record.job_id) if record.state in (CREATED, UPLOADING) else record
+
+    def retry(self, record: JobRecord) -> JobRecord:
+        """Take a failed or cancelled job up again; others are left as they are."""
+        if record.state not in (FAILED, CANCELLED):
+            return record
+        self.store.forget_events(record.job_id)
+        return self.store.change_state(record.job_id, UPLOADING, crashes=0, cancel_requested=0, turn=None)
+
+    def cancel(self, record: JobRecord) -> JobRecord:
+        """Stop a job that does not run; remember it for one that does (its worker must be told)."""
+        if record.is_final:
+            return record
+        if record.state == RUNNING:
+            self.store.mark_cancel(record.job_id)
+            return self.store.job(record.job_id)
+        return self.store.change_state(record.job_id, CANCELLED, CANCELLED_ERROR)
+
+    def start_next(self, busy: Container[str] = ()) -> JobRecord | None:
+        """The job whose turn it is, now running with a new attempt; None if nobody waits.
+
+        `busy`: jobs whose last worker has not quite gone yet.
+        """
+        waiting = [record for record in self.store.in_state(QUEUED) if record.job_id not in busy]
+        if not waiting:
+            return None
+        return self.store.change_state(waiting[0].job_id, RUNNING, attempt=waiting[0].attempt + 1)
+
+    def succeeded(self, job_id: str, result: dict[str, Any], outputs: Sequence[FileEntry]) -> JobRecord:
+        """It is done; a cancellation that came later than the result does not count."""
+        return self.store.succeed(job_id, result, outputs)
+
+    def failed(self, job_id: str, error: ErrorInfo) -> JobRecord:
+        """It cannot be done, and trying again would not help."""
+        return self.store.change_state(job_id, FAILED, error)
+
+    def stopped(self, job_id: str) -> JobRecord:
+        """Its worker stopped because it was told to."""
+        if self.store.job(job_id).cancel_requested:
+            return self.store.change_state(job_id, CANCELLED, CANCELLED_ERROR)
+        return self.interrupted(job_id)
+
+    def interrupted(self, job_id: str) -> JobRecord:
+        """The service stopped or died under it: back into the queue, unless it was to be cancelled."""
+        if self.store.job(job_id).cancel_requested:
+            return self.store.change_state(job_id, CANCELLED, CANCELLED_ERROR)
+        return self.store.enqueue(job_id)
+
+    def crashed(self, job_id: str, error: ErrorInfo) -> JobRecord:
+        """Its worker died. Back into the queue; to be cancelled: cancelled; once too often: failed."""
+        record = self.store.job(job_id)
+        if record.cancel_requested:
+            return self.store.change_state(job_id, CANCELLED, CANCELLED_ERROR)
+        crashes = record.crashes + 1
+        self.store.log(job_id, "error", f"Attempt {record.attempt}: {error.message}")
+        if crashes < self.max_crashes:
+            return self.store.enqueue(job_id, crashes=crashes)
+        poison = ErrorInfo(
+            "JOB_POISON", f"The job was given up after {crashes} crashes. The last one: {error.message}", error.hint,
+            "later", error.detail,
+        )  # fmt: skip
+        return self.store.change_state(job_id, FAILED, poison, crashes=crashes)

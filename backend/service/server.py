@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server: one ROUTER socket, one loop, worker processes beside it. It never computes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from interchange.codec import MAX_PAYLOAD, decode, encode
+from interchange.connection import Connection
+from interchange.errors import InputError
+from interchange.messages import Error, Message, Stats
+from interchange.service_errors import ErrorInfo, ProtocolError
+
+from .blobs import ContentStore
+from .crew import Crew
+from .handlers import Control, Handlers
+from .keys import ZAP_DOMAIN, Gatekeeper, Keys
+from .locks import FileLock
+from .queue import JobQueue
+from .settings import DEFAULT_RUNNER, Settings
+from .store import JobStore
+from .supervisor import LINES, parse_line
+from .watchers import Watchers
+
+LOG = logging.getLogger("digidouble.service")
+BATCH = 64  # messages taken off the socket before workers and watchers have their turn
+IDLE_S, BUSY_S = 1.0, 0.1
+HOUSEKEEPING_S = 30.0
+LOCK_WAIT_S = 10.0  # a service that is being stopped needs so long to put its jobs back
+
+
+class Server:
+    """Owns the sockets. Made, run and closed by one thread; `stop` may be called from any."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        """Bind, write the connection file, take up the jobs of before. Raises InputError."""
+        self.settings, self.clock = settings, clock
+        self.server_id = uuid.uuid4().hex
+        self._started = clock()
+        self._stopping = False
+        settings.state.mkdir(parents=True, exist_ok=True)
+        if os.name == "posix":
+            settings.state.chmod(0o700)
+        settings.store.mkdir(exist_ok=True)
+        self._lock = FileLock(settings.state / "server.lock")
+        if not self._lock.acquire(LOCK_WAIT_S):
+            raise InputError(f"A service runs in {settings.state} already.", "Stop it, or choose another folder.")
+        keys = Keys.load_or_create(settings.keys_file)
+        self.store = JobStore(settings.database)
+        self.queue = JobQueue(self.store, settings.max_crashes)
+        self.queue.recover()
+        self.contents = ContentStore(settings.store)
+        self.contents.sweep(settings.abandoned_upload_s)
+        self.watchers = Watchers()
+        self.store.on_event = self.watchers.stir
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._gate = Gatekeeper(self._context, frozenset({keys.client_public}))
+        self._router = self._context.socket(zmq.ROUTER)
+        self._lines = self._context.socket(zmq.PULL)
+        self._lines.bind(LINES)
+        self.crew = Crew(self._context, settings, self.queue, clock)
+        control = Control(self.crew.stop, self.stop, self.stats)
+        self._handlers = Handlers(settings, self.queue, self.contents, self.watchers, self.server_id, control, clock)
+        self.connection = self._bind(keys)
+        self.connection.save(settings.connection_file)
+
+    def _bind(self, keys: Keys) -> Connection:
+        options = {
+            zmq.LINGER: 500, zmq.MAXMSGSIZE: MAX_PAYLOAD, zmq.ROUTER_MANDATORY: 1, zmq.HANDSHAKE_IVL: 5000,
+            zmq.HEARTBEAT_IVL: 2000, zmq.HEARTBEAT_TIMEOUT: 6000, zmq.HEARTBEAT_TTL: 6000, zmq.ZAP_ENFORCE_DOMAIN: 1,
+        }  # fmt: skip
+        for option, value in options.items():
+            self._router.setsockopt(option, value)
+        self._router.curve_server = True
+        self._router.curve_secretkey = keys.server_secret.encode("ascii")
+        self._router.curve_publickey = keys.server_public.encode("ascii")
+        self._router.zap_domain = ZAP_DOMAIN
+        endpoint = self._bind_port()
+        return Connection(
+            endpoint, keys.server_public, keys.client_public, keys.client_secret, self.server_id, os.getpid()
+        )
+
+    def _bind_port(self) -> str:
+        """Bind the wanted port, or the one of the last time, or any."""
+        settings = self.settings
+        candidates = [settings.port] if settings.port else [_last_port(settings.connection_file), 0]
+        for port in candidates:
+            try:
+                self._router.bind(f"tcp://{settings.bind}:{port or '*'}")
+                return self._router.getsockopt_string(zmq.LAST_ENDPOINT)
+            except zmq.ZMQError as error:
+                reason = str(error)
+        raise InputError(f"Port {settings.port} of {settings.bind} cannot be used ({reason}).", "Choose another port.")
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until `stop`."""
+        poller = zmq.Poller()
+        for socket in (self._gate.socket, self._router, self._lines):
+            poller.register(socket, zmq.POLLIN)
+        housekeeping = self.clock() + HOUSEKEEPING_S
+        while not self._stopping:
+            ready = dict(poller.poll(int(1000 * (BUSY_S if self.crew.is_busy else IDLE_S))))
+            if self._gate.socket in ready:
+                self._gate.answer()
+            if self._lines in ready:
+                self._take(self._lines, self._hear_worker)
+            if self._router in ready:
+                self._take(self._router, self._hear_client)
+            self.crew.step()
+            self._send_events()
+            if self.clock() >= housekeeping:
+                housekeeping = self.clock() + HOUSEKEEPING_S
+                self._handlers.forget_idle()
+
+    @staticmethod
+    def _take(socket: zmq.Socket[bytes], hear: Callable[[list[Any]], None]) -> None:
+        for _ in range(BATCH):
+            try:
+                frames = socket.recv_multipart(zmq.DONTWAIT, copy=False)
+            except zmq.Again:
+                return
+            hear(frames)
+
+    def _hear_worker(self, frames: list[zmq.Frame]) -> None:
+        self.crew.hear(parse_line([frame.bytes for frame in frames]))
+
+    def _hear_client(self, frames: list[zmq.Frame]) -> None:
+        """Only paired peers get so far; a key that was taken off the list since gets no answer."""
+        owner = str(frames[-1].get("User-Id"))
+        if not self._gate.may_enter(owner):
+            return
+        address = frames[0].bytes
+        try:
+            envelope = decode([frame.buffer for frame in frames[1:]])
+        except ProtocolError as error:
+            self._send(address, Error(ErrorInfo(error.code, error.message, "Install the same version on both sides.")),
+                       error.request_id)  # fmt: skip
+            return
+        answer = self._handlers.handle(address, owner, envelope.message)
+        if answer is not None:
+            self._send(address, answer, envelope.id)
+
+    def _send_events(self) -> None:
+        for address, event in self.watchers.due(self.store.events):
+            self._send(address, event, "")
+
+    def _send(self, address: bytes, message: Message, re: str) -> None:
+        """Send, or forget a peer that is gone or takes nothing any more; it will come back and ask again."""
+        try:
+            frames = encode(message, uuid.uuid4().hex, re)
+        except ProtocolError as error:
+            frames = encode(Error(ErrorInfo(error.code, error.message)), uuid.uuid4().hex, re)
+        try:
+            self._router.send_multipart([address, *frames], zmq.DONTWAIT, copy=False)
+        except zmq.ZMQError:
+            self._handlers.forget(address)
+
+    # -- around it ----------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End the loop after this round; jobs that run go back into the queue."""
+        self._stopping = True
+
+    def stats(self) -> Stats:
+        """The server's account of itself."""
+        return Stats(self.server_id, os.getpid(), self.clock() - self._started, self.store.counts())
+
+    def close(self) -> None:
+        """Stop the workers, say goodbye, leave everything so that the next start goes on."""
+        self.crew.close(self._lines)
+        self._send_events()
+        self.contents.close()
+        for socket in (self._router, self._lines):
+            socket.close()
+        self._gate.close()
+        self._context.term()
+        self.store.close()
+        self.settings.connection_file.unlink(missing_ok=True)
+        self._lock.release()
+
+
+def _last_port(path: Path) -> int:
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["endpoint"].rpartition(":")[2])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def serve(
+    state_folder: Path,
+    bind: str = "127.0.0.1",
+    port: int = 0,
+    runner: str = DEFAULT_RUNNER,
+    ready: Callable[[Connection], None] | None = None,
+    **options: Any,
+) -> None:
+    """Run the service in this process until SIGTERM, Ctrl-C or a client's server.stop. `options`: fields of Settings.
+
+    `ready` is called once clients can connect. Raises InputError (state folder in use, damaged, port taken).
+    """
+    server = Server(Settings(Path(state_folder), bind, port, runner, **options))
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: server.stop())
+    LOG.info("serving on %s", server.connection.endpoint)
+    try:
+        if ready is not None:
+            ready(server.connection)
+        server.run()
+    finally:
+        server.close()
+        LOG.info("stopped")

@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The job list: SQLite, the only source of truth. Each method is one transaction; what it returned is on the disk."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import cattrs
+
+from interchange.errors import InputError
+from interchange.messages import FINAL_STATES, QUEUED, SUCCEEDED, Event, FileEntry, JobInfo
+from interchange.service_errors import ErrorInfo
+
+MIGRATIONS = (
+    """
+    CREATE TABLE jobs (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        job_id TEXT NOT NULL UNIQUE,
+        owner TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        parameters TEXT NOT NULL,
+        spec_digest TEXT NOT NULL,
+        state TEXT NOT NULL,
+        stage TEXT NOT NULL DEFAULT '',
+        fraction REAL NOT NULL DEFAULT 0,
+        message TEXT NOT NULL DEFAULT '',
+        eta_s REAL,
+        attempt INTEGER NOT NULL DEFAULT 0,
+        crashes INTEGER NOT NULL DEFAULT 0,
+        cancel_requested INTEGER NOT NULL DEFAULT 0,
+        turn INTEGER,
+        error TEXT,
+        result TEXT,
+        last_seq INTEGER NOT NULL DEFAULT 0,
+        created_at REAL NOT NULL,
+        updated_at REAL NOT NULL
+    );
+    CREATE INDEX jobs_by_state ON jobs (state, turn);
+    CREATE INDEX jobs_by_owner ON jobs (owner, number);
+    CREATE TABLE files (
+        job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
+        output INTEGER NOT NULL,
+        path TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        PRIMARY KEY (job, output, path)
+    ) WITHOUT ROWID;
+    CREATE TABLE events (
+        job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
+        seq INTEGER NOT NULL,
+        at REAL NOT NULL,
+        kind TEXT NOT NULL,
+        stage TEXT,
+        body TEXT NOT NULL,
+        PRIMARY KEY (job, seq)
+    ) WITHOUT ROWID;
+    """,
+)
+
+
+@attrs.frozen
+class JobRecord:
+    """A row of the job list."""
+
+    number: int
+    job_id: str
+    owner: str
+    kind: str
+    parameters: dict[str, Any]
+    spec_digest: str
+    state: str
+    stage: str
+    fraction: float
+    message: str
+    eta_s: float | None
+    attempt: int
+    crashes: int
+    cancel_requested: bool
+    turn: int | None
+    error: ErrorInfo | None
+    result: dict[str, Any] | None
+    last_seq: int
+    created_at: float
+    updated_at: float
+
+    @property
+    def is_final(self) -> bool:
+        """True if nothing more will happen to the job by itself."""
+        return self.state in FINAL_STATES
+
+    def info(self, position: int | None = None) -> JobInfo:
+        """As clients see it."""
+        return JobInfo(
+            self.job_id, self.kind, self.state, self.attempt, self.created_at, self.updated_at, self.stage,
+            self.fraction, self.message, self.eta_s, position, self.error,
+        )  # fmt: skip
+
+
+class JobStore:
+    """Jobs, their files, their events. Belongs to one thread."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        """Open or create; migrate. Raises InputError if the file is damaged or from a newer version."""
+        self._clock = clock
+        self.on_event: Callable[[str], None] = lambda job_id: None  # called with the job id after each new event
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.row_factory = sqlite3.Row
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "journal_size_limit=16777216"):
+                self._db.execute(f"PRAGMA {pragma}")
+            self._check(path)
+            self._migrate(path)
+        except sqlite3.DatabaseError as error:
+            raise _damaged(path, str(error)) from error
+
+    def _check(self, path: Path) -> None:
+        verdict = self._db.execute("PRAGMA quick_check").fetchone()[0]
+        if verdict != "ok":
+            raise _damaged(path, verdict)
+
+    def _migrate(self, path: Path) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise InputError(f"The job list {path} is from a newer version.", "Install that version, or move it away.")
+        for number in range(version, len(MIGRATIONS)):
+            script = f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version={number + 1}; COMMIT;"
+            self._db.executescript(script)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # -- jobs ---------------------------------------------------------------------------------------------------------
+
+    def create(
+        self,
+        job_id: str,
+        owner: str,
+        kind: str,
+        parameters: dict[str, Any],
+        spec_digest: str,
+        files: Sequence[FileEntry],
+        state: str,
+    ) -> JobRecord:
+        """A new job with its input files."""
+        now = self._clock()
+        with self._transaction() as db:
+            cursor = db.execute(
+                "INSERT INTO jobs (job_id, owner, kind, parameters, spec_digest, state, created_at, updated_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (job_id, owner, kind, json.dumps(parameters), spec_digest, state, now, now),
+            )
+            self._insert_files(db, int(cursor.lastrowid or 0), files, output=False)
+            self._add_event(db, job_id, "state", {"state": state, "attempt": 0})
+        self.on_event(job_id)
+        return self.job(job_id)
+
+    def find(self, job_id: str) -> JobRecord | None:
+        """The job, or None."""
+        row = self._db.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
+        return None if row is None else _record(row)
+
+    def job(self, job_id: str) -> JobRecord:
+        """The job. KeyError if there is none."""
+        record = self.find(job_id)
+        if record is None:
+            raise KeyError(job_id)
+        return record
+
+    def page(self, owner: str, limit: int, before: int | None) -> list[JobRecord]:
+        """An owner's jobs with a number below `before`, newest first."""
+        rows = self._db.execute(
+            "SELECT * FROM jobs WHERE owner = ? AND number < ? ORDER BY number DESC LIMIT ?",
+            (owner, before if before is not None else 1 << 62, limit),
+        )
+        return [_record(row) for row in rows]
+
+    def in_state(self, state: str) -> list[JobRecord]:
+        """All jobs in a state, in the order of their turns."""
+        rows = self._db.execute("SELECT * FROM jobs WHERE state = ? ORDER BY turn, number", (state,))
+        return [_record(row) for row in rows]
+
+    def position(self, record: JobRecord) -> int | None:
+        """How many jobs are before a queued job."""
+        if record.state != QUEUED:
+            return None
+        query = "SELECT count(*) FROM jobs WHERE state = ? AND turn < ?"
+        return int(self._db.execute(query, (QUEUED, record.turn)).fetchone()[0])
+
+    def counts(self) -> dict[str, int]:
+        """Number of jobs by state."""
+        return dict(self._db.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall())
+
+    def files(self, record: JobRecord, output: bool) -> list[FileEntry]:
+        """A job's input files, or its results."""
+        query = "SELECT path, size, digest FROM files WHERE job = ? AND output = ? ORDER BY path"
+        return [FileEntry(*row) for row in self._db.execute(query, (record.number, int(output)))]
+
+    def output(self, record: JobRecord, path: str) -> FileEntry | None:
+        """One result."""
+        query = "SELECT path, size, digest FROM files WHERE job = ? AND output = 1 AND path = ?"
+        row = self._db.execute(query, (record.number, path)).fetchone()
+        return None if row is None else FileEntry(*row)
+
+    # -- changes ------------------------------------------------------------------------------------------------------
+
+    def change_state(self, job_id: str, state: str, error: ErrorInfo | None = None, **columns: Any) -> JobRecord:
+        """Move a job to a state, set other columns with it, and tell the watchers."""
+        with self._transaction() as db:
+            encoded = None if error is None else json.dumps(attrs.asdict(error))
+            self._update(db, job_id, state=state, error=encoded, eta_s=None, **columns)
+            self._add_state_event(db, job_id, state, error)
+        self.on_event(job_id)
+        return self.job(job_id)
+
+    def enqueue(self, job_id: str, **columns: Any) -> JobRecord:
+        """Put a job into the queue: at the end if it is new there, at its old place if it comes back."""
+        turn = self.job(job_id).turn
+        if turn is None:
+            turn = int(self._db.execute("SELECT coalesce(max(turn), 0) + 1 FROM jobs").fetchone()[0])
+        return self.change_state(job_id, QUEUED, turn=turn, **columns)
+
+    def succeed(self, job_id: str, result: dict[str, Any], outputs: Sequence[FileEntry]) -> JobRecord:
+        """A job's end with its results."""
+        number = self.job(job_id).number
+        with self._transaction() as db:
+            db.execute("DELETE FROM files WHERE job = ? AND output = 1", (number,))
+            self._insert_files(db, number, outputs, output=True)
+            self._update(
+                db, job_id, state=SUCCEEDED, result=json.dumps(result), fraction=1.0, eta_s=None, error=None, message=""
+            )
+            self._add_state_event(db, job_id, SUCCEEDED, None)
+        self.on_event(job_id)
+        return self.job(job_id)
+
+    def progress(self, job_id: str, stage: str, fraction: float, message: str, eta_s: float | None) -> None:
+        """How far a job is. Replaces the stage's progress event of before: replay needs only the newest."""
+        with self._transaction() as db:
+            self._update(db, job_id, stage=stage, fraction=fraction, message=message, eta_s=eta_s)
+            db.execute(
+                "DELETE FROM events WHERE kind = 'progress' AND stage = ?"
+                " AND job = (SELECT number FROM jobs WHERE job_id = ?)",
+                (stage, job_id),
+            )
+            body = {"stage": stage, "fraction": fraction, "message": message, "eta_s": eta_s}
+            self._add_event(db, job_id, "progress", body, stage)
+        self.on_event(job_id)
+
+    def log(self, job_id: str, level: str, message: str) -> None:
+        """A line for the watchers."""
+        with self._transaction() as db:
+            self._add_event(db, job_id, "log", {"level": level, "message": message})
+        self.on_event(job_id)
+
+    def mark_cancel(self, job_id: str) -> None:
+        """Remember, beyond a crash, that a running job is to stop."""
+        with self._transaction() as db:
+            self._update(db, job_id, cancel_requested=1)
+
+    def forget_events(self, job_id: str) -> None:
+        """Delete a job's events; the numbering goes on."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM events WHERE job = (SELECT number FROM jobs WHERE job_id = ?)", (job_id,))
+
+    def events(self, job_id: str, after_seq: int, limit: int) -> list[Event]:
+        """Events with a number above `after_seq`, in order."""
+        rows = self._db.execute(
+            "SELECT seq, at, kind, body FROM events WHERE job = (SELECT number FROM jobs WHERE job_id = ?) AND seq > ?"
+            " ORDER BY seq LIMIT ?",
+            (job_id, after_seq, limit),
+        )
+        return [_event(job_id, row) for row in rows]
+
+    def _update(self, db: sqlite3.Connection, job_id: str, **columns: Any) -> None:
+        """`columns` are names of this module's making, never a client's."""
+        columns["updated_at"] = self._clock()
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        db.execute(f"UPDATE jobs SET {assignments} WHERE job_id = ?", (*columns.values(), job_id))
+
+    def _add_state_event(self, db: sqlite3.Connection, job_id: str, state: str, error: ErrorInfo | None) -> None:
+        attempt = db.execute("SELECT attempt FROM jobs WHERE job_id = ?", (job_id,)).fetchone()[0]
+        body = {"state": state, "attempt": attempt, "error": None if error is None else attrs.asdict(error)}
+        self._add_event(db, job_id, "state", body)
+
+    def _add_event(
+        self, db: sqlite3.Connection, job_id: str, kind: str, body: dict[str, Any], stage: str | None = None
+    ) -> None:
+        query = "UPDATE jobs SET last_seq = last_seq + 1 WHERE job_id = ? RETURNING number, last_seq"
+        number, seq = db.execute(query, (job_id,)).fetchone()
+        row = (number, seq, self._clock(), kind, stage, json.dumps(body))
+        db.execute("INSERT INTO events (job, seq, at, kind, stage, body) VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    @staticmethod
+    def _insert_files(db: sqlite3.Connection, number: int, files: Sequence[FileEntry], output: bool) -> None:
+        rows = [(number, int(output), file.path, file.size, file.digest) for file in files]
+        db.executemany("INSERT INTO files (job, output, path, size, digest) VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def _record(row: sqlite3.Row) -> JobRecord:
+    values = dict(row)
+    values["parameters"] = json.loads(values["parameters"])
+    values["result"] = None if values["result"] is None else json.loads(values["result"])
+    values["error"] = None if values["error"] is None else cattrs.structure(json.loads(values["error"]), ErrorInfo)
+    values["cancel_requested"] = bool(values["cancel_requested"])
+    return JobRecord(**values)
+
+
+def _event(job_id: str, row: sqlite3.Row) -> Event:
+    body = json.loads(row["body"])
+    error = body.pop("error", None)
+    return Event(
+        job_id, row["seq"], row["at"], row["kind"],
+        error=None if error is None else cattrs.structure(error, ErrorInfo), **body,
+    )  # fmt: skip
+
+
+def _damaged(path: Path, reason: str) -> InputError:
+    hint = "Restore it from a backup, or move it away to begin with an empty list."
+    return InputError(f"The job list {path} is damaged ({reason.splitlines()[0][:120]}).", hint)

@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one job client: the add-on, the command line and the tests all use it.
+
+    with JobClient(state_folder) as client:
+        job_id = client.submit("double", parameters, scan_folder(inputs), progress=progress)
+        client.wait(job_id, progress)
+        client.download(job_id, out, progress)
+
+Every call survives a server that is killed and started again, as long as it comes back within `Timing.patience_s`.
+A client belongs to one thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import zmq
+
+from . import messages as wire
+from .connection import Connection, Link, Timing
+from .digests import digest_bytes, digest_file
+from .errors import InputError, Progress
+from .part_file import Fetch
+from .paths import check_distinct, check_relative_path, join_inside
+from .service_errors import ConnectionLost, ServiceError, raise_error
+from .transfer import DigestMismatch, Inbox, Meter, Outbox, Piece, TransferStatus
+
+Answer = TypeVar("Answer", bound=wire.Message)
+Result = TypeVar("Result")
+
+
+class JobClient:
+    """Submits jobs, watches them, fetches their results."""
+
+    def __init__(
+        self,
+        connection: Connection | Path | str,
+        timing: Timing | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`connection`: a connection file or the service's state folder (read anew at each reconnect, so that a service
+        that was started again is found), or a Connection. Nothing is sent before the first call.
+
+        `cancelled` is asked at least five times a second while a call waits; True ends it with Cancelled.
+        """
+        self.connection = connection
+        self.timing = timing or Timing()
+        self.transfer: TransferStatus | None = None
+        self._cancelled, self._clock, self._sleep = cancelled, clock, sleep
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._links: dict[str, Link] = {}
+        self._watching: set[str] = set()
+        self._last_contact = clock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections. Jobs go on without us."""
+        self._drop_links()
+        self._context.term()
+
+    # -- jobs ---------------------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        kind: str,
+        parameters: dict[str, Any],
+        files: Mapping[str, Path],
+        job_id: str | None = None,
+        progress: Progress | None = None,
+    ) -> str:
+        """Create a job, send the files that the service lacks, and queue it. Returns the job's id.
+
+        `files`: path in the job's inputs folder ("capture/capture.json") -> file on disk. Doing it again with the same
+        `job_id`, parameters and files changes nothing, except that a failed or cancelled job is taken up again where it
+        stopped. Progress stages: "prepare" (digests), "upload".
+
+        Raises InputError (unreadable file, unsafe path, what the service says of the input), ServiceError, Cancelled.
+        """
+        job_id = job_id or uuid.uuid4().hex
+        sources, entries = self._describe(files, progress or _silent)
+        create = wire.JobCreate(job_id, kind, wire.JobSpec(parameters, entries))
+        self._persistently(lambda: self._submit_once(create, sources, progress or _silent))
+        return job_id
+
+    def cancel(self, job_id: str) -> wire.JobInfo:
+        """Ask to stop a job; one that has ended stays as it is. A running one ends within seconds: see `watch`."""
+        return self._ask(wire.JobCancel(job_id), wire.JobState).job
+
+    def get(self, job_id: str) -> wire.JobInfo:
+        """A job's present state. ServiceError JOB_UNKNOWN if the service does not have it."""
+        return self._ask(wire.JobGet(job_id), wire.JobState).job
+
+    def result(self, job_id: str) -> dict[str, Any]:
+        """What a succeeded job returned. Raises as `wait` does if it did not succeed."""
+        answer = self._ask(wire.JobGet(job_id), wire.JobState)
+        if answer.job.state == wire.SUCCEEDED:
+            return answer.result or {}
+        if answer.job.error is not None:
+            raise_error(answer.job.error)
+        raise ServiceError("JOB_STATE", f"Job {job_id} is {answer.job.state}.", "Wait for it to end.", "later")
+
+    def jobs(self, limit: int = 100) -> list[wire.JobInfo]:
+        """My jobs, newest first, at most `limit`."""
+        found: list[wire.JobInfo] = []
+        after: int | None = None
+        while len(found) < limit:
+            page = self._ask(wire.JobList(min(limit - len(found), 100), after), wire.JobPage)
+            found += page.jobs
+            after = page.next
+            if after is None:
+                break
+        return found
+
+    def watch(self, job_id: str, after_seq: int = 0) -> Iterator[wire.Event]:
+        """Yield a job's events from the first after `after_seq` on, live, until it has ended.
+
+        A lost connection is made up for silently. Raises ServiceError (JOB_UNKNOWN; UNAVAILABLE when out of patience).
+        """
+        seq = after_seq
+        try:
+            while True:
+                for event in self._persistently(lambda seq=seq: self._next_events(job_id, seq)):  # type: ignore[misc]
+                    if event.seq > seq:
+                        seq = event.seq
+                        yield event
+                        if event.kind == "state" and event.state in (wire.SUCCEEDED, wire.FAILED, wire.CANCELLED):
+                            return
+        finally:
+            self._unwatch(job_id)
+
+    def wait(self, job_id: str, progress: Progress | None = None) -> dict[str, Any]:
+        """Watch a job to its end and return what it returned.
+
+        Raises InputError (the job found its input unusable; the sentence is the job's), ServiceError (it crashed too
+        often, the disk is full), Cancelled (somebody cancelled it).
+        """
+        for event in self.watch(job_id):
+            if event.kind == "progress" and progress is not None:
+                progress(event.stage or "", event.fraction or 0.0, event.message or "")
+        return self.result(job_id)
+
+    def files(self, job_id: str) -> list[wire.FileEntry]:
+        """The files that a succeeded job produced."""
+        return self._ask(wire.JobFiles(job_id), wire.JobFilesPage).files
+
+    def download(
+        self,
+        job_id: str,
+        folder: Path,
+        progress: Progress | None = None,
+        select: Callable[[str], bool] = lambda path: True,
+    ) -> list[Path]:
+        """Fetch a job's files into a folder; those that are there already, by digest, are left alone.
+
+        `select` chooses by path. Returns the local paths. Raises InputError, ServiceError, Cancelled, OSError.
+        """
+        entries = [entry for entry in self.files(job_id) if select(entry.path)]
+        check_distinct(check_relative_path(entry.path) for entry in entries)
+        targets = {entry.path: join_inside(Path(folder), entry.path) for entry in entries}
+        self._persistently(lambda: self._download_once(job_id, entries, targets, progress or _silent))
+        return list(targets.values())
+
+    def ping(self) -> None:
+        """Returns if the service answers."""
+        self._persistently(lambda: self._link("control").request(wire.Ping()))
+
+    def stats(self) -> wire.Stats:
+        """The service's own account of itself."""
+        return self._ask(wire.ServerStats(), wire.Stats)
+
+    def stop_server(self) -> None:
+        """Stop the service gracefully; its jobs wait for its next start."""
+        self._link("control").request(wire.ServerStop())
+
+    # -- connection ---------------------------------------------------------------------------------------------------
+
+    def _link(self, role: str) -> Link:
+        if role not in self._links:
+            known = self.connection
+            connection = known if isinstance(known, Connection) else Connection.load(Path(known))
+            self._links[role] = Link(self._context, connection, role, self.timing, self._cancelled, self._clock)
+        return self._links[role]
+
+    def _drop_links(self) -> None:
+        self._watching.clear()
+        for link in self._links.values():
+            self._last_contact = max(self._last_contact, link.last_contact)
+            link.close()
+        self._links.clear()
+
+    def _ask(self, message: wire.Message, answer: type[Answer]) -> Answer:
+        return self._persistently(lambda: self._request("control", message, answer))
+
+    def _request(self, role: str, message: wire.Message, answer: type[Answer]) -> Answer:
+        reply = self._link(role).request(message)
+        if not isinstance(reply, answer):
+            raise ServiceError("PROTO_BAD_HEADER", f"The service answered {reply.TYPE} to {message.TYPE}.")
+        return reply
+
+    def _persistently(self, action: Callable[[], Result]) -> Result:
+        """Do it; if the connection is lost, wait a little longer each time and do it again.
+
+        Everything that the protocol does may be done twice, so nobody has to know how far it had come.
+        """
+        self._last_contact = self._clock()
+        failures = 0
+        while True:
+            try:
+                return action()
+            except ConnectionLost as lost:
+                before = self._last_contact
+                self._drop_links()
+                failures = 0 if self._last_contact > before else failures + 1
+                if self._clock() - self._last_contact > self.timing.patience_s:
+                    raise ServiceError(
+                        "UNAVAILABLE", f"The service cannot be reached: {lost}.", "Start it: digidouble serve.", "later"
+                    ) from lost
+                self._pause(failures)
+            except BaseException:
+                self._drop_links()  # answers to what was abandoned must not be taken for answers to what comes next
+                raise
+
+    def _pause(self, failures: int) -> None:
+        """Exponential back-off with full jitter, so that many clients do not come back at the same moment."""
+        longest = min(self.timing.pause_max_s, self.timing.pause_first_s * 2.0 ** min(failures, 16))
+        self._sleep(random.uniform(0.5, 1.0) * longest)
+
+    # -- upload -------------------------------------------------------------------------------------------------------
+
+    def _describe(self, files: Mapping[str, Path], progress: Progress) -> tuple[dict[str, Path], list[wire.FileEntry]]:
+        """Digest everything: content -> where it can be read, and the entries of the job."""
+        check_distinct(check_relative_path(path) for path in files)
+        sources: dict[str, Path] = {}
+        entries: list[wire.FileEntry] = []
+        for index, (path, source) in enumerate(sorted(files.items())):
+            try:
+                digest, size = digest_file(source, self._cancelled), source.stat().st_size
+            except OSError as error:
+                raise InputError(f"{source} cannot be read ({error.strerror}).", "Check the file.") from error
+            entries.append(wire.FileEntry(path, size, digest))
+            sources[digest] = source
+            progress("prepare", (index + 1) / len(files), path)
+        return sources, entries
+
+    def _submit_once(self, create: wire.JobCreate, sources: Mapping[str, Path], progress: Progress) -> None:
+        created = self._request("control", create, wire.JobCreated)
+        if created.state in (wire.FAILED, wire.CANCELLED):
+            self._request("control", wire.JobRetry(create.job_id), wire.JobState)
+            created = self._request("control", create, wire.JobCreated)
+        if created.missing:
+            self._upload(created.missing, sources, progress)
+        self._request("control", wire.JobCommit(create.job_id), wire.JobState)
+        progress("upload", 1.0, "")
+
+    def _upload(self, missing: list[wire.MissingFile], sources: Mapping[str, Path], progress: Progress) -> None:
+        """Send pieces as the credit allows, until the server has stored all. Raises ConnectionLost to be done again."""
+        link = self._link("data")
+        outbox = Outbox(missing, link.welcome.credit, link.welcome.limits.chunk)
+        meter = Meter("upload", outbox.total, self._clock)
+        while not outbox.done:
+            while (piece := outbox.next()) is not None:
+                link.send(_read_piece(sources[piece.digest], piece))
+            envelope = link.receive(self.timing.request_s)
+            if envelope is None:
+                raise ConnectionLost("it does not answer")
+            answer = _check_upload(envelope.message, missing)
+            if isinstance(answer, wire.PutAck):
+                outbox.acknowledge(answer.digest, answer.have, answer.stored, answer.credit)
+                self.transfer = meter.report(outbox.have, progress)
+
+    # -- download -----------------------------------------------------------------------------------------------------
+
+    def _download_once(
+        self, job_id: str, entries: list[wire.FileEntry], targets: Mapping[str, Path], progress: Progress
+    ) -> None:
+        fetch = Fetch(targets)
+        try:
+            inbox = Inbox([(entry.path, entry.size, fetch.start(entry, self._cancelled)) for entry in entries])
+            meter = Meter("download", inbox.total, self._clock)
+            while not inbox.done:
+                link = self._link("data")
+                while (request := inbox.next()) is not None:
+                    link.send(wire.GetChunk(job_id, request.path, request.offset, request.length))
+                envelope = link.receive(self.timing.request_s)
+                if envelope is None:
+                    raise ConnectionLost("it does not answer")
+                answer = Link.check(envelope.message)
+                if isinstance(answer, wire.GetData) and answer.job_id == job_id:
+                    fetch.take(answer)
+                    inbox.received(len(answer.data))
+                    self.transfer = meter.report(inbox.have, progress)
+        finally:
+            fetch.close()
+        progress("download", 1.0, "")
+
+    # -- events -------------------------------------------------------------------------------------------------------
+
+    def _next_events(self, job_id: str, seq: int) -> list[wire.Event]:
+        """At least one event after `seq`, waiting for it. Asks again now and then, in case we were forgotten."""
+        while True:
+            link = self._link("control")
+            if job_id not in self._watching:
+                self._request("control", wire.JobWatch(job_id, seq), wire.JobState)
+                self._watching.add(job_id)
+            envelope = link.receive(self.timing.renew_watch_s)
+            if envelope is None:
+                self._watching.discard(job_id)
+            elif isinstance(envelope.message, wire.Event) and envelope.message.job_id == job_id:
+                link.send(wire.EventAck(job_id, envelope.message.seq))
+                return [envelope.message]
+            elif isinstance(envelope.message, wire.Error):
+                Link.check(envelope.message)
+
+    def _unwatch(self, job_id: str) -> None:
+        self._watching.discard(job_id)
+        if "control" in self._links:
+            with contextlib.suppress(ConnectionLost):
+                self._links["control"].send(wire.JobUnwatch(job_id))
+
+
+def _read_piece(source: Path, piece: Piece) -> wire.PutChunk:
+    try:
+        with open(source, "rb") as file:
+            file.seek(piece.offset)
+            data = file.read(piece.length)
+    except OSError as error:
+        raise InputError(f"{source} cannot be read ({error.strerror}).", "Check the file.") from error
+    if len(data) != piece.length:
+        raise DigestMismatch(str(source))
+    return wire.PutChunk(piece.digest, piece.size, piece.offset, digest_bytes(data), data)
+
+
+def _check_upload(message: wire.Message, missing: list[wire.MissingFile]) -> wire.Message:
+    """As `Link.check`, but a wrong digest of a file that was begun earlier is a reason to send it anew, once."""
+    try:
+        return Link.check(message)
+    except InputError as error:
+        if error.code == "INPUT_DIGEST" and any(file.have for file in missing):
+            raise ConnectionLost("what had arrived earlier was damaged") from error
+        raise
+
+
+def _silent(stage: str, fraction: float, message: str) -> None:
+    """No progress wanted."""
