@@ -99,22 +99,29 @@ def intrinsics(lens_mm: float, size: int) -> Array:
 
 
 def surround(points: Array, directions: Array, lens_mm: float, size: int, margin: float = 0.04) -> list[cameras.Camera]:
-    """Cameras along world `directions` (N, 3), all at one distance, that all see all `points` (V, 3) in the frame.
+    """Cameras along world `directions` (N, 3) that each see all `points` (V, 3) as large as the frame allows.
 
-    The distance is the smallest one that leaves `margin` of the picture's side free: a point at local (x, y, z) from
-    the target stays within m pixels of the centre when f max(|x|, |y|) / (d + z) <= m.
+    Every camera looks straight against its direction; its place is the nearest one that leaves `margin` of the
+    picture's side free all around. With r = m / f a point at local (x, y, z) is inside if |x - tx| <= r (d + z), so the
+    smallest distance is (max(x - r z) - min(x + r z)) / 2r and tx the mean of these two; likewise for y.
+    Raises InputError if the points have no extent.
     """
     K = intrinsics(lens_mm, size)
-    target = (points.min(axis=0) + points.max(axis=0)) / 2
+    centre = (points.min(axis=0) + points.max(axis=0)) / 2
     reach = (0.5 - margin) * size / K[0, 0]
-    hull = np.unique(np.round(points - target, 4), axis=0)
-    distance = 0.0
+    cloud = np.unique(np.round(points - centre, 4), axis=0)
+    views = []
     for outward in directions:
-        local = cameras.look_at(outward, np.zeros(3), _UP, K, size, size).rotation @ hull.T
-        distance = max(distance, float((np.abs(local[:2]).max(axis=0) / reach - local[2]).max()))
-    if distance <= 0:
-        raise errors.InputError("The avatar has no extent, so no camera can frame it.", "Check its mesh and its scale.")
-    return [cameras.look_at(target + distance * d, target, _UP, K, size, size) for d in directions]
+        turn = cameras.look_at(outward, np.zeros(3), _UP, K, size, size).rotation
+        local = cloud @ turn.T
+        high = (local[:, :2] - reach * local[:, 2:]).max(axis=0)
+        low = (local[:, :2] + reach * local[:, 2:]).min(axis=0)
+        distance = float((high - low).max()) / (2 * reach)
+        if distance <= 0:
+            raise errors.InputError("The avatar has no extent, so no camera can frame it.", "Check mesh and scale.")
+        target = centre + turn[:2].T @ ((high + low) / 2)
+        views.append(cameras.look_at(target + distance * outward, target, _UP, K, size, size))
+    return views
 
 
 def portrait_camera(

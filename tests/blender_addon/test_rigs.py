@@ -48,9 +48,12 @@ def test_surround_frames_all_points_tightly() -> None:
     points = rng.normal(size=(500, 3)) * [0.08, 0.1, 0.15] + [1, 2, 3]
     directions = np.concatenate(rigs.dome_directions(rigs.Dome(20, 4)))
     views = rigs.surround(points, directions, 85, 200, margin=0.05)
-    pixels = np.stack([camera.project(points)[0] for camera in views])
-    assert pixels.min() >= 0.05 * 200 - 0.1 and pixels.max() <= 0.95 * 200 + 0.1
-    assert min(pixels.min(), 200 - pixels.max()) < 0.05 * 200 + 0.5  # no farther than needed
+    for camera in views:
+        pixels, depth = camera.project(points)
+        assert depth.min() > 0 and pixels.min() > 0.05 * 200 - 0.1 and pixels.max() < 0.95 * 200 + 0.1
+        fill = (pixels.max(axis=0) - pixels.min(axis=0)) / 200
+        assert fill.max() == pytest.approx(0.9, abs=5e-3)  # no farther than needed
+        assert np.abs(pixels.max(axis=0) + pixels.min(axis=0) - 200).max() < 4 + 200 * (0.9 - fill).max()
     for camera, outward in zip(views, directions, strict=True):
         np.testing.assert_allclose(camera.forward, -outward, atol=1e-12)
 
