@@ -171,9 +171,9 @@ def _take_from_photo(
     albedo = np.clip(seen.colour, 0, 1)
     if settings.delight:
         shading = _shading(seen, weight * regions.core, photo)
-        albedo = remove_light(seen.colour, seen.normals, shading)
+        albedo = remove_light(seen.colour, seen.normals, shading, settings.gloss)
     trust = np.clip(weight / _FULL_TRUST, 0, 1).astype(np.float32)
-    trust *= _not_hair(albedo, trust, regions)
+    trust *= _believable(albedo, trust, regions)
     if settings.delight:
         albedo = _evened(albedo, trust, mesh, head, atlas, regions, settings.evenness)
     return _FromPhoto(np.clip(seen.colour, 0, 1), albedo, trust, registration, shading)
@@ -202,12 +202,13 @@ def _evened(
     return np.clip(albedo * np.exp(-amount * broad)[:, None], 0, 1).astype(np.float32)
 
 
-def _not_hair(albedo: Floats, trust: Floats, regions: _Regions) -> Floats:
-    """(T,) 1, but 0 where the mask's soft edge shows something other than skin: hair and background."""
+def _believable(albedo: Floats, trust: Floats, regions: _Regions) -> Floats:
+    """(T,) 1, but 0 for what is not skin where that is hardly the face's own: at the mask's soft edge (hair, background)
+    and where the photo sees the surface at a slant (somebody else's jaw line, shadows behind it)."""
     encoded = srgb_from_linear(albedo)
-    skin = skin_statistics(encoded, trust * regions.core)
-    at_edge = np.clip((1 - regions.face) / 0.1, 0, 1)
-    return 1 - at_edge * (1 - membership(encoded, skin))
+    skin = skin_statistics(encoded, (trust > 0.5) * regions.core)
+    doubt = np.maximum(np.clip((1 - regions.face) / 0.1, 0, 1), np.clip((0.9 - trust) / 0.3, 0, 1))
+    return 1 - doubt * (1 - membership(encoded, skin))
 
 
 def _fuse(photos: list[_FromPhoto], regions: _Regions) -> tuple[Floats, Floats]:

@@ -54,11 +54,12 @@ def exchange_skin(
     if images.light is None or images.albedo is None:
         raise InputError("The capture has no light and albedo passes, which a swap needs.", "Capture again with them.")
     difference, old, coverage = filtered_skin(mesh, head, camera, skins, samples)
+    difference, old = as_rendered(difference, old, coverage, images)
     changed = (difference != 0).any(-1)
     if not changed.any():
         return images.rgb
     light = smooth_light(images, changed)
-    passed = passed_share(images.albedo, old, coverage)
+    passed = passed_share(images.albedo, old, images.masks.get("skin", coverage))
     delta = difference * light * passed[..., None]
     return np.where(changed[..., None], np.maximum(images.rgb + delta, 0), images.rgb).astype(np.float32)
 
@@ -76,6 +77,24 @@ def filtered_skin(
     result = np.zeros((camera.height, camera.width, 7), np.float32)
     _gather(looked_up, _taps(samples), samples, result)
     return result[..., :3], result[..., 3:6], result[..., 6]
+
+
+def as_rendered(
+    difference: Floats, old: Floats, coverage: Floats, images: ViewImages
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Both skins (H, W, 3) as the render covered its pixels. A few samples a pixel put an edge a little off its exact
+    place; what is taken out of a pixel must be what the render put in, or edges get dark and bright dots. Needs the
+    skin's mask in the capture; without it the exact coverage stays, limited by alpha."""
+    stacked = np.concatenate([difference, old, coverage[..., None]], axis=-1)
+    around = cv2.blur(stacked, (3, 3), borderType=cv2.BORDER_REPLICATE)
+    stacked = np.where(coverage[..., None] > 0.02, stacked, around)  # pixels that the render covers and we just miss
+    share = stacked[..., 6:]
+    straight = np.where(share > 1e-4, stacked[..., :6] / np.maximum(share, 1e-4), 0)
+    rendered = images.masks.get("skin")
+    if rendered is None:
+        rendered = np.minimum(coverage, images.alpha)
+    result = (straight * rendered[..., None]).astype(np.float32)
+    return result[..., :3], result[..., 3:]
 
 
 def passed_share(albedo: Floats, old: Floats, coverage: Floats) -> npt.NDArray[np.float32]:
