@@ -22,8 +22,7 @@ _R2 = (0.7548776662466927, 0.5698402909980532)  # Roberts' low-discrepancy seque
 _FACE_POINTS = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4]]) / [[3], [6], [6], [6]]
 """Barycentric places at which a triangle's visibility is tested."""
 _DENSE_REGIONS = (Region.EYE, Region.MOUTH, Region.LASHES)
-_NO_MAP = np.zeros(0, np.float32)
-_MIN_COSINE = 0.1  # flatter views of a surface smear its colour
+_MIN_COSINE = 0.2  # flatter views of a surface smear its colour
 
 
 @attrs.frozen(eq=False)
@@ -158,18 +157,19 @@ def _seen_by(
         keep = (view.alpha[row, column] > 0.1) & (cosine > _MIN_COSINE)
         if view.depth is not None:
             footprint = depth[index] / view.camera.K[0, 0]  # metres that a pixel covers
-            slack = footprint * (1 + 1.5 / np.maximum(cosine, _MIN_COSINE)) + 1e-3 * depth[index]
+            tangent = np.sqrt(np.maximum(1 - cosine**2, 0)) / np.maximum(cosine, _MIN_COSINE)
+            slack = footprint * (0.5 + 0.75 * tangent) + 1e-3 * depth[index]  # half a pixel's diagonal along the slope
             keep &= depth[index] < view.depth[row, column] + slack
         yield view, index[keep]
 
 
 def _straight_colour(view: FitView, uv: Array) -> tuple[Array, Array]:
     """Bilinear colour without premultiplication (N, 3) and alpha (N,) at pixels uv (N, 2)."""
-    place = (uv - 0.5).astype(np.float32).reshape(-1, 1, 2)
+    column, row = (uv - 0.5).astype(np.float32).T[:, :, None]
     layers = np.dstack([view.rgb, view.alpha])
     chunks = [  # OpenCV remaps at most 32767 rows
-        cv2.remap(layers, place[i : i + 30_000], _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for i in range(0, len(place), 30_000)
+        cv2.remap(layers, column[i:j], row[i:j], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for i, j in ((i, i + 30_000) for i in range(0, len(uv), 30_000))
     ]
     values = np.asarray(np.concatenate(chunks)[:, 0] if chunks else np.zeros((0, 4)), np.float64)
     alpha = values[:, 3]

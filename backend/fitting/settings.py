@@ -23,7 +23,7 @@ class FitSettings:
     """Training steps, one view each. The rates' decay is tied to this number."""
     splats: int = 30_000
     """Number of Gaussians; it stays fixed, except that invisible ones are dropped at the end."""
-    sh_degree: int = 1
+    sh_degree: int = 2
     """Degree 0..3 of the spherical harmonics: how much a splat's colour may change with the direction of view."""
     seed: int = 0
     """Fixes samples, order of views and backgrounds: the same inputs and seed give the same file, bit for bit."""
