@@ -75,7 +75,8 @@ class _Meter:
             self.stage, self.start, self.first, self.finished = stage, now, fraction, False
         done, elapsed = fraction - self.first, now - self.start
         remaining = elapsed / done * (1 - fraction) if done > 0.01 else None
-        eta = f", {format_seconds(remaining)} left" if remaining is not None and fraction < 1 else ""
+        shown = remaining is not None and fraction < 1 and " left" not in message  # a stage may know better itself
+        eta = f", {format_seconds(remaining or 0)} left" if shown else ""
         label = f"{self.title}: {stage}" if stage and stage != self.title else self.title
         return f"  {label:<24} {min(fraction, 1):4.0%}{eta}  {message}".rstrip()
 

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from backend.evaluation.results import Evaluation
+from interchange.connection import CONNECTION_FILE, Connection
 from interchange.errors import InputError
 
 from .bars import ROOT, Bar
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> list[Bar]:
             command += [f"--{name}", str(value)] if value else []
         start = time.monotonic()
         with subprocess.Popen(command, cwd=ROOT) as child:
-            peak = watch_memory(child)
+            peak = watch_memory(child, out / "service" / CONNECTION_FILE)
         seconds = time.monotonic() - start
         if child.returncode:
             raise InputError(f"The demo ended with code {child.returncode}.", "Run it by hand to see why.")
@@ -76,14 +77,15 @@ def bars_of(out: Path, seconds: float, peak_bytes: float) -> list[Bar]:
     return bars + [Bar(f"timing: {k}", v, "s") for k, v in metrics.timing_s.items()]
 
 
-def watch_memory(child: subprocess.Popen[bytes]) -> float:
-    """Wait for the child; the largest sum of resident bytes over it and its descendants, sampled twice a second."""
+def watch_memory(child: subprocess.Popen[bytes], connection: Path) -> float:
+    """Wait for the child; the largest sum of resident bytes over it, the service that it starts (known by its
+    connection file, as it is nobody's child) and their descendants, sampled twice a second."""
     peak, done = 0.0, threading.Event()
 
     def sample() -> None:
         nonlocal peak
         while not done.wait(0.5):
-            peak = max(peak, resident_bytes(child.pid))
+            peak = max(peak, resident_bytes(child.pid, *service_pid(connection)))
 
     thread = threading.Thread(target=sample, daemon=True)
     thread.start()
@@ -93,8 +95,16 @@ def watch_memory(child: subprocess.Popen[bytes]) -> float:
     return peak
 
 
-def resident_bytes(root: int) -> float:
-    """Resident memory of a process and all its descendants (Linux: /proc)."""
+def service_pid(connection: Path) -> list[int]:
+    """The service's process id, while it runs."""
+    try:
+        return [Connection.load(connection).pid]
+    except InputError:
+        return []
+
+
+def resident_bytes(*roots: int) -> float:
+    """Resident memory of processes and all their descendants (Linux: /proc)."""
     parents, sizes = {}, {}
     page = os.sysconf("SC_PAGE_SIZE")
     for entry in Path("/proc").iterdir():
@@ -106,7 +116,7 @@ def resident_bytes(root: int) -> float:
             sizes[int(entry.name)] = int(fields[21]) * page
         except (OSError, IndexError, ValueError):
             continue  # the process ended while we looked
-    family, grown = {root}, True
+    family, grown = set(roots), True
     while grown:
         more = {pid for pid, parent in parents.items() if parent in family} - family
         family |= more

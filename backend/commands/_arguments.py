@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that several commands share, so that they are called and explained the same everywhere."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from backend.faceswap.settings import SwapSettings
+from backend.fitting.settings import FitSettings
+
+
+def add_out(parser: argparse.ArgumentParser, what: str, default: Path | None = None) -> None:
+    """--out."""
+    parser.add_argument("--out", type=Path, required=default is None, default=default, metavar="PATH", help=what)
+
+
+def add_avatar(parser: argparse.ArgumentParser) -> None:
+    """Which avatar of which .blend file, and its expression."""
+    parser.add_argument("--blend", type=Path, required=True, metavar="FILE", help="the .blend file with the avatar")
+    parser.add_argument("--avatar", metavar="NAME", help="its collection's name; needed if the file holds several")
+    parser.add_argument(
+        "--expression",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="shape key 0..1, e.g. smile=0.4; repeatable",
+    )
+
+
+def add_views(parser: argparse.ArgumentParser) -> None:
+    """How many views of what size."""
+    parser.add_argument("--train", type=int, default=40, metavar="N", help="views to fit to (default 40)")
+    parser.add_argument("--held-out", type=int, default=8, metavar="N", help="views to measure with (default 8)")
+    parser.add_argument("--size", type=int, default=320, metavar="PIXELS", help="edge of a view (default 320)")
+    parser.add_argument("--samples", type=int, default=8, metavar="N", help="Cycles samples, denoised (default 8)")
+
+
+def add_fit(parser: argparse.ArgumentParser) -> None:
+    """The fit's main settings; defaults are FitSettings' own."""
+    usual = FitSettings()
+    parser.add_argument("--splats", type=int, default=usual.splats, metavar="N", help=f"default {usual.splats}")
+    parser.add_argument(
+        "--iterations", type=int, default=usual.iterations, metavar="N", help=f"default {usual.iterations}"
+    )
+    parser.add_argument(
+        "--sh-degree",
+        type=int,
+        default=usual.sh_degree,
+        choices=range(4),
+        help="how far colour may change with the view",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same result (default 0)")
+    parser.add_argument("--time-budget", type=float, metavar="SECONDS", help="end the fit after this time")
+
+
+def fit_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The fit's settings as a job's parameters."""
+    settings = FitSettings(
+        splats=options.splats,
+        iterations=options.iterations,
+        sh_degree=options.sh_degree,
+        seed=options.seed,
+        time_budget_s=options.time_budget,
+    )
+    return attrs.asdict(settings)
+
+
+def add_swap(parser: argparse.ArgumentParser) -> None:
+    """The swap's main settings; defaults are SwapSettings' own."""
+    usual = SwapSettings()
+    parser.add_argument(
+        "--tone", type=float, default=usual.tone, metavar="0..1", help="1: the performer's skin tone; 0: the avatar's"
+    )
+    parser.add_argument(
+        "--strength", type=float, default=usual.strength, metavar="0..1", help="how much of the new face is taken"
+    )
+
+
+def swap_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The swap's settings as a job's parameters."""
+    return attrs.asdict(SwapSettings(tone=options.tone, strength=options.strength))

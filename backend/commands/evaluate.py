@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure a double: fit against its views, against the true swap if there is one, the views against each other."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from backend.evaluation.evaluate import evaluate
+from backend.terminal import Terminal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this command."""
+    parser.add_argument("double", type=Path, metavar="DOUBLE", help="the folder of the double")
+    parser.add_argument("--capture", type=Path, required=True, metavar="DIR", help="the untouched capture")
+    parser.add_argument("--swapped", type=Path, metavar="DIR", help="the swapped capture that was fitted")
+    parser.add_argument("--truth", type=Path, metavar="DIR", help="renders of the true swap")
+
+
+def run(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Write metrics.json."""
+    progress = terminal.progress("evaluate")
+    evaluate(options.capture, options.swapped, options.double, options.truth, progress=progress)
+    terminal.say(f"Wrote {options.double / 'metrics.json'}")
+    return 0

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write report.html of a double: strips, curves, metrics, a turntable. Opens by double click, needs no network."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from backend.report.build import build_report
+from backend.terminal import Terminal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this command."""
+    parser.add_argument("double", type=Path, metavar="DOUBLE", help="the folder of the double")
+    for name, text in (("capture", "the untouched capture"), ("swapped", "the swapped capture"),
+                       ("source", "the source folder"), ("truth", "renders of the true swap")):  # fmt: skip
+        parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=f"{text} (default: {name}/ beside the double)")
+
+
+def run(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Build it from the folders beside the double, unless told otherwise."""
+    beside = options.double.resolve().parent
+    folders = {}
+    for name in ("capture", "swapped", "source", "truth"):
+        given = getattr(options, name)
+        folders[name] = given or (beside / name if (beside / name).exists() else None)
+    capture = folders["capture"] or beside / "capture"
+    others = (folders["swapped"], folders["source"], folders["truth"])
+    report = build_report(options.double, capture, *others, terminal.progress("report"))
+    terminal.say(f"Wrote {report}")
+    return 0

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole job on your own avatar: capture, swap, fit, import, report. Goes on where it was when it is run again."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import time
+from pathlib import Path
+
+from backend.commands.demo import start_compiling
+from backend.faceswap.source import load_source
+from backend.ledger import Ledger
+from backend.terminal import Terminal
+from backend.whole_job import (
+    JobPlan,
+    capture_step,
+    compute_and_fetch,
+    conclude,
+    import_step,
+    install_seconds,
+    report_step,
+)
+
+from . import _arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this command."""
+    _arguments.add_avatar(parser)
+    parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="the performer's source folder")
+    _arguments.add_views(parser)
+    _arguments.add_fit(parser)
+    _arguments.add_swap(parser)
+    _arguments.add_out(parser, "where everything goes")
+
+
+def run(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Consent first; nothing is rendered for a job that would be refused."""
+    started = time.monotonic()
+    load_source(options.source)
+    root = options.out.resolve()
+    parameters = {"swap": _arguments.swap_settings(options), "fit": _arguments.fit_settings(options)}
+    plan = JobPlan(
+        root, options.blend.resolve(), options.avatar or "", options.train, options.held_out, options.size,
+        options.samples, tuple(options.expression), parameters,
+    )  # fmt: skip
+    settings = {
+        "blend": plan.blend.name,
+        "avatar": plan.avatar,
+        "expression": list(plan.expression),
+        "views": [plan.train, plan.held_out, plan.size, plan.samples],
+        "parameters": parameters,
+    }
+    ledger = Ledger(root / "ledger.json", settings)
+    shutil.copytree(options.source, plan.source, dirs_exist_ok=True)
+    compiler = start_compiling()
+    try:
+        capture_step(plan, ledger, terminal)
+        compute_and_fetch(plan, ledger, terminal)
+    finally:
+        compiler.terminate()
+    import_step(plan, ledger, terminal)
+    report = report_step(plan, ledger, terminal, install_seconds())
+    conclude(plan, terminal, report, started)
+    return 0

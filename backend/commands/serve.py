@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the backend service until Ctrl-C. Clients find it through the connection file in its state folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from backend.service.server import serve
+from backend.terminal import Terminal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this command."""
+    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="jobs, files and keys are kept here")
+    parser.add_argument(
+        "--port", type=int, default=0, metavar="N", help="TCP port on 127.0.0.1 (default: any free one)"
+    )
+
+
+def run(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Serve."""
+    serve(options.state, port=options.port, ready=lambda c: terminal.say(f"Listening at {c.endpoint}, Ctrl-C ends"))
+    return 0

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Put the source's face on the captured avatar, in all views at once through its UV texture.
+
+The source folder holds the photo, its landmarks and the consent record (`digidouble source` makes one).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from backend.faceswap.settings import SwapSettings
+from backend.faceswap.swap import swap
+from backend.pipeline import settings_from
+from backend.terminal import Terminal
+
+from . import _arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this command."""
+    parser.add_argument("--capture", type=Path, required=True, metavar="DIR", help="the target's capture folder")
+    parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="the source folder")
+    _arguments.add_out(parser, "the swapped folder to write")
+    _arguments.add_swap(parser)
+
+
+def run(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Swap."""
+    settings = settings_from(_arguments.swap_settings(options), SwapSettings)
+    swap(options.capture, options.source, options.out, settings, terminal.progress("swap"), lambda: False)
+    terminal.say(f"Wrote {options.out}")
+    return 0

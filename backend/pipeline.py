@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A job as stages, each reading one folder and writing the next: the table of contents of the backend.
+
+    capture/ ──swap──▶ swapped/ ──fit──▶ double/ ──evaluate──▶ double/metrics.json ──sign──▶ double/manifest.json
+
+The worker process calls `run_job`; the command line calls the stages one by one on the same folders. A stage that has
+finished on the same inputs notices that itself and returns at once, so a job that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import cattrs
+
+from interchange.capture import Capture, write_json
+from interchange.errors import Cancelled, InputError, Progress
+
+from . import provenance
+from .evaluation.evaluate import evaluate
+from .faceswap.settings import SwapSettings
+from .faceswap.source import load_source
+from .faceswap.swap import swap
+from .fitting.fit import fit
+from .fitting.settings import FitSettings
+
+Settings = TypeVar("Settings")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@attrs.frozen
+class JobFolders:
+    """Where a job's stages read and write. `inputs` came with the job; `work` outlives a crash."""
+
+    inputs: Path
+    work: Path
+
+    @property
+    def capture(self) -> Path:
+        """The target avatar's capture."""
+        return self.inputs / "capture"
+
+    @property
+    def source(self) -> Path:
+        """The performer's photos, landmarks and consent record."""
+        return self.inputs / "source"
+
+    @property
+    def truth(self) -> Path | None:
+        """Renders of the true swap, where the source is an avatar too."""
+        folder = self.inputs / "truth"
+        return folder if folder.exists() else None
+
+    @property
+    def swapped(self) -> Path:
+        """The capture with the swapped face."""
+        return self.work / "swapped"
+
+    @property
+    def double(self) -> Path:
+        """The result."""
+        return self.work / "double"
+
+
+@attrs.frozen
+class JobContext:
+    """What every stage gets."""
+
+    folders: JobFolders
+    parameters: dict[str, Any]
+    progress: Progress
+    cancelled: Callable[[], bool]
+
+
+def check_stage(job: JobContext) -> None:
+    """Refuse a job before any work: no consent, an unreadable capture, no landmarks, settings that do not exist."""
+    load_source(job.folders.source)
+    Capture.load(job.folders.capture)
+    settings_from(job.parameters.get("swap", {}), SwapSettings)
+    settings_from(job.parameters.get("fit", {}), FitSettings)
+
+
+def swap_stage(job: JobContext) -> None:
+    """capture/ + source/ -> swapped/."""
+    settings = settings_from(job.parameters.get("swap", {}), SwapSettings)
+    swap(job.folders.capture, job.folders.source, job.folders.swapped, settings, job.progress, job.cancelled)
+
+
+def fit_stage(job: JobContext) -> None:
+    """swapped/ -> double/splats.ply."""
+    settings = settings_from(job.parameters.get("fit", {}), FitSettings)
+    fit(job.folders.swapped, job.folders.double, settings, job.progress, job.cancelled)
+
+
+def plain_fit_stage(job: JobContext) -> None:
+    """capture/ -> double/splats.ply, without a swap."""
+    settings = settings_from(job.parameters.get("fit", {}), FitSettings)
+    fit(job.folders.capture, job.folders.double, settings, job.progress, job.cancelled)
+
+
+def evaluate_stage(job: JobContext) -> None:
+    """double/ against swapped/ and truth/ -> double/metrics.json."""
+    folders = job.folders
+    swapped = folders.swapped if folders.swapped.exists() else None
+    evaluate(folders.capture, swapped, folders.double, folders.truth, progress=job.progress, cancelled=job.cancelled)
+
+
+def sign_stage(job: JobContext) -> None:
+    """SHA-256 of inputs and outputs, parameters, versions, consent digest -> double/manifest.json."""
+    folders = job.folders
+    sign(folders.double, folders.capture, folders.source if folders.swapped.exists() else None, job.parameters)
+
+
+def sign(double: Path, capture: Path, source: Path | None, parameters: dict[str, Any]) -> None:
+    """Write double/manifest.json; the last thing that is done to a double, again whenever a report was added."""
+    inputs = {"capture": capture} | ({"source": source} if source else {})
+    consent = source / "consent.json" if source else None
+    provenance.write_manifest(double, inputs, parameters, consent, commit=provenance.current_commit(ROOT))
+
+
+@attrs.frozen
+class Stage:
+    """A step of a job; `share` is its usual part of the job's time, for the overall progress."""
+
+    name: str
+    share: float
+    run: Callable[[JobContext], None]
+
+
+KINDS: dict[str, tuple[Stage, ...]] = {
+    "double": (
+        Stage("check", 0.01, check_stage),
+        Stage("swap", 0.15, swap_stage),
+        Stage("fit", 0.76, fit_stage),
+        Stage("evaluate", 0.07, evaluate_stage),
+        Stage("sign", 0.01, sign_stage),
+    ),
+    "fit": (Stage("fit", 0.98, plain_fit_stage), Stage("sign", 0.02, sign_stage)),
+}
+
+
+def run_job(
+    kind: str,
+    parameters: dict[str, Any],
+    inputs_folder: Path,
+    work_folder: Path,
+    outputs_folder: Path,
+    progress: Progress,
+    cancelled: Callable[[], bool],
+) -> dict[str, Any]:
+    """Run all stages of a job and publish their folders. Returns {"timing_s": {stage: seconds}}.
+
+    Raises InputError for a job that cannot be done, Cancelled when told to stop.
+    """
+    if kind not in KINDS:
+        raise InputError(f"There is no job of kind {kind}.", f"Known kinds: {', '.join(KINDS)}.", code="INPUT_KIND")
+    folders = JobFolders(Path(inputs_folder), Path(work_folder))
+    clock = _StageClock(folders.work / "timings.json")
+    done = 0.0
+    for stage in KINDS[kind]:
+        if cancelled():
+            raise Cancelled
+        report = _part_of_whole(progress, stage, done)
+        report(stage.name, 0.0, "")
+        with clock.measure(stage.name):
+            stage.run(JobContext(folders, parameters, report, cancelled))
+        done += stage.share
+    publish(folders, Path(outputs_folder))
+    write_json(Path(outputs_folder) / "timings.json", clock.seconds)
+    progress("done", 1.0, "")
+    return {"timing_s": clock.seconds}
+
+
+def _part_of_whole(progress: Progress, stage: Stage, before: float) -> Progress:
+    """Map a stage's own fraction into the job's."""
+
+    def report(_: str, fraction: float, message: str) -> None:
+        progress(stage.name, min(1.0, before + stage.share * min(max(fraction, 0.0), 1.0)), message)
+
+    return report
+
+
+def publish(folders: JobFolders, outputs: Path) -> None:
+    """Put the results where the client fetches them; checkpoints and other scaffolding stay behind."""
+    for folder in (folders.swapped, folders.double):
+        if folder.exists():
+            shutil.copytree(
+                folder, outputs / folder.name, dirs_exist_ok=True, copy_function=_link_or_copy,
+                ignore=shutil.ignore_patterns("checkpoint*", "*.part"),
+            )  # fmt: skip
+
+
+def _link_or_copy(source: str, target: str) -> str:
+    Path(target).unlink(missing_ok=True)
+    try:
+        Path(target).hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
+def settings_from(values: dict[str, Any], kind: type[Settings]) -> Settings:
+    """Typed settings out of a job's parameters; InputError names what is unknown or of the wrong type."""
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    try:
+        return converter.structure(values, kind)
+    except cattrs.BaseValidationError as error:
+        reason = "; ".join(cattrs.transform_error(error)[:3])
+        raise InputError(
+            f"The {kind.__name__} are not usable: {reason}.", "Correct or leave out these settings."
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"The {kind.__name__} are not usable: {error}.", "Correct these settings.") from error
+
+
+class _StageClock:
+    """Seconds by stage, summed over the attempts of a job that was interrupted."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.seconds: dict[str, float] = json.loads(path.read_text())
+        except (OSError, ValueError):
+            self.seconds = {}
+
+    def measure(self, stage: str) -> _Measure:
+        return _Measure(self, stage)
+
+    def add(self, stage: str, seconds: float) -> None:
+        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + seconds, 3)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self.path, self.seconds)
+
+
+@attrs.define
+class _Measure:
+    clock: _StageClock
+    stage: str
+    start: float = 0.0
+
+    def __enter__(self) -> None:
+        self.start = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.clock.add(self.stage, time.monotonic() - self.start)

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole job as a client sees it, from an avatar in a .blend file to a double beside it; for `run` and `demo`.
+
+    capture ─▶ send to the service ─▶ wait ─▶ fetch ─▶ import into Blender ─▶ report
+
+Each step reads and writes folders below one root, and the ledger there knows which steps are done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from interchange.client import JobClient
+from interchange.errors import InputError
+from interchange.local_server import start_local_server, stop_local_server
+
+from .blender_process import ROOT, run_blender
+from .evaluation.results import merge_timings
+from .ledger import Ledger
+from .pipeline import sign
+from .report.build import build_report
+from .terminal import Terminal
+
+ADDON = "blender_addon.headless"
+
+
+@attrs.frozen
+class JobPlan:
+    """What is to be done. `truth` renders of the true swap exist only for sample avatars."""
+
+    root: Path
+    blend: Path
+    avatar: str
+    train: int
+    held_out: int
+    size: int
+    samples: int
+    expression: tuple[str, ...]
+    parameters: dict[str, Any]
+    has_truth: bool = False
+
+    @property
+    def capture(self) -> Path:
+        """The target's capture."""
+        return self.root / "capture"
+
+    @property
+    def source(self) -> Path:
+        """The performer's photo, landmarks, consent."""
+        return self.root / "source"
+
+    @property
+    def truth(self) -> Path:
+        """Renders of the true swap."""
+        return self.root / "truth"
+
+    @property
+    def swapped(self) -> Path:
+        """The swapped views, as the service returned them."""
+        return self.root / "swapped"
+
+    @property
+    def double(self) -> Path:
+        """The result."""
+        return self.root / "double"
+
+    @property
+    def result_blend(self) -> Path:
+        """Avatar, cameras and double in one file."""
+        return self.root / "demo.blend"
+
+    @property
+    def log(self) -> Path:
+        """What Blender said."""
+        return self.root / "logs" / "blender.log"
+
+
+def capture_step(plan: JobPlan, ledger: Ledger, terminal: Terminal) -> None:
+    """Render the views that are missing."""
+    if ledger.is_done("capture"):
+        return
+    arguments: list[str | Path] = ["capture", "--blend", plan.blend, "--out", plan.capture]
+    arguments += ["--avatar", plan.avatar] if plan.avatar else []
+    arguments += ["--train", str(plan.train), "--held-out", str(plan.held_out), "--size", str(plan.size)]
+    arguments += ["--samples", str(plan.samples), "--json-progress"]
+    arguments += [a for e in plan.expression for a in ("--expression", e)]
+    with ledger.step("capture"):
+        run_blender(ADDON, arguments, terminal.progress("capture"), log=plan.log)
+
+
+def files_to_send(plan: JobPlan) -> dict[str, Path]:
+    """The job's inputs by the path that they have on the server. Previews stay here: nothing is computed from them."""
+    folders = [plan.capture, plan.source] + ([plan.truth] if plan.has_truth else [])
+    found = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            relative = path.relative_to(plan.root)
+            if path.is_file() and path.suffix != ".part" and relative.parts[1] != "previews":
+                found[relative.as_posix()] = path
+    return found
+
+
+@contextlib.contextmanager
+def service(plan: JobPlan, terminal: Terminal) -> Iterator[JobClient]:
+    """A local server process for the time of the job, and a client connected to it."""
+    state = plan.root / "service"
+    connection = start_local_server(state, python=Path(sys.executable), working_folder=ROOT)
+    terminal.say(f"  service {connection.endpoint}, encrypted, keys in {state}")
+    try:
+        with JobClient(state) as client:
+            yield client
+    finally:
+        stop_local_server(state)
+
+
+def send_step(plan: JobPlan, ledger: Ledger, client: JobClient, terminal: Terminal) -> str:
+    """Send what the server lacks and queue the job. Returns its id, which survives interruptions."""
+    job_id = ledger.noted("job_id")
+    if job_id is None:
+        job_id = str(uuid.uuid4())
+        ledger.note("job_id", job_id)
+    with ledger.step("send"):
+        client.submit(
+            "double", plan.parameters, files_to_send(plan), job_id=job_id, progress=terminal.progress("transfer")
+        )
+    return job_id
+
+
+def wait_step(ledger: Ledger, client: JobClient, job_id: str, terminal: Terminal) -> None:
+    """Show the job's progress until it has ended. Raises InputError or ServiceError with the server's sentence."""
+    if ledger.is_done("compute"):
+        return
+    with ledger.step("compute"):
+        client.wait(job_id, terminal.progress("job"))
+
+
+def fetch_step(plan: JobPlan, ledger: Ledger, client: JobClient, job_id: str, terminal: Terminal) -> None:
+    """Download swapped/, double/ and the stage times."""
+    with ledger.step("fetch"):
+        client.download(job_id, plan.root, progress=terminal.progress("transfer"))
+
+
+def import_step(plan: JobPlan, ledger: Ledger, terminal: Terminal) -> None:
+    """Point cloud, avatar and cameras into one .blend file."""
+    if ledger.is_done("import") and plan.result_blend.exists():
+        return
+    arguments: list[str | Path] = ["import", "--splats", plan.double / "splats.ply", "--blend", plan.blend]
+    arguments += ["--capture", plan.capture, "--out", plan.result_blend, "--json-progress"]
+    with ledger.step("import"):
+        run_blender(ADDON, arguments, terminal.progress("import"), log=plan.log)
+
+
+def report_step(plan: JobPlan, ledger: Ledger, terminal: Terminal, install_seconds: float | None) -> Path:
+    """Times into metrics.json, then report.html, then the manifest anew since both are outputs."""
+    stages = read_json_times(plan.root / "timings.json")
+    times = {
+        "install": install_seconds,
+        "capture": ledger.seconds("capture"),
+        "transfer": ledger.seconds("send", "fetch"),
+        "swap": stages.get("swap"),
+        "fit": stages.get("fit"),
+        "import": ledger.seconds("import"),
+        "total": ledger.seconds(),
+    }
+    merge_timings(plan.double, times)
+    with ledger.step("report"):
+        truth = plan.truth if plan.has_truth else None
+        progress = terminal.progress("report")
+        report = build_report(plan.double, plan.capture, plan.swapped, plan.source, truth, progress)
+    merge_timings(plan.double, times | {"total": ledger.seconds()})
+    sign(plan.double, plan.capture, plan.source, plan.parameters)
+    return report
+
+
+def read_json_times(path: Path) -> dict[str, float]:
+    """Seconds by stage as the worker measured them; empty if there are none."""
+    try:
+        return {str(k): float(v) for k, v in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def install_seconds() -> float | None:
+    """How long install.py worked when it last installed something."""
+    return read_json_times(ROOT / ".digidouble" / "install.json").get("seconds")
+
+
+def compute_and_fetch(plan: JobPlan, ledger: Ledger, terminal: Terminal) -> None:
+    """Send, wait, fetch; nothing if an earlier run has fetched all of it."""
+    if ledger.is_done("fetch") and (plan.double / "splats.ply").exists():
+        return
+    check_disk(plan)
+    with service(plan, terminal) as client:
+        job_id = send_step(plan, ledger, client, terminal)
+        wait_step(ledger, client, job_id, terminal)
+        fetch_step(plan, ledger, client, job_id, terminal)
+
+
+def check_disk(plan: JobPlan) -> None:
+    """The service keeps copies of what is sent and what comes back; stop before they fill the disk."""
+    need = 3 * sum(p.stat().st_size for p in files_to_send(plan).values()) + 200_000_000
+    free = shutil.disk_usage(plan.root).free
+    if free < need:
+        raise InputError(
+            f"{plan.root} has {free / 1e9:.1f} GB free and this job needs {need / 1e9:.1f} GB.",
+            "Make room or choose another --out.",
+        )
+
+
+def conclude(plan: JobPlan, terminal: Terminal, report: Path, started: float) -> None:
+    """The paths, and the three numbers that matter."""
+    metrics = json.loads((plan.double / "metrics.json").read_text())
+    truth, held_out, agreement = metrics["truth"], metrics["held_out"], metrics["consistency"]
+    terminal.say("")
+    terminal.say(f"  report      {report}")
+    terminal.say(f"  Blender     {plan.result_blend}")
+    terminal.say(f"  splats      {plan.double / 'splats.ply'}  ({metrics['splats']} Gaussians)")
+    terminal.say(f"  this run    {time.monotonic() - started:.0f} s, whole job {metrics['timing_s']['total']:.0f} s")
+    terminal.say("")
+    if truth["psnr_face"] is not None:
+        terminal.say(f"  {truth['psnr_face']:6.2f} dB  face against the true swap, unseen cameras")
+    terminal.say(f"  {held_out['psnr']:6.2f} dB  splats against the swapped views, unseen cameras")
+    if agreement["reprojection_rmse"] is not None:
+        ratio = agreement["reprojection_rmse"] / max(agreement["floor"], 1e-9)
+        terminal.say(f"  {ratio:6.2f} x   disagreement between views, against the untouched avatar's own")

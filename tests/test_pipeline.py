@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The order of a job's stages, its progress, its refusals; the stages themselves have tests of their own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from backend import pipeline
+from backend.faceswap.settings import SwapSettings
+from backend.fitting.settings import FitSettings
+from interchange.errors import Cancelled, InputError
+
+
+def toy_kind(monkeypatch: pytest.MonkeyPatch, log: list[str]) -> None:
+    def stage(name: str) -> pipeline.Stage:
+        def run(job: pipeline.JobContext) -> None:
+            log.append(name)
+            job.progress(name, 0.5, "half")
+            job.folders.double.mkdir(parents=True, exist_ok=True)
+            (job.folders.double / f"{name}.txt").write_text(name)
+            (job.folders.double / "checkpoint_1.bin").write_text("big")
+
+        return pipeline.Stage(name, 0.5, run)
+
+    monkeypatch.setitem(pipeline.KINDS, "toy", (stage("first"), stage("second")))
+
+
+def run_toy(tmp_path: Path, kind: str = "toy", cancelled: bool = False) -> list[tuple[str, float]]:
+    seen: list[tuple[str, float]] = []
+    folders = [tmp_path / name for name in ("inputs", "work", "outputs")]
+    pipeline.run_job(kind, {}, *folders, lambda s, f, m: seen.append((s, round(f, 3))), lambda: cancelled)
+    return seen
+
+
+def test_stages_run_in_order_and_publish_without_scaffolding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    toy_kind(monkeypatch, log)
+    seen = run_toy(tmp_path)
+    assert log == ["first", "second"]
+    assert [f for _, f in seen] == sorted(f for _, f in seen) and seen[-1] == ("done", 1.0)
+    assert sorted(p.name for p in (tmp_path / "outputs/double").iterdir()) == ["first.txt", "second.txt"]
+    assert (tmp_path / "outputs/timings.json").exists()
+    run_toy(tmp_path)  # publishing over an earlier attempt's results is fine
+
+
+def test_unknown_kind_and_cancel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    toy_kind(monkeypatch, log)
+    with pytest.raises(InputError, match="no job of kind nonsense"):
+        run_toy(tmp_path, kind="nonsense")
+    with pytest.raises(Cancelled):
+        run_toy(tmp_path, cancelled=True)
+    assert log == []
+
+
+def test_a_double_without_consent_is_refused_before_any_work(tmp_path: Path) -> None:
+    source = tmp_path / "inputs/source"
+    source.mkdir(parents=True)
+    points = {str(i): [10 + i, 10 + i] for i in range(68)}
+    landmarks = {"format": "digidouble-landmarks", "version": 1, "image": "portrait.png", "points": points}
+    (source / "landmarks.json").write_text(json.dumps(landmarks))
+    with pytest.raises(InputError, match="has no consent record") as caught:
+        run_toy(tmp_path, kind="double")
+    assert caught.value.code == "CONSENT"
+    assert not (tmp_path / "work/swapped").exists()
+
+
+@pytest.mark.parametrize("values", [{"iterations": "many"}, {"no_such_thing": 1}, {"splats": -4}])
+def test_unusable_settings_are_one_sentence(values: dict[str, object]) -> None:
+    with pytest.raises(InputError) as caught:
+        pipeline.settings_from(values, FitSettings)
+    assert "\n" not in caught.value.message
+
+
+def test_settings_round_trip() -> None:
+    assert pipeline.settings_from({"tone": 0.25}, SwapSettings).tone == 0.25
