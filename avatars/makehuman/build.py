@@ -109,15 +109,8 @@ def _plan(spec: AvatarSpec) -> _Plan:
 
 def _regions(base: Obj, layout: HeadLayout, landmarks: npt.NDArray) -> Regions:
     neutral = layout.blend(blender_from_makehuman(base.vertices))
-    islands: dict[str, set[int]] = {"ears": set(), "mouth": set()}
-    for face, index in zip(layout.faces, layout.base_face, strict=True):
-        u, v = base.uvs[base.face_uvs[index]].mean(axis=0)
-        if u < 0.155 and 0.53 < v < 0.65:
-            islands["ears"].update(face)
-        elif u > 0.75 and v < 0.145:
-            islands["mouth"].update(face)
     normals = vertex_normals(neutral, layout.faces)
-    return head_regions(neutral, normals, landmarks, {name: np.array(sorted(ids)) for name, ids in islands.items()})
+    return head_regions(neutral, normals, landmarks, layout.base_uvs(base), layout.inside(base))
 
 
 def _parts(data: DataFolder, base: Obj, person: Identity) -> dict[str, PartMesh]:

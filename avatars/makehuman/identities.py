@@ -79,7 +79,7 @@ _GREY: dict[str, Colour] = {
 _IRIS: dict[str, Colour] = {
     "african": (0.26, 0.155, 0.09),
     "asian": (0.30, 0.18, 0.10),
-    "caucasian": (0.37, 0.46, 0.52),
+    "caucasian": (0.34, 0.41, 0.45),
 }
 _STYLE: dict[tuple[str, str, str], str] = {
     ("african", "female", "young"): "bun", ("african", "female", "old"): "crop",
@@ -121,6 +121,7 @@ def identity(name: str, seed: int = 0) -> Identity:
         (f"macrodetails/{base}", 1.0),
         (f"macrodetails/universal-{gender}-{age}-averagemuscle-averageweight", 1.0),
     ]
+    targets.append((f"expression/units/{race}/mouth-compression", 0.35))  # the neutral mouth stands slightly open
     for trait in _CHARACTER[base]:
         targets += [(path, 0.5 * weight) for path, weight in MODIFIERS[trait]]
     for modifier in modifiers:

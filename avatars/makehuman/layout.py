@@ -48,6 +48,23 @@ class HeadLayout:
     base_face: Int  # (F,) index of the face in the base OBJ
     new_id: Int
 
+    def base_uvs(self, base: Obj) -> Float:
+        """A UV of each vertex in the base mesh's own layout: (V, 2)."""
+        result = np.zeros((len(self.blend.t), 2))
+        for face, index in zip(self.faces, self.base_face, strict=True):
+            corners = base.uvs[base.face_uvs[index]]
+            result[face] = corners if len(corners) == len(face) else corners.mean(axis=0)
+        return result
+
+    def inside(self, base: Obj) -> Int:
+        """Vertices of the mouth's cavity and of the eye sockets behind the lids, which have islands of their own."""
+        found: set[int] = set()
+        for face, index in zip(self.faces, self.base_face, strict=True):
+            u, v = base.uvs[base.face_uvs[index]].mean(axis=0)
+            if (u < 0.155 and 0.53 < v < 0.65) or (u > 0.75 and v < 0.145):
+                found.update(face)
+        return np.array(sorted(found), np.int64)
+
 
 def cut_head(base: Obj) -> HeadLayout:
     """Clip the body faces of the base mesh to the bust and lay out the UVs."""
@@ -109,8 +126,8 @@ class _Clipper:
 
 
 def remap_uvs(uvs: Float) -> Float:  # (k, 2), corners of one face
-    """From the body's layout to the head's: the face island turned upright, its middle enlarged; neck, ears and
-    mouth in the lower strip. A fixed map of each island, one to one, so nothing folds.
+    """From the body's layout to the head's: the face island turned upright, its middle enlarged; neck, eye sockets
+    and mouth in the lower strip. A fixed map of each island, one to one, so nothing folds.
     """
     u, v = uvs[:, 0], uvs[:, 1]
     middle_u, middle_v = float(u.mean()), float(v.mean())

@@ -21,7 +21,7 @@ _HAIRLINE = np.array(
 
 @attrs.frozen(eq=False)
 class Regions:
-    """(V,) each, 0..1. face: soft, hairline to jaw. hair: 0.5 on the hairline, rising 1 per 3 cm into the scalp."""
+    """(V,) each, 0..1. face: soft, hairline to jaw. mouth: its cavity, and the eye sockets behind the lids. hair: 0.5 on the hairline, rising 1 per 3 cm into the scalp."""
 
     face: Float
     lips: Float
@@ -32,15 +32,17 @@ class Regions:
     hair: Float
 
 
-def head_regions(points: Float, normals: Float, landmarks: npt.NDArray, islands: dict[str, npt.NDArray]) -> Regions:
-    """Regions of the head's vertices. points, normals (V, 3) neutral; landmarks (68,); islands: vertex ids of the UV
-    islands "ears" and "mouth".
+def head_regions(
+    points: Float, normals: Float, landmarks: npt.NDArray, base_uvs: npt.NDArray, inside: npt.NDArray
+) -> Regions:
+    """Regions of the head's vertices. points, normals (V, 3) neutral; landmarks (68,); base_uvs (V, 2) in the base
+    mesh's own layout; inside: ids of the vertices of the mouth's cavity and the eye sockets.
     """
     chart = Chart(points, normals, points[landmarks], 1, np.arange(len(points)))
     marks = chart.landmarks
     mouth = np.zeros(len(points), np.float32)
-    mouth[islands["mouth"]] = 1
-    ears = _ears(points, islands["ears"])
+    mouth[inside] = 1
+    ears = _ears(base_uvs)
     outside = chart.front * (1 - mouth)
     return Regions(
         face=_face(chart, marks) * outside,
@@ -97,12 +99,7 @@ def chart_bump(chart: Chart, centre: npt.NDArray) -> Float:
     return np.exp(-(((chart.s - centre[0]) / 0.009) ** 2) - ((chart.z - centre[1]) / 0.009) ** 2)
 
 
-def _ears(points: Float, ids: npt.NDArray) -> Float:
-    mask = np.zeros(len(points), np.float32)
-    for sign in (-1, 1):
-        own = ids[points[ids, 0] * sign > 0]
-        centre, radius = points[own].mean(axis=0), np.ptp(points[own], axis=0).max() / 2
-        mask = np.maximum(
-            mask, smoothstep(1.25, 0.75, np.linalg.norm((points - centre) / (0.8, 1, 1), axis=1) / radius)
-        )
-    return mask
+def _ears(base_uvs: npt.NDArray) -> Float:
+    """The ears are two round patches of the base mesh's face island."""
+    right, left = (np.hypot(base_uvs[:, 0] - 0.846, base_uvs[:, 1] - v) for v in (0.342, 0.625))
+    return smoothstep(0.047, 0.030, np.minimum(right, left))

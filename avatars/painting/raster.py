@@ -34,64 +34,65 @@ class Texels:
 def rasterize_uv(face_uvs: npt.NDArray, size: int, margin: float = 0.5) -> Texels:  # (F, 3, 2), v up
     """Which triangle covers which texel, with a margin of `margin` texels so that edges leave no pinholes.
 
-    Triangles go through in batches of equal bounding-box size. A texel under several triangles takes the one that
-    holds it deepest.
+    Triangles go through in batches of like bounding boxes. A texel under several triangles takes the one that holds
+    it deepest. Triangles without area cover nothing.
     """
     pixels = np.asarray(face_uvs, np.float64) * size
     pixels[..., 1] = size - pixels[..., 1]
     low = np.floor(pixels.min(axis=1) - margin).astype(np.int64)
-    extent = (np.ceil(pixels.max(axis=1) + margin).astype(np.int64) - low).max(axis=1)
-    depth = np.full(size * size, -np.inf, np.float32)
+    extent = np.ceil(pixels.max(axis=1) + margin).astype(np.int64) - low
+    box = 2 ** np.ceil(np.log2(np.maximum(extent, 4))).astype(np.int64)
+    edges = _edge_functions(pixels - low[:, None])
+    hits: list[tuple[Int, Int, Float]] = []
+    for width, height in np.unique(box, axis=0).tolist():
+        chosen = np.flatnonzero((box == (width, height)).all(axis=1))
+        step = max(1, 1_000_000 // (width * height))
+        hits += [
+            _inside(edges, low, chosen[start : start + step], width, height, size, margin)
+            for start in range(0, len(chosen), step)
+        ]
+    texel, face, depth = (np.concatenate(column) for column in zip(*hits, strict=True))
+    order = np.argsort(depth, kind="stable")  # the deepest is written last
     owner = np.full(size * size, -1, np.int64)
-    weights = np.zeros((size * size, 3), np.float32)
-    box = 4
-    done = np.zeros(len(extent), bool)
-    while not done.all():
-        chosen = np.flatnonzero(~done & (extent <= box))
-        done[chosen] = True
-        step = max(1, 2_000_000 // (box * box))
-        for start in range(0, len(chosen), step):
-            _splat(pixels, low, chosen[start : start + step], box, size, margin, depth, owner, weights)
-        box *= 2
+    owner[texel[order]] = face[order]
     index = np.flatnonzero(owner >= 0)
-    return Texels(size, index, owner[index], weights[index])
+    return Texels(size, index, owner[index], _barycentric(pixels, owner[index], index, size))
 
 
-def _splat(
-    pixels: npt.NDArray, low: Int, faces: Int, box: int, size: int, margin: float,
-    depth: Float, owner: Int, weights: Float,
-) -> None:  # fmt: skip
-    """Test a box x box window of texels against each of `faces`; keep the deepest hits."""
-    if not len(faces):
-        return
-    grid = np.stack(np.meshgrid(np.arange(box), np.arange(box), indexing="xy"), axis=-1).reshape(-1, 2)
-    texel = low[faces][:, None] + grid[None]  # (f, box*box, 2)
-    a, b, c = (pixels[faces, k][:, None] for k in range(3))
+def _edge_functions(corners: npt.NDArray) -> Float:  # (F, 3, 2) pixels
+    """(F, 3, 3): a, b, c of each edge such that a x + b y + c is the distance inwards from it, in pixels."""
+    start, end = np.roll(corners, -1, axis=1), np.roll(corners, -2, axis=1)
+    along = end - start
+    area = _cross(along[:, 0], along[:, 1])
+    normal = np.stack([-along[..., 1], along[..., 0]], axis=-1) * np.sign(area)[:, None, None]
+    normal /= np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-9)
+    offset = -(normal * start).sum(axis=-1, keepdims=True)
+    offset[np.abs(area) < 1e-9] = -1e9
+    return np.concatenate([normal, offset], axis=-1).astype(np.float32)
+
+
+def _inside(
+    edges: Float, low: Int, faces: Int, width: int, height: int, size: int, margin: float
+) -> tuple[Int, Int, Float]:
+    """Hits of `faces` in their windows: texel, face, depth inside the triangle in pixels."""
+    x = np.arange(width, dtype=np.float32)[None, None, :] + 0.5
+    y = np.arange(height, dtype=np.float32)[None, :, None] + 0.5
+    depth = np.full((len(faces), height, width), np.inf, np.float32)
+    for k in range(3):
+        a, b, c = (edges[faces, k, j][:, None, None] for j in range(3))
+        np.minimum(depth, a * x + (b * y + c), out=depth)
+    f, row, column = np.nonzero(depth > -margin)
+    texel_x, texel_y = low[faces[f], 0] + column, low[faces[f], 1] + row
+    kept = (texel_x >= 0) & (texel_x < size) & (texel_y >= 0) & (texel_y < size)
+    return (texel_y * size + texel_x)[kept], faces[f][kept], depth[f, row, column][kept]
+
+
+def _barycentric(pixels: npt.NDArray, face: Int, index: Int, size: int) -> Float:
+    point = np.stack([index % size, index // size], axis=1) + 0.5
+    a, b, c = (pixels[face, k] for k in range(3))
     area = _cross(b - a, c - a)
-    usable = np.abs(area[:, 0]) > 1e-9
-    area = np.where(usable[:, None], area, 1.0)
-    point = texel + 0.5
-    bary = (
-        np.stack([_cross(c - b, point - b), _cross(a - c, point - c), _cross(b - a, point - a)], axis=-1)
-        / area[..., None]
-    )
-    # Heights of the triangle over its edges turn a margin in texels into one in barycentric coordinates.
-    edges = np.stack(
-        [np.linalg.norm(c - b, axis=-1), np.linalg.norm(a - c, axis=-1), np.linalg.norm(b - a, axis=-1)], axis=-1
-    )
-    height = np.abs(area)[..., None] / np.maximum(edges, 1e-12)
-    inside = (bary * height).min(axis=-1)
-    keep = (inside > -margin) & (texel >= 0).all(axis=-1) & (texel < size).all(axis=-1) & usable[:, None]
-    f, k = np.nonzero(keep)
-    flat = texel[f, k, 1] * size + texel[f, k, 0]
-    value = inside[f, k].astype(np.float32)
-    order = np.argsort(value, kind="stable")  # the deepest is written last
-    f, k, flat, value = f[order], k[order], flat[order], value[order]
-    better = value > depth[flat]
-    f, k, flat, value = f[better], k[better], flat[better], value[better]
-    depth[flat] = value
-    owner[flat] = faces[f]
-    weights[flat] = bary[f, k]
+    second, third = _cross(point - a, c - a) / area, _cross(b - a, point - a) / area
+    return np.stack([1 - second - third, second, third], axis=1).astype(np.float32)
 
 
 def _cross(a: npt.NDArray, b: npt.NDArray) -> npt.NDArray:
