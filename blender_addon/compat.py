@@ -37,6 +37,13 @@ def find_pass(grabbed: dict[str, npt.NDArray[np.float32]], name: str) -> npt.NDA
     raise KeyError(f"no pass {' or '.join(_PASS_NAMES[name])} among {', '.join(grabbed)}")
 
 
+def use_nodes(block: Any) -> Any:
+    """Give a material or world its node tree, and return it; from 5.0 on it always has one, and asking warns."""
+    if bpy.app.version < (5, 0, 0):
+        block.use_nodes = True
+    return block.node_tree
+
+
 def use_multilayer_exr(image_settings: Any) -> None:
     """Choose multilayer EXR as output; 5.0 wants the media type first, else it refuses the format."""
     if "media_type" in image_settings.bl_rna.properties:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from mathutils import Euler, Matrix, Vector
 
+from .. import compat
 from .._interchange import cameras, errors
 from .rigs import SENSOR_MM
 from .settings import PoseSettings, RenderSettings
@@ -226,7 +227,6 @@ def light_studio(
         item.visible_camera = False
         scene.collection.objects.link(item)
     world = restore.new(bpy.data.worlds, "digidouble sky")
-    world.use_nodes = True
-    sky = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
+    sky = next(node for node in compat.use_nodes(world).nodes if node.type == "BACKGROUND")
     sky.inputs["Color"].default_value = (0.25, 0.25, 0.25, 1.0) if not portrait else (0.35, 0.34, 0.33, 1.0)
     restore.set(scene, "world", world)

@@ -7,6 +7,8 @@ from typing import Any
 
 import bpy
 
+from .. import compat
+
 POINTS = "digidouble points"
 
 
@@ -19,8 +21,8 @@ def point_material() -> Any:
     if existing is not None:
         return existing
     material = bpy.data.materials.new(POINTS)
-    material.use_nodes = True
-    nodes, links = material.node_tree.nodes, material.node_tree.links
+    tree = compat.use_nodes(material)
+    nodes, links = tree.nodes, tree.links
     nodes.clear()
     attribute, glow = nodes.new("ShaderNodeAttribute"), nodes.new("ShaderNodeEmission")
     output = nodes.new("ShaderNodeOutputMaterial")

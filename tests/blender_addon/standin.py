@@ -14,6 +14,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
+from blender_addon import compat
+
 SHAPE_KEYS = ("jaw_open", "smile", "blink_left")
 BONES = {"neck": None, "head": "neck", "jaw": "head", "eye.L": "head", "eye.R": "head"}
 
@@ -83,7 +85,7 @@ def _skin_image(name: str, size: int) -> Any:
 
 def _material(name: str, image: Any, colour: tuple = (0.8, 0.8, 0.8)) -> Any:
     material = bpy.data.materials.new(name)
-    material.use_nodes = True
+    compat.use_nodes(material)
     shader = material.node_tree.nodes["Principled BSDF"]
     shader.inputs["Base Color"].default_value = (*colour, 1.0)
     if image is not None:
@@ -122,11 +124,10 @@ def _landmarks(head: Any) -> list[int]:
 
 def _add_shape_keys(head: Any) -> None:
     points = _coordinates(head)
-    head.shape_key_add(name="Basis").value = 0.0
+    compat.add_shape_key(head, "Basis")
     low = np.clip((0.1 - points[:, 2]) / 0.1, 0, 1) * (points[:, 1] < 0)
     for index, name in enumerate(SHAPE_KEYS):
-        key = head.shape_key_add(name=name)
-        key.value = 0.0
+        key = compat.add_shape_key(head, name)
         moved = points.copy()
         moved[:, 2 - index % 2] -= 0.02 * low
         key.data.foreach_set("co", moved.ravel())

@@ -55,25 +55,23 @@ def artists_scene(standin: Any) -> None:
     bpy.context.view_layer.update()
 
 
-def state_of(block: Any, depth: int = 0) -> dict[str, Any]:
-    """All plain properties of a data-block and the structs right below it."""
+def state_of(block: Any) -> dict[str, Any]:
+    """All plain properties of a data-block."""
     state: dict[str, Any] = {}
     for prop in block.bl_rna.properties:
         name = prop.identifier
-        if name in ("rna_type", "is_updated", "is_updated_data", "is_updated_transform") or name.startswith("bl_"):
-            continue
-        value = getattr(block, name, None)
-        if prop.type in ("BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"):
+        if prop.type in ("BOOLEAN", "INT", "FLOAT", "STRING", "ENUM") and name not in ("use_nodes", "is_updated"):
+            value = getattr(block, name)
             state[name] = tuple(np.ravel(value)) if hasattr(value, "__len__") and not isinstance(value, str) else value
-        elif prop.type == "POINTER" and value is not None and depth < 2:
-            state[name] = value.name_full if isinstance(value, bpy.types.ID) else state_of(value, depth + 1)
     return state
 
 
 def whole_state() -> dict[str, Any]:
     scene = bpy.context.scene
-    state: dict[str, Any] = {"scene": state_of(scene), "frame": scene.frame_current}
-    state["layers"] = [state_of(layer) for layer in scene.view_layers]
+    state: dict[str, Any] = {"scene": state_of(scene), "world": scene.world, "camera": scene.camera}
+    for struct in (scene.render, scene.render.image_settings, scene.cycles, scene.view_settings):
+        state[struct.bl_rna.identifier] = state_of(struct)
+    state["layers"] = [[state_of(layer), state_of(layer.cycles)] for layer in scene.view_layers]
     state["markers"] = [m.camera and m.camera.name for m in scene.timeline_markers]
     for item in sorted(bpy.data.objects, key=lambda o: o.name):
         state[item.name] = state_of(item) | {"eye": item.hide_get(), "parent": item.parent and item.parent.name}
@@ -81,7 +79,7 @@ def whole_state() -> dict[str, Any]:
         if item.type == "MESH" and item.data.shape_keys:
             state[item.name, "keys"] = {k.name: k.value for k in item.data.shape_keys.key_blocks}
         if item.pose:
-            state[item.name, "bones"] = {b.name: state_of(b, depth=2) for b in item.pose.bones}
+            state[item.name, "bones"] = {b.name: state_of(b) for b in item.pose.bones}
             state[item.name, "armature"] = item.data.pose_position
     for kind in ("cameras", "lights", "worlds", "materials", "node_groups", "meshes", "collections"):
         state[kind] = sorted(block.name for block in getattr(bpy.data, kind))
