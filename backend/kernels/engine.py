@@ -38,6 +38,7 @@ from interchange.errors import InputError, Progress
 
 from .adam.cpu import BETA1, BETA2
 from .binning.cpu import count_entries, fill_entries
+from .buffers import aligned_zeros
 from .layout import TILE, camera_numbers, padded
 from .loss.cpu import SEGMENT, blur_target, compare, differentiate, gaussian_window
 from .parameters import PADDING, ROW_SH, AdamState, SplatParameters
@@ -84,10 +85,10 @@ class _SplatBuffers:
     @classmethod
     def of(cls, stride: int) -> _SplatBuffers:
         def ints(factor: int = 1) -> Ints:
-            return np.zeros(factor * stride, np.int32)
+            return aligned_zeros(factor * stride, np.int32)
 
-        records = np.zeros(RECORD_SIZE * stride + _SLACK, np.float32)
-        return cls(stride, records, np.zeros(stride, np.float32), ints(), ints(), ints(), ints(3), ints(), ints())
+        records = aligned_zeros(RECORD_SIZE * stride + _SLACK)
+        return cls(stride, records, aligned_zeros(stride), ints(), ints(), ints(), ints(3), ints(), ints())
 
 
 @attrs.define(eq=False)
@@ -106,8 +107,8 @@ class _FrameBuffers:
     @classmethod
     def of(cls, pixels: int, tiles: int, threads: int) -> _FrameBuffers:
         return cls(
-            pixels, tiles, np.zeros(4 * pixels, np.float32), np.zeros(4 * pixels, np.float32),
-            np.zeros(9 * pixels, np.float32), np.zeros((threads, tiles), np.int32), np.zeros(tiles + 1, np.int32),
+            pixels, tiles, aligned_zeros(4 * pixels), aligned_zeros(4 * pixels),
+            aligned_zeros(9 * pixels), np.zeros((threads, tiles), np.int32), np.zeros(tiles + 1, np.int32),
             np.zeros(tiles, np.int32),
         )  # fmt: skip
 
@@ -128,7 +129,7 @@ class _EntryBuffers:
         size = capacity + _SLACK
         return cls(
             capacity, np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.int32),
-            np.zeros(RECORD_SIZE * size, np.float32), np.zeros(size, np.uint8),
+            aligned_zeros(RECORD_SIZE * size), np.zeros(size, np.uint8),
         )  # fmt: skip
 
 

@@ -13,6 +13,8 @@ import numpy.typing as npt
 from interchange.errors import InputError
 from interchange.splats import SplatCloud
 
+from .buffers import aligned_copy, aligned_zeros
+
 Array = npt.NDArray[np.float32]
 
 ROW_MEAN = 0
@@ -68,7 +70,7 @@ class SplatParameters:
         count, coefficients = len(cloud), (degree + 1) ** 2
         order = morton_order(cloud.means)
         padded = max(PADDING, -(-count // PADDING) * PADDING)
-        block = np.zeros((ROW_SH + 3 * coefficients, padded), np.float32)
+        block = aligned_zeros((ROW_SH + 3 * coefficients, padded))
         block[ROW_QUAT, count:] = 1
         block[ROW_OPACITY, count:] = _INVISIBLE_LOGIT
         block[ROW_MEAN:ROW_QUAT, :count] = cloud.means[order].T
@@ -76,7 +78,7 @@ class SplatParameters:
         block[ROW_LOG_SCALE:ROW_OPACITY, :count] = cloud.log_scales[order].T
         block[ROW_OPACITY, :count] = cloud.opacity_logits[order]
         shared = min(coefficients, cloud.sh.shape[1])
-        block[ROW_SH : ROW_SH + 3 * shared, :count] = cloud.sh[order, :shared].reshape(count, -1).T
+        block[ROW_SH : ROW_SH + 3 * shared, :count] = cloud.sh[order, :shared].reshape(count, 3 * shared).T
         return cls(block, count, order)
 
     def to_cloud(self) -> SplatCloud:
@@ -91,7 +93,7 @@ class SplatParameters:
             log_scales=block[ROW_LOG_SCALE:ROW_OPACITY].T,
             quats_wxyz=np.where(norms > 0, quats / np.where(norms > 0, norms, 1), [1, 0, 0, 0]),
             opacity_logits=block[ROW_OPACITY],
-            sh=block[ROW_SH:].T.reshape(self.count, -1, 3),
+            sh=block[ROW_SH:].T.reshape(self.count, (len(block) - ROW_SH) // 3, 3),
         )
 
     @property
@@ -101,12 +103,12 @@ class SplatParameters:
 
     def copy(self) -> SplatParameters:
         """A deep copy."""
-        return SplatParameters(self.block.copy(), self.count, self.order.copy())
+        return SplatParameters(aligned_copy(self.block), self.count, self.order.copy())
 
     def with_sh_degree(self, degree: int) -> SplatParameters:
         """The same splats with zero bands added or the highest bands dropped."""
         rows = ROW_SH + 3 * (degree + 1) ** 2
-        block = np.zeros((rows, self.block.shape[1]), np.float32)
+        block = aligned_zeros((rows, self.block.shape[1]))
         shared = min(rows, len(self.block))
         block[:shared] = self.block[:shared]
         return SplatParameters(block, self.count, self.order.copy())
@@ -135,14 +137,14 @@ class AdamState:
     @classmethod
     def like(cls, parameters: SplatParameters) -> AdamState:
         """Zero moments."""
-        return cls(np.zeros_like(parameters.block), np.zeros_like(parameters.block))
+        return cls(aligned_zeros(parameters.block.shape), aligned_zeros(parameters.block.shape))
 
     def with_sh_degree(self, degree: int) -> AdamState:
         """Moments for `SplatParameters.with_sh_degree(degree)`."""
         rows = ROW_SH + 3 * (degree + 1) ** 2
         blocks = []
         for old in (self.first, self.second):
-            new = np.zeros((rows, old.shape[1]), np.float32)
+            new = aligned_zeros((rows, old.shape[1]))
             shared = min(rows, len(old))
             new[:shared] = old[:shared]
             blocks.append(new)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from interchange.cameras import Camera
 from interchange.errors import InputError
 
+from .buffers import aligned_zeros
 from .layout import TILE, camera_numbers, padded
 
 Array = npt.NDArray[np.float32]
@@ -78,14 +79,14 @@ def prepare_view(camera: Camera, rgb_premultiplied: Any, alpha: Any = None, pixe
         subject = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.int64)
         region = grown_box(subject, SSIM_REACH, width, height)
     x0, y0, x1, y1 = (int(value) for value in region)
-    target = np.zeros((4, y1 - y0, x1 - x0), np.float32)
+    target = aligned_zeros((4, y1 - y0, x1 - x0))
     right = min(x1, width)  # the region's last columns may lie in the padding of the last tile
     target[:3, :, : right - x0] = rgb[y0:y1, x0:right].transpose(2, 0, 1)
     target[3, :, : right - x0] = coverage[y0:y1, x0:right]
     weights = np.zeros(0, np.float32)
     if pixel_weights is not None:
-        plane = np.zeros((padded(height), padded(width)), np.float32)
+        plane = aligned_zeros((padded(height), padded(width)))
         plane[:height, :width] = _checked("weights", pixel_weights, (height, width))
         weights = plane.ravel()
-    blurs = np.zeros(6 * (y1 - y0) * (x1 - x0), np.float32)
+    blurs = aligned_zeros(6 * (y1 - y0) * (x1 - x0))
     return PreparedView(camera, camera_numbers(camera), region, target.ravel(), weights, blurs)

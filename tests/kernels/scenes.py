@@ -52,7 +52,7 @@ def reference_render(block: torch.Tensor, coefficients: int, camera: Camera) -> 
     return rasterize(projected, sort_by_depth(projected), camera.width, camera.height)
 
 
-def doubtful_pixels(block: torch.Tensor, coefficients: int, camera: Camera, band: float = 2e-5) -> np.ndarray:
+def doubtful_pixels(block: torch.Tensor, coefficients: int, camera: Camera, band: float = 5e-6) -> np.ndarray:
     """(H, W) bool: where float32 and float64 may disagree about a cutoff."""
     projected = project(block, coefficients, camera)
     return near_cutoff(projected, sort_by_depth(projected), camera.width, camera.height, band).numpy()

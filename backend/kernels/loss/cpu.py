@@ -21,10 +21,22 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from ..buffers import scratch
 from ..jit import kernel, parallel_kernel
 from ..layout import TILE
 from ..simd import (
-    VECTOR_WIDTH, absolute, broadcast, get, get_int, lane_numbers, lane_sum, load, put_int, select, store, take_ticket,
+    VECTOR_WIDTH,
+    absolute,
+    broadcast,
+    get,
+    get_int,
+    lane_numbers,
+    lane_sum,
+    load,
+    put_int,
+    select,
+    store,
+    take_ticket,
     zeros,
 )  # fmt: skip
 
@@ -45,6 +57,13 @@ def gaussian_window() -> np.ndarray:
     offsets = np.arange(TAPS) - REACH
     window = np.exp(-(offsets**2) / (2 * 1.5**2))
     return (window / window.sum()).astype(np.float32)
+
+
+@kernel
+def _cleared(size: int) -> Any:
+    array = scratch(size)
+    array[:] = 0
+    return array
 
 
 @kernel
@@ -120,9 +139,9 @@ def _blur_target_segment(
     channel: int, y0: int, y1: int, target: Any, region: Any, background: Any, window: Any, blurs: Any
 ) -> None:
     width, height = region[2] - region[0], region[3] - region[1]
-    rows = np.zeros(2 * (width + 2 * MARGIN), np.float32)
-    ring = np.zeros(TAPS * 2 * width, np.float32)
-    blurred, places = np.empty(2 * width, np.float32), np.empty(TAPS, np.int32)
+    rows = _cleared(2 * (width + 2 * MARGIN))
+    ring = scratch(TAPS * 2 * width)
+    blurred, places = scratch(2 * width), np.empty(TAPS, np.int32)
     for y in range(y0 - REACH, y1 + REACH):
         if y < region[1] or y >= region[3]:
             _empty_row(2, width, ring, y + TAPS)
@@ -195,9 +214,9 @@ def _compare_segment(
     """The loss over the rows y0..y1 of one channel (channel 0 does the alpha as well)."""
     columns = box[2] - box[0]
     plane = columns * (box[3] - box[1])
-    rows = np.zeros(3 * (columns + 2 * MARGIN), np.float32)
-    ring = np.zeros(TAPS * 3 * columns, np.float32)
-    blurred, places = np.empty(3 * columns, np.float32), np.empty(TAPS, np.int32)
+    rows = _cleared(3 * (columns + 2 * MARGIN))
+    ring = scratch(TAPS * 3 * columns)
+    blurred, places = scratch(3 * columns), np.empty(TAPS, np.int32)
     frame_plane = (width + TILE - 1) // TILE * TILE * ((height + TILE - 1) // TILE) * TILE
     stride = (width + TILE - 1) // TILE * TILE
     for y in range(y0 - REACH, y1 + REACH):
@@ -287,9 +306,9 @@ def _differentiate_segment(
     box_plane = box_columns * (box[3] - box[1])
     stride = (width + TILE - 1) // TILE * TILE
     frame_plane = stride * ((height + TILE - 1) // TILE) * TILE
-    rows = np.zeros(3 * (box_columns + 2 * MARGIN), np.float32)
-    ring = np.zeros(TAPS * 3 * box_columns, np.float32)
-    blurred, places = np.empty(3 * box_columns, np.float32), np.empty(TAPS, np.int32)
+    rows = _cleared(3 * (box_columns + 2 * MARGIN))
+    ring = scratch(TAPS * 3 * box_columns)
+    blurred, places = scratch(3 * box_columns), np.empty(TAPS, np.int32)
     k_l1, k_ssim, k_alpha = get(factors, L1), -get(factors, DSSIM), -get(factors, ALPHA)
     for y in range(y0 - REACH, y1 + REACH):
         if y < box[1] or y >= box[3]:

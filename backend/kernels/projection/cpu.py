@@ -15,12 +15,32 @@ from numba import prange
 
 from .. import layout as at
 from ..adam.cpu import adam_update
+from ..buffers import scratch
 from ..jit import kernel, parallel_kernel
 from ..layout import EPS2D, LOG2_CUTOFF, LOG2_E, NEAR, TILE
 from ..parameters import ROW_LOG_SCALE, ROW_MEAN, ROW_OPACITY, ROW_QUAT, ROW_SH
 from ..simd import (
-    RECORD_SIZE, VECTOR_WIDTH, absolute, broadcast_int, exp, floor, get, get_int, load, load_records, log2,
-    mask_from_bits, maximum, minimum, select, square_root, store, store_records, take_ticket, to_int, zeros,
+    RECORD_SIZE,
+    VECTOR_WIDTH,
+    absolute,
+    broadcast_int,
+    exp,
+    floor,
+    get,
+    get_int,
+    load,
+    load_records,
+    log2,
+    mask_from_bits,
+    maximum,
+    minimum,
+    select,
+    square_root,
+    store,
+    store_records,
+    take_ticket,
+    to_int,
+    zeros,
 )  # fmt: skip
 from ..spherical_harmonics.cpu import sh_backward, sh_basis, sh_colours
 
@@ -115,6 +135,14 @@ def geometry(block: Any, stride: int, i: int, camera: Any) -> Geometry:
 
 
 @kernel
+def _not_broken(block: Any, stride: int, i: int) -> Any:
+    """Log-scales and opacity are numbers; NaN in the other rows shows on the screen, but exp's clamp swallows these."""
+    s, o = ROW_LOG_SCALE * stride + i, ROW_OPACITY * stride + i
+    scales = (absolute(load(block, s)) < HUGE) & (absolute(load(block, s + stride)) < HUGE)
+    return scales & (absolute(load(block, s + 2 * stride)) < HUGE) & (absolute(load(block, o)) < HUGE)
+
+
+@kernel
 def _project_vector(
     block: Any, stride: int, i: int, coefficients: int, camera: Any, records: Any, depths: Any, rect_low: Any,
     rect_high: Any, basis: Any,
@@ -142,7 +170,7 @@ def _project_vector(
     drawn = (Z > NEAR) & (Z < HUGE) & (margin > 0.0) & (x0 <= x1) & (y0 <= y1)
     drawn = drawn & (absolute(u) < HUGE) & (absolute(v) < HUGE) & (half_width < HUGE) & (half_height < HUGE)
     drawn = drawn & (absolute(red) < HUGE) & (absolute(green) < HUGE) & (absolute(blue) < HUGE)
-    drawn = drawn & (inverse_determinant > 0.0)
+    drawn = drawn & (inverse_determinant > 0.0) & _not_broken(block, stride, i)
 
     store_records(records, i * RECORD_SIZE, (
         u, v, yy * inverse_determinant * (f(-0.5) * LOG2_E), xy * inverse_determinant * LOG2_E,
@@ -161,7 +189,7 @@ def _project_range(
     block: Any, stride: int, first: int, last: int, coefficients: int, camera: Any, records: Any, depths: Any,
     rect_low: Any, rect_high: Any,
 ) -> None:  # fmt: skip
-    basis = np.empty(16 * VECTOR_WIDTH, np.float32)
+    basis = scratch(16 * VECTOR_WIDTH)
     for vector in range(first, last):
         i = vector * VECTOR_WIDTH
         _project_vector(block, stride, i, coefficients, camera, records, depths, rect_low, rect_high, basis)
@@ -305,9 +333,9 @@ def _backward_worker(
     tickets: Any, block: Any, stride: int, coefficients: int, camera: Any, slot_first: Any, slot_count: Any,
     slot_used: Any, slots: Any, mode: int, output: Any, first: Any, second: Any, rates: Any, corrections: Any,
 ) -> None:  # fmt: skip
-    sums = np.empty(RECORD_SIZE * VECTOR_WIDTH, np.float32)
-    basis = np.empty(16 * VECTOR_WIDTH, np.float32)
-    gradients = np.empty(MAX_ROWS * VECTOR_WIDTH, np.float32)
+    sums = scratch(RECORD_SIZE * VECTOR_WIDTH)
+    basis = scratch(16 * VECTOR_WIDTH)
+    gradients = scratch(MAX_ROWS * VECTOR_WIDTH)
     vectors = stride // VECTOR_WIDTH
     rows = ROW_SH + 3 * coefficients
     while True:

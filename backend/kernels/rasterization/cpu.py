@@ -20,12 +20,37 @@ import numpy as np
 from numba import prange
 
 from .. import layout as at
+from ..buffers import scratch
 from ..jit import kernel, parallel_kernel
 from ..layout import LOG2_CUTOFF, MAX_ALPHA, MIN_TRANSMITTANCE, TILE
 from ..simd import (
-    BLOCK_HEIGHT, BLOCK_WIDTH, RECORD_SIZE, VECTOR_WIDTH, absolute, broadcast, exp2, floor, get, get_int, invert,
-    lane_numbers, lane_sum, load, load_block, mask_bits, maximum, minimum, prefetch, put, put_int,
-    select, store, store_block, store_eight_sums, take_ticket, trailing_zeros, zeros,
+    BLOCK_HEIGHT,
+    BLOCK_WIDTH,
+    RECORD_SIZE,
+    VECTOR_WIDTH,
+    absolute,
+    exp2,
+    floor,
+    get,
+    get_int,
+    invert,
+    lane_numbers,
+    lane_sum,
+    load,
+    load_block,
+    mask_bits,
+    maximum,
+    minimum,
+    prefetch,
+    put,
+    put_int,
+    select,
+    store,
+    store_block,
+    store_eight_sums,
+    take_ticket,
+    trailing_zeros,
+    zeros,
 )  # fmt: skip
 
 f = np.float32
@@ -77,7 +102,7 @@ def blocks_met(records: Any, record: int, tile_x: int, tile_y: int) -> int:
         on_column = (y_best * c + x_edge * b) * y_best + x_edge * x_edge * a
         on_row = (y_edge * c + x_best * b) * y_edge + x_best * x_best * a
         met = (on_column >= level) | (on_row >= level)
-        bits |= np.int64(mask_bits(met)) << first
+        bits |= int(mask_bits(met)) << first
         y_low = y_low + f(VECTOR_WIDTH // BLOCKS_X) * BLOCK_HEIGHT_F
     return bits
 
@@ -140,9 +165,7 @@ def _blend_block(
         # Entries that only end a pixel count as well: backward must end it at the same place.
         reached = bit if mask_bits(touched) != 0 else 0
         put_int(entry_mask, first + entry, get_int(entry_mask, first + entry) | reached)
-        if mask_bits(open_pixels) == 0:
-            break
-        k += 1
+        k = k + 1 if mask_bits(open_pixels) != 0 else number  # no break: one exit lets Numba drop reference counts
     store(state, at_state, select(open_pixels, transmittance, 0.0 - transmittance))
     store(state, AREA + at_state, red)
     store(state, 2 * AREA + at_state, green)
@@ -206,7 +229,7 @@ def _forward_worker(
     tickets: Any, tiles: int, schedule: Any, records: Any, entry_splat: Any, entry_mask: Any, tile_start: Any,
     width: int, height: int, frame: Any,
 ) -> None:  # fmt: skip
-    state = np.empty(4 * AREA, np.float32)
+    state = scratch(4 * AREA)
     starts = np.empty(CHUNK, np.int32)
     lists = np.empty(BLOCKS * CHUNK + 1, np.int32)
     counts = np.empty(BLOCKS, np.int32)
@@ -265,10 +288,6 @@ def _backward_entry(records: Any, r: int, bits: int, tile_x: int, tile_y: int, s
     x_offset, y_offset = _pixel_offsets()
     x_offset = x_offset + (f(tile_x) - get(records, r + at.MEAN_X))
     y_offset = y_offset + (f(tile_y) - get(records, r + at.MEAN_Y))
-    a, b = broadcast(get(records, r + at.A)), broadcast(get(records, r + at.B))
-    c, log2_opacity = broadcast(get(records, r + at.C)), broadcast(get(records, r + at.LOG2_OPACITY))
-    red, green = broadcast(get(records, r + at.RED)), broadcast(get(records, r + at.GREEN))
-    blue = broadcast(get(records, r + at.BLUE))
     v0, vx, vy, vxx, vxy, vyy = zeros(), zeros(), zeros(), zeros(), zeros(), zeros()
     d_red, d_green, d_blue = zeros(), zeros(), zeros()
     rest_of_bits = np.int64(bits) & ALL_BLOCKS
@@ -277,19 +296,21 @@ def _backward_entry(records: Any, r: int, bits: int, tile_x: int, tile_y: int, s
         rest_of_bits &= rest_of_bits - 1
         i = block * VECTOR_WIDTH
         dx, dy = x_offset + f(block % BLOCKS_X * BLOCK_WIDTH), y_offset + f(block // BLOCKS_X * BLOCK_HEIGHT)
-        power = dx * (dx * a + dy * b) + log2_opacity
-        power = dy * (dy * c) + power
+        # The record is read anew for every block: a broadcast from memory is free, a spilled vector is not.
+        power = dx * (dx * get(records, r + at.A) + dy * get(records, r + at.B)) + get(records, r + at.LOG2_OPACITY)
+        power = dy * (dy * get(records, r + at.C)) + power
         signed = load(state, i)
         touched = (power >= LOG2_CUTOFF) & (signed > 0.0)
         unclamped = exp2(maximum(power, LOWEST_EXPONENT))
         alpha = minimum(unclamped, MAX_ALPHA)
         weight = alpha * signed
-        left = signed - weight
-        blended = touched & (left >= MIN_TRANSMITTANCE)
+        blended = touched & (signed - weight >= MIN_TRANSMITTANCE)
         weight = select(blended, weight, zeros())
-        store(state, i, select(blended, left, select(touched, 0.0 - signed, signed)))
+        # Not select(touched, ..., signed): LLVM would make a masked store of it, from which a load must wait.
+        left = signed - weight
+        store(state, i, select(touched & invert(blended), 0.0 - left, left))
         g0, g1, g2 = load(state, 2 * AREA + i), load(state, 3 * AREA + i), load(state, 4 * AREA + i)
-        shade = red * g0 + green * g1 + blue * g2
+        shade = g0 * get(records, r + at.RED) + g1 * get(records, r + at.GREEN) + g2 * get(records, r + at.BLUE)
         rest = load(state, AREA + i) - weight * shade
         store(state, AREA + i, rest)
         v = alpha * (signed * shade - rest / (1.0 - alpha))
@@ -307,7 +328,7 @@ def _backward_worker(
     tickets: Any, tiles: int, schedule: Any, records: Any, entry_splat: Any, entry_slot: Any, entry_mask: Any,
     tile_start: Any, width: int, height: int, frame: Any, background: Any, gradient: Any, slots: Any, slot_used: Any,
 ) -> None:  # fmt: skip
-    state = np.empty(5 * AREA, np.float32)
+    state = scratch(5 * AREA)
     tiles_x = (width + TILE - 1) // TILE
     stride, plane = tiles_x * TILE, tiles_x * TILE * ((height + TILE - 1) // TILE) * TILE
     while True:

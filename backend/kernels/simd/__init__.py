@@ -5,12 +5,44 @@ Numba's own vectoriser does not cope with branches over pixels; plain loops are 
 """
 
 from .math import (
-    absolute, broadcast, broadcast_int, exp, exp2, floor, invert, lane_numbers, lane_sum, log2, mask_bits,
-    mask_from_bits, maximum, minimum, select, square_root, to_int, trailing_zeros, zeros,
+    absolute,
+    broadcast,
+    broadcast_int,
+    exp,
+    exp2,
+    floor,
+    invert,
+    lane_numbers,
+    lane_sum,
+    log2,
+    mask_bits,
+    mask_from_bits,
+    maximum,
+    minimum,
+    select,
+    square_root,
+    to_int,
+    trailing_zeros,
+    zeros,
 )  # fmt: skip
 from .memory import (
-    BLOCK_HEIGHT, BLOCK_WIDTH, RECORD_SIZE, get, get_int, load, load_block, load_ints, load_records, prefetch, put,
-    put_int, store, store_block, store_eight_sums, store_records, take_ticket,
+    BLOCK_HEIGHT,
+    BLOCK_WIDTH,
+    RECORD_SIZE,
+    get,
+    get_int,
+    load,
+    load_block,
+    load_ints,
+    load_records,
+    prefetch,
+    put,
+    put_int,
+    store,
+    store_block,
+    store_eight_sums,
+    store_records,
+    take_ticket,
 )  # fmt: skip
 from .width import VECTOR_WIDTH
 

@@ -14,7 +14,18 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .types import (
-    F32S, FLAGS, I32, I32S, LLVM_TYPES, MASK, VECTOR_WIDTH, VECTORS, as_vector, broadcast_value, constant, shuffle,
+    F32S,
+    FLAGS,
+    I32,
+    I32S,
+    LLVM_TYPES,
+    MASK,
+    VECTOR_WIDTH,
+    VECTORS,
+    as_vector,
+    broadcast_value,
+    constant,
+    shuffle,
 )  # fmt: skip
 
 _WIDTH_BITS = ir.IntType(VECTOR_WIDTH)
@@ -236,22 +247,26 @@ def lane_sum(typing_context, x):
 
 
 def eight_sums(builder: Any, vectors: list[Any]) -> Any:
-    """The lane sums of eight vectors as one vector of 8 floats: a tree of transposing additions."""
-    lanes = VECTOR_WIDTH
-    while lanes > 8:
-        vectors, lanes = [_halves(builder, v, lanes) for v in vectors], lanes // 2
+    """The lane sums of eight vectors as one vector of 8 floats.
 
-    def add_pairs(a: Any, b: Any) -> Any:
-        # Within each group of four lanes, so that it is cheap on CPUs with 128-bit lanes.
-        even = shuffle(builder, a, b, [0, 2, 8, 10, 4, 6, 12, 14])
-        odd = shuffle(builder, a, b, [1, 3, 9, 11, 5, 7, 13, 15])
-        return builder.fadd(even, odd, flags=FLAGS)
-
-    pairs = [add_pairs(vectors[i], vectors[i + 1]) for i in (0, 2, 4, 6)]
-    first, second = add_pairs(pairs[0], pairs[1]), add_pairs(pairs[2], pairs[3])
-    low = shuffle(builder, first, second, [0, 1, 2, 3, 8, 9, 10, 11])
-    high = shuffle(builder, first, second, [4, 5, 6, 7, 12, 13, 14, 15])
-    return builder.fadd(low, high, flags=FLAGS)
+    A tree: each step adds two vectors so that one's half sums end up in the lanes whose number has a certain bit clear,
+    the other's in those where it is set. Three steps leave VECTOR_WIDTH / 8 partial sums of each side by side.
+    """
+    half = VECTOR_WIDTH // 2
+    lanes = range(VECTOR_WIDTH)
+    while len(vectors) > 1:
+        count = len(vectors) // 2
+        joined = []
+        for a, b in zip(vectors[:count], vectors[count:], strict=True):
+            near = shuffle(builder, a, b, [i if not i & half else VECTOR_WIDTH + i - half for i in lanes])
+            far = shuffle(builder, a, b, [i + half if not i & half else VECTOR_WIDTH + i for i in lanes])
+            joined.append(builder.fadd(near, far, flags=FLAGS))
+        vectors, half = joined, half // 2
+    total = vectors[0]
+    if VECTOR_WIDTH == 8:
+        return total
+    even, odd = shuffle(builder, total, total, list(lanes[::2])), shuffle(builder, total, total, list(lanes[1::2]))
+    return builder.fadd(even, odd, flags=FLAGS)
 
 
 @intrinsic

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrays that start at a cache line: a vector that straddles two lines costs double, a stored and reloaded one more."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .jit import kernel
+
+CACHE_LINE = 64
+
+
+def aligned_zeros(shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
+    """Like numpy.zeros, C-contiguous, its first element at a multiple of CACHE_LINE bytes."""
+    item = np.dtype(dtype).itemsize
+    sizes = (shape,) if isinstance(shape, int) else shape
+    raw = np.zeros(math.prod(sizes) + CACHE_LINE // item, dtype)
+    skip = -raw.ctypes.data % CACHE_LINE // item
+    return raw[skip : skip + math.prod(sizes)].reshape(sizes)
+
+
+def aligned_copy(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A copy that starts at a cache line."""
+    result = aligned_zeros(array.shape, array.dtype)
+    result[...] = array
+    return result
+
+
+@kernel
+def scratch(size: int) -> Any:
+    """An aligned float32 array of undefined content, for use inside kernels."""
+    raw = np.empty(size + CACHE_LINE // 4, np.float32)
+    skip = (-raw.ctypes.data % CACHE_LINE) // 4
+    return raw[skip : skip + size]
