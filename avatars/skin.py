@@ -33,8 +33,8 @@ class SkinSurface:
 
     vertices: (V, 3). normals: (V, 3) smooth, unit. faces: (F, 3). face_uvs: (F, 3, 2), v up, islands must not overlap.
     landmarks: (68,) vertex ids, iBUG order. regions: (V,) values 0..1 by name: "lips" and, where a builder has them,
-    "face", "brows", "mouth" (inside of the mouth), "nostrils" (inside of them), "ears", "scalp" (where hair grows), "lid_rims"
-    (edge of the lids).
+    "face", "brows", "mouth" (inside of the mouth), "nostrils" (inside of them), "ears", "scalp" (where hair grows),
+    "lid_rims" (edge of the lids).
     """
 
     vertices: npt.NDArray

@@ -37,7 +37,7 @@ from .regions import Regions, head_regions
 from .rig import BONE_NAMES, bone_weights, rest_bones
 from .surface import vertex_normals
 
-Float = npt.NDArray[np.float64]
+Float = npt.NDArray[np.floating]
 
 LICENCE = "CC0-1.0 (MakeHuman base mesh, targets, rig, eyes); painted skin and hair by Digidouble"
 

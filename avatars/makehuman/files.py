@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from interchange.errors import InputError
 
-Float = npt.NDArray[np.float64]
+Float = npt.NDArray[np.floating]
 Int = npt.NDArray[np.int64]
 
 BASE_VERTICES = 19158
@@ -141,7 +141,7 @@ class DataFolder:
 
 
 def default_folder() -> Path:
-    """DIGIDOUBLE_MAKEHUMAN, else shared/avatars/makehuman_cc0 beside the repository. Raises InputError if neither is."""
+    """DIGIDOUBLE_MAKEHUMAN, else shared/avatars/makehuman_cc0 beside the repository; InputError if neither is."""
     named = os.environ.get(_ENVIRONMENT)
     if named:
         return Path(named)

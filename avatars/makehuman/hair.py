@@ -103,7 +103,14 @@ def hair_mesh(
         uvs.append(uvs_)
         shades.append(np.repeat(shade, len(faces_) // len(shade)))
         start += len(points_)
-    return HairMesh(*map(np.concatenate, (vertices, quads, uvs)), field, _SHADES, np.concatenate(shades))
+    return HairMesh(
+        np.concatenate(vertices),
+        np.concatenate(quads),
+        np.concatenate(uvs),
+        field,
+        _SHADES,
+        np.concatenate(shades),
+    )
 
 
 def _roots(
@@ -239,7 +246,7 @@ def _grow(
     widths = style.width * rng.uniform(0.65, 1.2, count)
     paths, normals_ = np.stack(path, 1), np.stack(ups, 1)
     grown = np.linalg.norm(paths[:, -1] - paths[:, 0], axis=1) > 0.3 * style.length[0]
-    return _locks(paths[grown], normals_[grown], widths[grown], (0.55, 1.0, 0.85, 0.10))
+    return _locks(paths[grown], normals_[grown], widths[grown], (0.28, 1.0, 0.85, 0.08))
 
 
 def _locks(path: Float, ups: Float, widths: Float, taper: tuple[float, float, float, float]) -> Locks:

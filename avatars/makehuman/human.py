@@ -10,10 +10,10 @@ from ..spec import SHAPE_KEYS
 from .files import DataFolder, Obj
 from .identities import Identity
 
-Float = npt.NDArray[np.float64]
+Float = npt.NDArray[np.floating]
 
 _EXPRESSIONS: dict[str, dict[str, float]] = {
-    "jaw_open": {"mouth-open": 1.0},
+    "jaw_open": {"mouth-open": 0.8},
     "smile": {"mouth-corner-puller": 1.0, "mouth-elevation": 0.15},
     "brows_up": {"eyebrows-left-up": 1.0, "eyebrows-right-up": 1.0},
     "brows_down": {"eyebrows-left-down": 1.0, "eyebrows-right-down": 1.0},

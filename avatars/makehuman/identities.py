@@ -67,7 +67,7 @@ _TONE: dict[str, tuple[Colour, Colour]] = {  # skin, lips
     "caucasian": ((0.870, 0.690, 0.605), (0.720, 0.420, 0.400)),
 }
 _HAIR: dict[str, Colour] = {
-    "african": (0.085, 0.068, 0.060),
+    "african": (0.085, 0.060, 0.048),
     "asian": (0.080, 0.066, 0.060),
     "caucasian": (0.290, 0.195, 0.125),
 }
@@ -121,7 +121,7 @@ def identity(name: str, seed: int = 0) -> Identity:
         (f"macrodetails/{base}", 1.0),
         (f"macrodetails/universal-{gender}-{age}-averagemuscle-averageweight", 1.0),
     ]
-    targets.append((f"expression/units/{race}/mouth-compression", 0.35))  # the neutral mouth stands slightly open
+    targets.append((f"expression/units/{race}/mouth-compression", 0.28))  # the neutral mouth stands slightly open
     for trait in _CHARACTER[base]:
         targets += [(path, 0.5 * weight) for path, weight in MODIFIERS[trait]]
     for modifier in modifiers:
@@ -137,7 +137,7 @@ def _look(race: str, gender: str, age: str, seed: int) -> Look:
     tone, lips = _TONE[race]
     hair = _GREY[race] if old else _HAIR[race]
     dark = _HAIR[race]
-    brows = _mix(dark, hair, 0.55) if old else _mix(dark, (0.05, 0.04, 0.035), 0.25)
+    brows = _mix(dark, hair, 0.55) if old else _mix(dark, (0.06, 0.04, 0.03), 0.25)
     return Look(
         tone=_mix(tone, (0.80, 0.62, 0.52), 0.10) if not female else tone,
         lips=_mix(lips, tone, 0.35 if old else (0.30 if not female else 0.0)),

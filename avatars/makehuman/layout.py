@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from .files import Obj, blender_from_makehuman
 
-Float = npt.NDArray[np.float64]
+Float = npt.NDArray[np.floating]
 Int = npt.NDArray[np.int64]
 
 _BUST_HEIGHT, _BUST_RADII = 0.640, (0.165, 0.190)

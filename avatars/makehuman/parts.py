@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..skin import IRIS_RADIUS
 from .files import Clothes, Obj, blender_from_makehuman
 
-Float = npt.NDArray[np.float64]
+Float = npt.NDArray[np.floating]
 Int = npt.NDArray[np.int64]
 
 _UPPER_RIM = (6844, 6841, 6838, 6785, 6784, 6790, 6793, 6796, 6799, 6802)

@@ -21,7 +21,9 @@ _HAIRLINE = np.array(
 
 @attrs.frozen(eq=False)
 class Regions:
-    """(V,) each, 0..1. face: soft, hairline to jaw. mouth: its cavity, and the eye sockets behind the lids. hair: 0.5 on the hairline, rising 1 per 3 cm into the scalp."""
+    """(V,) each, 0..1. face: soft, hairline to jaw. mouth: its cavity, and the eye sockets behind the lids. hair: 0.5
+    on the hairline, rising 1 per 3 cm into the scalp.
+    """
 
     face: Float
     lips: Float

@@ -13,10 +13,11 @@ import numpy.typing as npt
 from ..rigging import BoneSpec
 from .files import Skeleton, blender_from_makehuman
 
-Float = npt.NDArray[np.float64]
+Float = npt.NDArray[np.floating]
 
 _KEPT = {
-    "spine01": ("chest", None), "neck01": ("neck", "chest"), "neck02": ("neck02", "neck"), "neck03": ("neck03", "neck02"),
+    "spine01": ("chest", None), "neck01": ("neck", "chest"),
+    "neck02": ("neck02", "neck"), "neck03": ("neck03", "neck02"),
     "head": ("head", "neck03"), "jaw": ("jaw", "head"), "eye.L": ("eye.L", "head"), "eye.R": ("eye.R", "head"),
 }  # fmt: skip
 """MakeHuman's bone -> our name and parent."""
@@ -43,7 +44,7 @@ def bone_weights(skeleton: Skeleton, weights: dict[str, tuple[npt.NDArray, Float
     column = {source: i for i, source in enumerate(_KEPT)}
     total = np.zeros((count, len(_KEPT)))
     for bone, (ids, values) in weights.items():
-        np.add.at(total, (ids, column[_kept_ancestor(skeleton, bone)]), values)
+        np.add.at(total[:, column[_kept_ancestor(skeleton, bone)]], ids, values)
     total[total.sum(axis=1) < 1e-6, 0] = 1
     return total / total.sum(axis=1, keepdims=True)
 

@@ -37,7 +37,7 @@ def _zones(canvas: Canvas, look: Look, regions: Regions) -> None:
     reach = 0.35 + 0.65 * luminance(look)  # blood shows less through dark skin
     for eye, mouth, jaw in ((41, 48, 3), (46, 54, 13)):
         centre = 0.42 * marks[eye] + 0.33 * marks[mouth] + 0.25 * marks[jaw]
-        blood += reach * (0.16 + 0.5 * look.blush) * chart.bump(centre, 0.024, 0.020)
+        blood += reach * (0.13 + 0.36 * look.blush) * chart.bump(centre, 0.028, 0.023)
         blood += reach * 0.07 * chart.bump(centre, 0.011, 0.011)
     blood += reach * 0.20 * chart.bump(marks[30], 0.013, 0.010)
     for wing, tip in ((31, 30), (35, 30)):
@@ -78,7 +78,7 @@ def _grain(canvas: Canvas, look: Look) -> None:
 
 def paint_marks(canvas: Canvas, look: Look, regions: Regions) -> None:
     """Freckles over cheeks and nose, moles, age spots."""
-    chart, marks, rng = canvas.chart, canvas.chart.landmarks, canvas.rng
+    marks, rng = canvas.chart.landmarks, canvas.rng
     if look.freckles > 0:
         count = int(520 * look.freckles)
         places = rng.normal(0, 1, (count, 2)) * (0.030, 0.012) + (marks[29] + (0, -0.002))
@@ -140,7 +140,7 @@ def paint_mouth(canvas: Canvas, look: Look, regions: Regions) -> None:
     upper = smoothstep(-0.001, 0.002, z - np.interp(s, *_seam_line(inner, marks)))
     canvas.coat(colour * 0.75, mask * upper * 0.18, ids)
     canvas.coat(colour * 0.55, mask * np.clip(furrow, 0, 1) * 0.16, ids)
-    canvas.coat(colour * 0.30, mask * smoothstep(0.0011, 0.0, seam) * 0.55, ids)
+    canvas.coat(colour * 0.40, mask * smoothstep(0.0010, 0.0, seam) * 0.40, ids)
     if "nostrils" in regions:
         canvas.coat(np.asarray(look.tone) * (0.22, 0.12, 0.10), 0.85 * regions["nostrils"])
     if "mouth" in regions:

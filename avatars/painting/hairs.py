@@ -61,8 +61,10 @@ def paint_brows(canvas: Canvas, look: Look) -> None:
 
 
 def _brow(canvas: Canvas, look: Look, arch: npt.NDArray, outward: float) -> None:
-    rng, chart = canvas.rng, canvas.chart
+    rng = canvas.rng
     lift = np.array([0.0, 0.2, 0.8, 1.0, 0.0]) * 0.0035 * (look.brow_arch - 0.4)
+    head = 2 * arch[1, 1] - arch[2, 1]  # brow heads sit somewhat above landmarks 21 and 22
+    lift[0] += 0.5 * max(0.0, head - arch[0, 1])
     centre = spline(arch + np.stack([np.zeros(5), lift], axis=1))
     half = 0.0042 * look.brow_thickness
     count = int(330 * look.brow_density * (0.6 + 0.4 * look.brow_thickness))

@@ -20,7 +20,8 @@ def paint_wrinkles(canvas: Canvas, look: Look) -> None:
     marks = canvas.chart.landmarks
     for side, wing, corner, jaw in ((-1, 31, 48, 6), (1, 35, 54, 10)):
         out = np.array([side, 1.0])
-        fold = [marks[wing] + out * (0.006, 0.003), marks[wing] + out * (0.011, -0.006), marks[corner] + out * (0.007, 0.004),
+        fold = [marks[wing] + out * (0.006, 0.003), marks[wing] + out * (0.011, -0.006),
+                marks[corner] + out * (0.007, 0.004),
                 marks[corner] + out * (0.009, -0.005)]  # fmt: skip
         _crease(canvas, fold, 0.0021, 0.07 + 0.30 * look.wrinkles)
         if look.wrinkles > 0.05:
