@@ -8,9 +8,11 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+from interchange.connection import Connection
 from interchange.errors import InputError
 
 from .settings import DEFAULT_RUNNER
@@ -50,16 +52,28 @@ def main() -> int:
 
 
 def _detach(state: Path) -> int:
-    """Start this program again as a process that outlives its parent, and leave."""
+    """Start this program again as a process that outlives its parent; leave when it serves, or say why it does not."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
     state.mkdir(parents=True, exist_ok=True)
     apart: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x00000208}
     with open(state / "server.log", "ab") as log:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "backend.service", *arguments],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, **apart,
         )  # fmt: skip
-    return 0
+    while (status := process.poll()) is None:
+        if _serves(state, process.pid):
+            return 0
+        time.sleep(0.05)
+    print((state / "server.log").read_text(errors="replace")[-2000:], file=sys.stderr)
+    return status or 1
+
+
+def _serves(state: Path, pid: int) -> bool:
+    try:
+        return Connection.load(state).pid == pid
+    except InputError:
+        return False
 
 
 if __name__ == "__main__":

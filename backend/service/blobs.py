@@ -34,15 +34,21 @@ class ContentStore:
 
     def announce(self, files: Iterable[FileEntry]) -> list[MissingFile]:
         """Which contents must still be sent. Raises InputError (INPUT_MANIFEST), ServiceError (RES_DISK_FULL)."""
+        lacking = [item for item in self.check(files).items() if not self._is_stored(*item)]
+        found = [file for file in (self._missing(*item) for item in lacking) if file is not None]
+        self._check_room(sum(file.size - file.have for file in found))
+        self._wanted.update((file.digest, file.size) for file in found)
+        return found
+
+    def check(self, files: Iterable[FileEntry]) -> dict[str, int]:
+        """Size by digest. InputError (INPUT_MANIFEST) if sizes contradict each other or what is stored."""
         sizes: dict[str, int] = {}
         for file in files:
             if sizes.setdefault(file.digest, file.size) != file.size or (file.size == 0) != (file.digest == EMPTY):
                 raise _wrong_size(file.path)
-        missing = [self._missing(digest, size) for digest, size in sizes.items() if not self._is_stored(digest, size)]
-        found = [file for file in missing if file is not None]
-        self._check_room(sum(file.size - file.have for file in found))
-        self._wanted.update((file.digest, file.size) for file in found)
-        return found
+        for item in sizes.items():
+            self._is_stored(*item)
+        return sizes
 
     def _is_stored(self, digest: str, size: int) -> bool:
         try:

@@ -134,6 +134,7 @@ class Handlers:
             if file.size > settings.max_file_size:
                 text = f"{file.path} has {file.size} bytes, the service takes {settings.max_file_size}."
                 raise InputError(text, "Make it smaller.", "INPUT_MANIFEST")
+        self._contents.check(files)
 
     def _commit(self, _: bytes, peer: Peer, message: wire.JobCommit) -> wire.Message:
         record = self._queue.find(message.job_id, peer.owner)

@@ -35,7 +35,7 @@ from .watchers import Watchers
 
 LOG = logging.getLogger("digidouble.service")
 BATCH = 64  # messages taken off the socket before workers and watchers have their turn
-IDLE_S, BUSY_S = 1.0, 0.1
+IDLE_S, BUSY_S = 0.5, 0.1
 HOUSEKEEPING_S = 30.0
 LOCK_WAIT_S = 10.0  # a service that is being stopped needs so long to put its jobs back
 
