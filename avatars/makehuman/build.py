@@ -93,7 +93,7 @@ def _plan(spec: AvatarSpec) -> _Plan:
     )  # the neck's root becomes the origin; x stays the mirror plane
     points = layout.blend(blender_from_makehuman(human))
     keys = {name: layout.blend(blender_from_makehuman(offset)) for name, offset in offsets.items()}
-    parts = {}
+    parts: dict[str, tuple[PartMesh, Float, dict[str, Float]]] = {}
     for name, part in _parts(data, base, person).items():
         rest = part.fit(human)
         parts[name] = (part, rest, {key: part.fit(human + offset) - rest for key, offset in offsets.items()})

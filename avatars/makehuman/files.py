@@ -219,7 +219,7 @@ def parse_skeleton(data: bytes, name: str) -> Skeleton:
 def parse_weights(data: bytes, name: str) -> dict[str, tuple[Int, Float]]:
     """Read a .mhw: bone -> (vertex ids (n,), weights (n,)). Raises InputError."""
     content = _json(data, name)
-    result = {}
+    result: dict[str, tuple[Int, Float]] = {}
     try:
         for bone, pairs in content["weights"].items():
             table = np.array(pairs, np.float64).reshape(-1, 2)

@@ -41,7 +41,7 @@ def morph(data: DataFolder, base: Obj, identity: Identity) -> Float:
 
 def expression_offsets(data: DataFolder, race: str, count: int) -> dict[str, Float]:
     """Shape key -> displacement (V, 3) of all base vertices, files' axes and units."""
-    result = {}
+    result: dict[str, Float] = {}
     for key, units in _EXPRESSIONS.items():
         offset = np.zeros((count, 3))
         for unit, weight in units.items():
