@@ -139,15 +139,12 @@ def _skin_of(blend: Path, out: Path) -> Path:
 
 def run_import(options: argparse.Namespace, progress: errors.Progress, stop: Callable[[], bool]) -> None:
     """Put splats into a .blend file."""
-    import bpy
-
     from .display.demo import build_demo
 
     context = open_blend(options.blend)
     captured = capture.Capture.load(options.capture) if options.capture else None
-    avatar = bpy.data.collections.get(captured.name) if captured else None
     progress("import", 0.1, "reading splats")
-    counts = build_demo(options.splats, options.out, context.scene, captured, avatar)
+    counts = build_demo(options.splats, options.out, context, captured)
     progress("import", 1.0, f"{counts['splats']} splats, {counts['cameras']} cameras")
 
 

@@ -107,7 +107,7 @@ def true_swap(
     views = [v for v in source.views if split in (None, v.split)]
     if not views:
         raise errors.InputError(f"The capture {source.folder} has no {split} views.", "Capture with --held-out 8.")
-    settings = _settings_of(source)
+    settings = settings_of(source)
     restore = Restore()
     try:
         avatar, captured, bones, lights = _stage(restore, context, settings.avatar or source.name, settings.pose, False)
@@ -166,13 +166,14 @@ def _stage(
     lights = "scene"
     if not has_lights(scene):
         lights = "stock"
-        centre, radius = _extent(captured.vertices)
+        centre, radius = extent(captured.vertices)
         light_studio(restore, scene, centre, radius, avatar.frame[:3, :3])
     show_only(restore, scene, avatar.parts)
     return avatar, captured, bones, lights
 
 
-def _extent(vertices: npt.NDArray) -> tuple[npt.NDArray, float]:
+def extent(vertices: npt.NDArray) -> tuple[npt.NDArray, float]:  # (V, 3)
+    """Middle (3,) and half diagonal of the bounding box."""
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     return (low + high) / 2, float(np.linalg.norm(high - low) / 2)
 
@@ -235,7 +236,7 @@ def _fingerprint(
     return fingerprint
 
 
-def _settings_of(source: capture.Capture) -> CaptureSettings:
+def settings_of(source: capture.Capture) -> CaptureSettings:
     """The settings that a capture was made with, out of its manifest."""
     stored = source.provenance.get("settings")
     if not isinstance(stored, dict):

@@ -49,7 +49,7 @@ def extract(avatar: Avatar, view_layer: Any, *, needs_landmarks: bool) -> tuple[
         posed = _read_parts(avatar, view_layer, names)
         bones = _bones(avatar)
         _put_to_rest(restore, avatar)
-        rest = _read_parts(avatar, view_layer, names)
+        rest = _read_parts(avatar, view_layer, [])  # the weights are known by now
     view_layer.update()
     for part, before, after in zip(avatar.parts, posed, rest, strict=True):
         if len(before.vertices) != len(after.vertices) or len(before.faces) != len(after.faces):
@@ -156,6 +156,8 @@ def _bone_weights(part: Any, data: Any, bone_names: list[str]) -> tuple[Array, A
         index[:, 0], weight[:, 0] = order[part.parent_bone], 1.0
         return index, weight
     if not any(m.type == "ARMATURE" and m.show_render for m in part.modifiers):
+        return index, weight
+    if not bone_names:
         return index, weight
     bone_of_group = {group.index: order[group.name] for group in part.vertex_groups if group.name in order}
     for number, vertex in enumerate(data.vertices):

@@ -137,12 +137,23 @@ class RenderJob:
 
     def _finish(self) -> None:
         try:
+            self._sweep()
             self._shot.manifest.save_manifest()
         except OSError as error:
             raise errors.InputError(
                 f"The manifest of {self._shot.manifest.folder} cannot be written ({error.strerror}).",
                 "Free some disk space; the finished views are kept.",
             ) from error
+
+
+    def _sweep(self) -> None:
+        """Delete views that an earlier capture of more views left in the folder."""
+        manifest = self._shot.manifest
+        ours = {manifest.folder / path for view in manifest.views for path in (view.exr, view.preview)}
+        for pattern in ("views/*.exr", "previews/*.png"):
+            for path in manifest.folder.glob(pattern):
+                if path not in ours and path.stem.rpartition("_")[0] in ("train", "held_out"):
+                    path.unlink()
 
 
 def run(

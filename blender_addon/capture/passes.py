@@ -37,8 +37,13 @@ class CyclesTap:
         self.close()
 
     def open(self) -> None:
-        """Listen to Cycles' renders."""
-        import cycles
+        """Listen to Cycles' renders. Raises InputError if Cycles is turned off in this Blender."""
+        try:
+            import cycles
+        except ImportError as error:
+            raise errors.InputError(
+                "Cycles is not available in this Blender.", "Turn it on: Preferences > Add-ons > Cycles."
+            ) from error
 
         original, grabbed = cycles.CyclesRender.render, self._grabbed
 

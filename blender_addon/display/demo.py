@@ -9,7 +9,9 @@ from typing import Any
 import bpy
 
 from .._interchange import capture, errors
-from ..capture.scene import set_blender_camera
+from ..capture.avatar import find_avatar
+from ..capture.capture import extent, settings_of
+from ..capture.scene import Restore, apply_pose, has_lights, light_studio, set_blender_camera
 from .pointcloud import import_splats
 
 
@@ -27,24 +29,35 @@ def add_cameras(captured: capture.Capture, scene: Any, name: str = "digidouble c
     return collection
 
 
-def build_demo(
-    ply: Path, out: Path, scene: Any, captured: capture.Capture | None, avatar: Any | None = None
-) -> dict[str, Any]:
+def build_demo(ply: Path, out: Path, context: Any, captured: capture.Capture | None) -> dict[str, int]:
     """Add the double and the cameras to the open file and save it as `out`.
 
-    The avatar's collection stays, turned off in viewport and render, since the double stands in the same place.
-    Returns counts for the progress line. Raises InputError if the file cannot be read or written.
+    The captured avatar, if the file has it, is put into the captured pose and light, and turned off in viewport and
+    render, since the double stands in the same place. Returns counts for the progress line.
+    Raises InputError if the file cannot be read or written.
     """
+    scene = context.scene
     double = import_splats(ply, scene)
     if captured is not None and captured.views:
         cameras_collection = add_cameras(captured, scene)
         _look_from(scene, captured, cameras_collection)
-    if avatar is not None:
-        avatar.hide_viewport = avatar.hide_render = True
+        if captured.name in bpy.data.collections:
+            _set_up_avatar(context, captured)
     scene.render.engine = "CYCLES"
     scene.view_settings.view_transform = "Standard"  # splat colours are display colours already
     _save(out)
     return {"splats": len(double.data.points), "cameras": len(captured.views) if captured else 0}
+
+
+def _set_up_avatar(context: Any, captured: capture.Capture) -> None:
+    kept = Restore()  # never closed: these changes are to stay in the saved file
+    avatar = find_avatar(context.scene, context.view_layer, captured.name)
+    apply_pose(kept, avatar.parts, avatar.armature, settings_of(captured).pose)
+    if not has_lights(context.scene):
+        centre, radius = extent(captured.load_mesh().vertices)
+        light_studio(kept, context.scene, centre, radius, avatar.frame[:3, :3])
+    collection = bpy.data.collections[captured.name]
+    collection.hide_viewport = collection.hide_render = True
 
 
 def _look_from(scene: Any, captured: capture.Capture, collection: Any) -> None:

@@ -158,6 +158,32 @@ def test_damaged_or_outdated_views_are_rendered_again(standin: Any, tmp_path: Pa
     assert len(job_module.run(task)) == 4  # another material, other pictures
 
 
+def test_views_of_an_earlier_larger_capture_are_swept(standin: Any, tmp_path: Path) -> None:
+    capture_avatar(tmp_path, TINY)
+    (tmp_path / "views/notes.exr").write_text("mine")
+    fewer = CaptureSettings(dome=Dome(1, 1), render=TINY.render)
+    capture_avatar(tmp_path, fewer)
+    assert sorted(p.name for p in (tmp_path / "views").iterdir()) == ["held_out_000.exr", "notes.exr", "train_000.exr"]
+    assert len(Capture.load(tmp_path).views) == len(list((tmp_path / "previews").iterdir())) == 2
+
+
+def test_animated_and_driven_values_give_way_to_what_is_asked(standin: Any, tmp_path: Path) -> None:
+    """An action or driver would set the value again while rendering; geometry and pictures must both have ours."""
+    keys = bpy.data.objects["A"].data.shape_keys
+    keys.key_blocks["smile"].keyframe_insert("value", frame=1)
+    driver = keys.key_blocks["jaw_open"].driver_add("value").driver
+    driver.expression = "0.7"
+    action = keys.animation_data.action
+    asked = CaptureSettings(dome=Dome(1, 0), render=TINY.render, pose=PoseSettings({"smile": 0.9, "jaw_open": 0.2}))
+    manifest = capture_avatar(tmp_path, asked)
+    assert manifest.poses[0].shape_keys == pytest.approx({"smile": 0.9, "jaw_open": 0.2})
+    images, mesh = manifest.load_view(manifest.views[0]), manifest.load_mesh()
+    uv, _ = manifest.views[0].camera.project(mesh.vertices)
+    rows = np.flatnonzero(images.alpha.sum(axis=1) > 0.5)
+    assert abs(uv[:, 1].max() - (rows[-1] + 1)) < 1.5 and abs(uv[:, 1].min() - rows[0]) < 1.5
+    assert keys.animation_data.action == action and not keys.animation_data.drivers[0].mute
+
+
 def test_a_moved_avatar_is_captured_the_same(standin: Any, tmp_path: Path) -> None:
     """Cameras go with the avatar, and the rest mesh stays in its own axes."""
     capture_avatar(tmp_path / "a", TINY)
