@@ -210,7 +210,7 @@ class Link:
     def check(message: Message) -> Message:
         """The message, unless it is a refusal: then the exception that it stands for."""
         if isinstance(message, Error):
-            if message.error.code in ("PROTO_HELLO", "UNAVAILABLE_RESTARTING"):
+            if message.error.code == "PROTO_HELLO":
                 raise ConnectionLost(message.error.message)
             raise_error(message.error)
         return message

@@ -3,7 +3,7 @@
 
     created -> uploading -> queued -> running -> succeeded | failed | cancelled
                               ^          |
-                              +----------+  its worker crashed (three times at most), or the service stopped
+                              +----------+  its worker crashed (thrice at one place: failed), or the service stopped
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from interchange.service_errors import ErrorInfo, ServiceError
 from .store import JobRecord, JobStore
 
 CANCELLED_ERROR = ErrorInfo("JOB_CANCELLED", "The job was cancelled.", "Submit it again to go on where it stopped.")
+
+LEAST_ADVANCE = 0.01  # of the whole job
 
 
 class JobQueue:
@@ -66,7 +68,8 @@ class JobQueue:
         if record.state not in (FAILED, CANCELLED):
             return record
         self.store.forget_events(record.job_id)
-        return self.store.change_state(record.job_id, UPLOADING, crashes=0, cancel_requested=0, turn=None)
+        fresh: dict[str, Any] = {"crashes": 0, "crash_fraction": 0.0, "cancel_requested": 0, "turn": None}
+        return self.store.change_state(record.job_id, UPLOADING, **fresh)
 
     def cancel(self, record: JobRecord) -> JobRecord:
         """Stop a job that does not run; remember it for one that does (its worker must be told)."""
@@ -85,7 +88,8 @@ class JobQueue:
         waiting = [record for record in self.store.in_state(QUEUED) if record.job_id not in busy]
         if not waiting:
             return None
-        return self.store.change_state(waiting[0].job_id, RUNNING, attempt=waiting[0].attempt + 1)
+        fresh: dict[str, Any] = {"stage": "", "fraction": 0.0, "message": ""}
+        return self.store.change_state(waiting[0].job_id, RUNNING, attempt=waiting[0].attempt + 1, **fresh)
 
     def succeeded(self, job_id: str, result: dict[str, Any], outputs: Sequence[FileEntry]) -> JobRecord:
         """It is done; a cancellation that came later than the result does not count."""
@@ -108,16 +112,21 @@ class JobQueue:
         return self.store.enqueue(job_id)
 
     def crashed(self, job_id: str, error: ErrorInfo) -> JobRecord:
-        """Its worker died. Back into the queue; to be cancelled: cancelled; once too often: failed."""
+        """Its worker died. Back into the queue; to be cancelled: cancelled; once too often at one place: failed.
+
+        A job that got further than at its last crash is not poison: something else kills its workers.
+        """
         record = self.store.job(job_id)
         if record.cancel_requested:
             return self.store.change_state(job_id, CANCELLED, CANCELLED_ERROR)
-        crashes = record.crashes + 1
+        got_further = record.fraction >= record.crash_fraction + LEAST_ADVANCE
+        crashes = 1 if got_further else record.crashes + 1
+        place: dict[str, Any] = {"crashes": crashes, "crash_fraction": max(record.fraction, record.crash_fraction)}
         self.store.log(job_id, "error", f"Attempt {record.attempt}: {error.message}")
         if crashes < self.max_crashes:
-            return self.store.enqueue(job_id, crashes=crashes)
+            return self.store.enqueue(job_id, **place)
         poison = ErrorInfo(
             "JOB_POISON", f"The job was given up after {crashes} crashes. The last one: {error.message}", error.hint,
             "later", error.detail,
         )  # fmt: skip
-        return self.store.change_state(job_id, FAILED, poison, crashes=crashes)
+        return self.store.change_state(job_id, FAILED, poison, **place)

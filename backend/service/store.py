@@ -34,6 +34,7 @@ MIGRATIONS = (
         eta_s REAL,
         attempt INTEGER NOT NULL DEFAULT 0,
         crashes INTEGER NOT NULL DEFAULT 0,
+        crash_fraction REAL NOT NULL DEFAULT 0,
         cancel_requested INTEGER NOT NULL DEFAULT 0,
         turn INTEGER,
         error TEXT,
@@ -82,6 +83,7 @@ class JobRecord:
     eta_s: float | None
     attempt: int
     crashes: int
+    crash_fraction: float
     cancel_requested: bool
     turn: int | None
     error: ErrorInfo | None

@@ -95,7 +95,7 @@ class Reporter:
 
 
 class LogLines(logging.Handler):
-    """Log records to the watchers."""
+    """Our own log records, and everybody's warnings, to the watchers."""
 
     def __init__(self, channel: Channel) -> None:
         super().__init__(logging.INFO)
@@ -103,7 +103,9 @@ class LogLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called by logging."""
-        self._channel.send(t="log", level=record.levelname.lower(), message=record.getMessage()[:1000])
+        ours = record.name.split(".")[0] in ("digidouble", "backend", "interchange")
+        if ours or record.levelno >= logging.WARNING:
+            self._channel.send(t="log", level=record.levelname.lower(), message=record.getMessage()[:1000])
 
 
 class Orders:
