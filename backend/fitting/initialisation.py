@@ -19,8 +19,9 @@ from interchange.mesh import Mesh
 from interchange.splats import SH_C0, SplatCloud
 
 from .dataset import Dataset, FitView, check_cameras_see
-from .sampling import Array, colours_from_views, sample_surface, surface_of, visible_faces
+from .sampling import Array, mean_colours, observe, sample_surface, surface_of, visible_faces
 from .settings import FitSettings
+from .view_dependence import sh_from_views
 
 WIDTH = 0.6
 """Standard deviation of a new splat in units of the distance to the next one."""
@@ -82,13 +83,15 @@ def from_mesh(capture: Capture, mesh: Mesh, views: list[FitView], settings: FitS
             "Mesh and pictures do not belong together: capture again.",
         )
     samples = sample_surface(surface, visible, settings.splats, settings.face_density, settings.seed)
-    colours, seen = colours_from_views(samples.points, samples.normals, views)
+    observations = observe(samples.points, samples.normals, views)
+    colours, seen = mean_colours(len(samples.points), observations)
     if not seen.all():
         hidden = ~seen
         colours[hidden] = _base_colours(capture, mesh, samples.face[hidden], samples.barycentric[hidden])
     width = np.log(WIDTH * samples.spacing)
     log_scales = np.stack([width, width, width + np.log(FLATNESS)], axis=1)
     cloud = _cloud(samples.points, log_scales, _quats_along(samples.normals), OPACITY, colours, settings.sh_degree)
+    cloud.sh = sh_from_views(samples.points, colours, observations, settings.sh_degree)
     return Start(cloud, samples.face, samples.barycentric, float(np.median(samples.spacing)), "mesh")
 
 
@@ -176,7 +179,7 @@ def _hull_points(views: list[FitView], settings: FitSettings) -> tuple[Array, Ar
             "Check the cameras and the pictures' alpha, or give the capture a mesh.",
         )
     points = np.concatenate(kept)[: settings.splats]
-    colours, _ = colours_from_views(points, None, views)
+    colours, _ = mean_colours(len(points), observe(points, None, views))
     return points, colours
 
 

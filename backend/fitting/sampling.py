@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import attrs
 import cv2
 import numpy as np
@@ -65,18 +63,18 @@ def surface_of(mesh: Mesh) -> Surface:
 
 
 def visible_faces(surface: Surface, views: list[FitView]) -> npt.NDArray[np.bool_]:
-    """(F,) True where at least one view sees a triangle, tested at its centre and near its corners."""
-    good = np.flatnonzero(surface.areas > 0)
-    corners = surface.vertices[surface.faces[good]]
-    points = (_FACE_POINTS @ corners).reshape(-1, 3)
-    normals = np.repeat(surface.face_normals[good], len(_FACE_POINTS), axis=0)
-    seen = np.zeros(len(points), bool)
-    for view, index in _seen_by(points, normals, views):
-        del view
-        seen[index] = True
-    result = np.zeros(len(surface.faces), bool)
-    result[good] = seen.reshape(-1, len(_FACE_POINTS)).any(axis=1)
-    return result
+    """(F,) True where at least one view sees a triangle, tested at its centre and, failing that, near its corners."""
+    seen = np.zeros(len(surface.faces), bool)
+    for place in _FACE_POINTS:
+        left = np.flatnonzero((surface.areas > 0) & ~seen)
+        points = np.einsum("k,nkc->nc", place, surface.vertices[surface.faces[left]])
+        for view in views:
+            hit = _seen_by(points, surface.face_normals[left], view)
+            seen[left[hit]] = True
+            rest = np.ones(len(left), bool)
+            rest[hit] = False
+            left, points = left[rest], points[rest]
+    return seen
 
 
 def sample_surface(
@@ -109,32 +107,49 @@ def sample_surface(
     return SurfaceSamples(points, normals, spacing, chosen.astype(np.int32), barycentric.astype(np.float32))
 
 
-def colours_from_views(points: Array, normals: Array | None, views: list[FitView]) -> tuple[Array, npt.NDArray]:
-    """Robust mean colour of points in the views that see them.
+@attrs.frozen(eq=False)
+class Observation:
+    """What one view says about the points that it sees."""
 
-    points: (N, 3) splat frame; normals: (N, 3) unit or None. Returns colours (N, 3) sRGB 0..1 and a mask (N,) of the
-    points that some view saw. Views from ahead count more (cosine squared); in a second pass colours far from the
-    first mean (highlights, slips past an edge) count less, by Cauchy's weight at a width of 0.1.
+    view: FitView
+    index: npt.NDArray[np.int32]  # (n,) which points
+    colour: npt.NDArray[np.float32]  # (n, 3) sRGB 0..1, not premultiplied
+    weight: npt.NDArray[np.float32]  # (n,) how much it counts: coverage times cosine squared
+
+
+def observe(points: Array, normals: Array | None, views: list[FitView]) -> list[Observation]:
+    """Look points (N, 3), with unit normals (N, 3) if they have any, up in all views."""
+    result = []
+    for view in views:
+        index = _seen_by(points, normals, view)
+        colour, alpha = _straight_colour(view, view.camera.project(points[index])[0])
+        weight = np.where(alpha > 0.5, alpha, 0)
+        if normals is not None:
+            weight = weight * _cosine(points[index], normals[index], view) ** 2
+        result.append(Observation(view, index.astype(np.int32), colour, weight.astype(np.float32)))
+    return result
+
+
+def mean_colours(count: int, observations: list[Observation]) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Robust mean colour of each of `count` points: (count, 3) sRGB 0..1, and (count,) True where a view saw it.
+
+    In a second pass colours far from the first mean (highlights, slips past an edge) count less, by Cauchy's weight at
+    a width of 0.1.
     """
-    mean = np.zeros((len(points), 3))
-    seen = np.zeros(len(points), bool)
+    mean = np.zeros((count, 3))
+    weights = np.zeros(count)
     for robust in (False, True):
-        total = np.zeros((len(points), 3))
-        weights = np.full(len(points), 1e-12)
-        for view, index in _seen_by(points, normals, views):
-            uv, _ = view.camera.project(points[index])
-            colour, alpha = _straight_colour(view, uv)
-            weight = np.where(alpha > 0.5, alpha, 0)
-            if normals is not None:
-                weight = weight * _cosine(points[index], normals[index], view) ** 2
+        total = np.zeros((count, 3))
+        weights = np.full(count, 1e-12)
+        for seen in observations:
+            weight = seen.weight
             if robust:
-                residual = np.abs(colour - mean[index]).mean(axis=1)
+                residual = np.abs(seen.colour - mean[seen.index]).mean(axis=1)
                 weight = weight / (1 + (residual / 0.1) ** 2)
-            total[index] += weight[:, None] * colour
-            weights[index] += weight
-        seen = weights > 1e-6
+            total[seen.index] += weight[:, None] * seen.colour
+            weights[seen.index] += weight
         mean = total / weights[:, None]
-    return np.clip(mean, 0, 1), seen
+    return np.clip(mean, 0, 1), weights > 1e-6
 
 
 def _cosine(points: Array, normals: Array, view: FitView) -> Array:
@@ -144,26 +159,26 @@ def _cosine(points: Array, normals: Array, view: FitView) -> Array:
     return np.asarray(np.abs((towards * normals).sum(axis=1)))
 
 
-def _seen_by(
-    points: Array, normals: Array | None, views: list[FitView]
-) -> Iterator[tuple[FitView, npt.NDArray[np.int64]]]:
-    """For each view the indices of the points that it sees: in frame, covered, and not behind the depth map."""
-    for view in views:
-        uv, depth = view.camera.project(points)
-        size = (view.alpha.shape[1], view.alpha.shape[0])
-        index = np.flatnonzero((depth > 1e-6) & (uv >= 0).all(axis=1) & (uv < size).all(axis=1))
-        column, row = uv[index, 0].astype(np.int64), uv[index, 1].astype(np.int64)
-        cosine = np.ones(len(index)) if normals is None else _cosine(points[index], normals[index], view)
-        keep = (view.alpha[row, column] > 0.1) & (cosine > _MIN_COSINE)
-        if view.depth is not None:
-            footprint = depth[index] / view.camera.K[0, 0]  # metres that a pixel covers
-            tangent = np.sqrt(np.maximum(1 - cosine**2, 0)) / np.maximum(cosine, _MIN_COSINE)
-            slack = footprint * (0.5 + 0.75 * tangent) + 1e-3 * depth[index]  # half a pixel's diagonal along the slope
-            keep &= depth[index] < view.depth[row, column] + slack
-        yield view, index[keep]
+def _seen_by(points: Array, normals: Array | None, view: FitView) -> npt.NDArray[np.int64]:
+    """Indices of the points that a view sees: in frame, covered, not edge-on, and not behind the depth map."""
+    uv, depth = view.camera.project(points)
+    x, y = uv.T
+    height, width = view.alpha.shape
+    index = np.flatnonzero((depth > 1e-6) & (x >= 0) & (y >= 0) & (x < width) & (y < height))
+    column, row = x[index].astype(np.int64), y[index].astype(np.int64)
+    covered = view.alpha[row, column] > 0.1
+    index, row, column = index[covered], row[covered], column[covered]
+    cosine = np.ones(len(index)) if normals is None else _cosine(points[index], normals[index], view)
+    keep = cosine > _MIN_COSINE
+    if view.depth is not None:
+        footprint = depth[index] / view.camera.K[0, 0]  # metres that a pixel covers
+        tangent = np.sqrt(np.maximum(1 - cosine**2, 0)) / np.maximum(cosine, _MIN_COSINE)
+        slack = footprint * (0.5 + 0.75 * tangent) + 1e-3 * depth[index]  # half a pixel's diagonal along the slope
+        keep &= depth[index] < view.depth[row, column] + slack
+    return index[keep]
 
 
-def _straight_colour(view: FitView, uv: Array) -> tuple[Array, Array]:
+def _straight_colour(view: FitView, uv: Array) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Bilinear colour without premultiplication (N, 3) and alpha (N,) at pixels uv (N, 2)."""
     column, row = (uv - 0.5).astype(np.float32).T[:, :, None]
     layers = np.dstack([view.rgb, view.alpha])
@@ -171,6 +186,6 @@ def _straight_colour(view: FitView, uv: Array) -> tuple[Array, Array]:
         cv2.remap(layers, column[i:j], row[i:j], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         for i, j in ((i, i + 30_000) for i in range(0, len(uv), 30_000))
     ]
-    values = np.asarray(np.concatenate(chunks)[:, 0] if chunks else np.zeros((0, 4)), np.float64)
+    values = np.asarray(np.concatenate(chunks)[:, 0] if chunks else np.zeros((0, 4)), np.float32)
     alpha = values[:, 3]
-    return values[:, :3] / np.maximum(alpha, 1e-3)[:, None], alpha
+    return np.asarray(values[:, :3] / np.maximum(alpha, 1e-3)[:, None], np.float32), alpha

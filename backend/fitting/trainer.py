@@ -26,9 +26,10 @@ from .schedule import background, learning_rates, view_index
 from .settings import FitSettings
 
 PLATEAU = 0.005
-"""The loss of an epoch must fall by this part of the best one before, or the epoch counts as stale."""
-PATIENCE = 3
-"""Stale epochs in a row after which the run is brought to its end."""
+"""A run goes on as long as the loss of the last rounds is lower, by this part at least, than that of those before."""
+PATIENCE = 4
+"""Rounds (epochs of at least 25 steps) that are compared with as many before."""
+_ROUND_STEPS = 25
 LAST_PART = 0.15
 """Share of the run that is still done, with falling rates, once a plateau is reached."""
 MAX_DIVERGENCES = 3
@@ -44,9 +45,8 @@ class RunState:
     planned: int  # steps that the rates' decay is spread over
     iteration: int = 0  # steps done
     seconds: float = 0.0  # of training, over all sittings
-    epoch_loss: float = 0.0  # sum over the present epoch
-    best_epoch: float = math.inf
-    stale_epochs: int = 0
+    round_loss: float = 0.0  # sum over the present round
+    rounds: list[float] = attrs.field(factory=list)  # mean losses of the last rounds
     stopping: str = ""  # why the run ends before its planned steps: "plateau", "time budget" or nothing
     rate_cut: float = 1.0  # halved by each divergence
     divergences: int = 0
@@ -123,20 +123,19 @@ class Trainer:
             self._evaluate()
 
     def _watch_plateau(self, loss: float) -> None:
-        """After each epoch: has the loss still fallen? If not for a while, let the rates decay now and end."""
+        """After each round: has the loss still fallen? If not, let the rates decay now and end."""
         run, views = self.run, len(self.views)
-        run.epoch_loss += loss
-        if run.iteration % views:
+        steps = views * -(-_ROUND_STEPS // views)
+        run.round_loss += loss
+        if run.iteration % steps:
             return
-        mean, run.epoch_loss = run.epoch_loss / views, 0.0
-        if mean < run.best_epoch * (1 - PLATEAU):
-            run.best_epoch, run.stale_epochs = mean, 0
-        else:
-            run.stale_epochs += 1
-        left = max(views, round(LAST_PART * run.planned))
-        if not self.settings.early_stop or run.stopping or run.stale_epochs < PATIENCE:
+        run.rounds = [*run.rounds, run.round_loss / steps][-2 * PATIENCE :]
+        run.round_loss = 0.0
+        if not self.settings.early_stop or run.stopping or len(run.rounds) < 2 * PATIENCE:
             return
-        if run.iteration + left < run.planned:
+        left = max(steps, round(LAST_PART * run.planned))
+        before, now = sum(run.rounds[:PATIENCE]), sum(run.rounds[PATIENCE:])
+        if now > before * (1 - PLATEAU) and run.iteration + left < run.planned:
             run.planned, run.stopping = run.iteration + left, "plateau"
 
     def _keep_time(self) -> None:
@@ -206,7 +205,7 @@ class Trainer:
         self.parameters.block[...] = block
         self.adam.first[...] = first
         self.adam.second[...] = second
-        self.run.iteration, self.run.epoch_loss = run.iteration, run.epoch_loss
+        self.run.iteration, self.run.round_loss, self.run.rounds = run.iteration, run.round_loss, run.rounds
         self.run.divergences, self.run.rate_cut = divergences, self.run.rate_cut / 2
         self.run.recent_loss = []
 

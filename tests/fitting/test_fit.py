@@ -25,7 +25,9 @@ from interchange.splats import read_ply
 from .scene import CENTRE, add_view, ball_camera, make_capture, trace
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = FitSettings(iterations=60, splats=400, early_stop=False, evaluations=3, checkpoint_every_s=1e9)
+SETTINGS = FitSettings(
+    iterations=60, splats=400, sh_degree=1, early_stop=False, evaluations=3, checkpoint_every_s=1e9, threads=1
+)
 
 
 class Killed(BaseException):
@@ -72,7 +74,7 @@ def test_what_lies_in_the_folder(capture, undisturbed):
 
 
 def test_same_inputs_same_bits_for_any_number_of_threads(capture, undisturbed, tmp_path):
-    again = fit(capture.folder, tmp_path, attrs.evolve(SETTINGS, threads=1))
+    again = fit(capture.folder, tmp_path, attrs.evolve(SETTINGS, threads=2))
     assert splats_of(tmp_path) == splats_of(undisturbed.folder)
     assert again.psnr == undisturbed.psnr
     assert (tmp_path / "binding.npz").read_bytes() == (undisturbed.folder / "binding.npz").read_bytes()
@@ -168,7 +170,7 @@ def test_time_budget_ends_the_run_with_falling_rates(capture, tmp_path):
 def test_early_stop_when_nothing_improves(capture, tmp_path):
     settings = attrs.evolve(SETTINGS, iterations=2000, early_stop=True, rate_scale=1e-6, splats=50, evaluations=0)
     result = fit(capture.folder, tmp_path, settings)
-    assert result.stopped == "plateau" and result.iterations < 400
+    assert result.stopped == "plateau" and result.iterations < 1200
 
 
 def test_divergence_is_survived_or_said(capture, tmp_path, monkeypatch):
