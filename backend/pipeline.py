@@ -178,10 +178,13 @@ def run_job(
 
 
 def _part_of_whole(progress: Progress, stage: Stage, before: float) -> Progress:
-    """Map a stage's own fraction into the job's."""
+    """Map a stage's own fraction into the job's; it never goes back, even where a stage counts in parts."""
+    furthest = 0.0
 
     def report(_: str, fraction: float, message: str) -> None:
-        progress(stage.name, min(1.0, before + stage.share * min(max(fraction, 0.0), 1.0)), message)
+        nonlocal furthest
+        furthest = max(furthest, min(fraction, 1.0))
+        progress(stage.name, min(1.0, before + stage.share * furthest), message)
 
     return report
 
