@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
+from ..spec import AvatarHandle, AvatarSpec
 from .identities import IDENTITIES
 
 __all__ = ["IDENTITIES", "build_procedural"]
 
 
-def __getattr__(name: str) -> object:
-    if name == "build_procedural":  # imports bpy only when a head is really built
-        from .build import build_procedural
+def build_procedural(spec: AvatarSpec) -> AvatarHandle:
+    """Build `spec.identity` in the current scene; see `avatars.procedural.build`. Raises InputError if unknown."""
+    from .build import build_procedural as build  # bpy is imported only when a head is really built
 
-        return build_procedural
-    raise AttributeError(name)
+    return build(spec)

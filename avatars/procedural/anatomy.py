@@ -75,14 +75,14 @@ def build_anatomy() -> Anatomy:
 
 
 def _density_across(arc: Float) -> Float:
-    return 0.26 + 0.74 / (1 + np.exp((arc - 128.0) / 7.0))
+    return 0.12 + 0.88 / (1 + np.exp((arc - 128.0) / 7.0))
 
 
-def _density_down(z: Float, descending: Float) -> Float:
+def _density_down(z: Float) -> Float:
     """Share of texture per millimetre along the midline, by height."""
     knots = [-300.0, -200.0, -178.0, -132.0, -124.0, -114.0, 70.0, 84.0, 119.0]
-    shares = [0.16, 0.22, 0.40, 0.42, 0.55, 1.0, 1.0, 0.55, 0.36]
-    return np.interp(z, knots, shares) * np.where(descending > 0, 1.0, 1.0)
+    shares = [0.11, 0.15, 0.32, 0.36, 0.50, 1.0, 1.0, 0.45, 0.25]
+    return np.interp(z, knots, shares)
 
 
 def uv_map(head: PlainHead, u: Float, v: Float) -> Float:
@@ -90,7 +90,7 @@ def uv_map(head: PlainHead, u: Float, v: Float) -> Float:
     fine_v = np.linspace(0, head.rows - 1.0, 3000)
     line = head.evaluate(np.zeros_like(fine_v), fine_v)
     step = np.linalg.norm(np.diff(line, axis=0), axis=1)
-    down = np.concatenate([[0], np.cumsum(step * _density_down(line[1:, 2], step))])
+    down = np.concatenate([[0], np.cumsum(step * _density_down(line[1:, 2]))])
     down /= down[-1]
     fine_u = np.linspace(0, 11.0, 1200)
     ring = head.evaluate(fine_u, np.full_like(fine_u, float(np.interp(18.0, -line[900:, 2], fine_v[900:]))))
@@ -111,10 +111,8 @@ def _corner_uvs(layout: Layout, head: PlainHead) -> list[Float]:
         middle = base[loop.edge].mean(axis=0)
         for number, ring in enumerate(loop.rings):
             t = (number + 1) / (len(loop.rings) + 1.2)
-            if loop.kind == "mouth":
-                toward = base[loop.edge] * [0.94, 0] + middle * [0.06, 1]
-            else:
-                toward = middle
+            flat = base[loop.edge] * [0.94, 0] + middle * [0.06, 1]
+            toward = flat if loop.kind == "mouth" else middle
             base[ring] = base[loop.edge] * (1 - t) + toward * t
     seam = uv_map(head, np.full(layout.count, 11.0), layout.uv_params[:, 1])
     on_seam = np.abs(np.abs(u) - 11.0) < 1e-6
@@ -146,8 +144,8 @@ def _ear_uv(disc: Float, side: float) -> Float:
 
 # --- landmarks ------------------------------------------------------------------------------------------------------
 
-_JAW = [(71, -50, -2), (69.5, -52, -22), (66.5, -51, -42), (62, -48, -60), (56, -44, -78), (47, -37, -94), (34, -24, -107),
-        (18, -3, -116)]
+_JAW = [(71, -50, -2), (69.5, -52, -22), (66.5, -51, -42), (62, -48, -60), (56, -44, -78), (47, -37, -94),
+        (34, -24, -107), (18, -1, -114.5)]
 _BROW = [(10.5, 18.5), (19, 22.0), (29, 23.5), (39, 22), (48, 16.5)]
 
 
@@ -170,7 +168,7 @@ def _landmarks(layout: Layout, points: Float) -> Ids:
 
     mirror = layout.mirror
     left_jaw = [nearest(*p) for p in _JAW]
-    jaw = [int(mirror[i]) for i in left_jaw] + [middle(-117.5)] + left_jaw[::-1]
+    jaw = [int(mirror[i]) for i in left_jaw] + [middle(-118.6)] + left_jaw[::-1]
     left_brow = [nearest(x, None, z) for x, z in _BROW]
     brows = [int(mirror[i]) for i in left_brow[::-1]] + left_brow
     bridge = [middle(z) for z in (3.0, -11.0, -25.0, -37.8)]
@@ -301,10 +299,11 @@ def _jaw_weights(layout: Layout, points: Float) -> Float:
     fixed[bone], value[bone] = True, 1.0
     columns = [c % nc for c in range(-corner + 1, corner)]
     upper, lower = layout.grid[row - 4 : row + 1, :][:, columns], layout.grid[row + 1 : row + 5, :][:, columns]
-    fixed[upper], value[upper] = True, 0.0
     copies = np.array([layout.lower_copy[int(v)] for v in layout.grid[row, columns]])
-    for ids in (lower, copies):
-        fixed[ids], value[ids] = True, 1.0
+    sideways = np.abs(np.arange(-corner + 1, corner)) / corner  # towards the corners both lips share the movement
+    fixed[upper], value[upper] = True, 0.40 * sideways**4
+    for ids in (lower, copies[None]):
+        fixed[ids], value[ids] = True, 1.0 - 0.58 * sideways**3
     for position in mouth.corners:
         fixed[mouth.edge[position]], value[mouth.edge[position]] = True, 0.42
     rings = np.concatenate([loop.rings.ravel() for loop in layout.loops.values()])

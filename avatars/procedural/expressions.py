@@ -7,6 +7,8 @@ identity's own eyeballs, so they close over them exactly.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from .anatomy import Anatomy
@@ -17,7 +19,7 @@ JAW_HINGE = np.array([0.0, -70.0, -16.0])
 JAW_ANGLE = np.radians(17.0)
 
 
-def _turn(points: Float, hinge: Float, angle: Float) -> Float:
+def turn(points: Float, hinge: Float, angle: Float) -> Float:
     """Rotate points about the x axis through `hinge`; positive angles move the front down. Returns displacements."""
     f, z = points[:, 1] - hinge[1], points[:, 2] - hinge[2]
     c, s = np.cos(angle), np.sin(angle)
@@ -39,9 +41,10 @@ def _move(points: Float, weight: Float, x: float, f: float, z: float) -> Float:
 
 def mouth_opening(points: Float, jaw: Float) -> Float:
     """Displacement of points that follow the jaw by weights (V,): the jaw's hinge turns and slides forward a little."""
-    return _turn(points, JAW_HINGE, JAW_ANGLE * jaw) + np.stack([0 * jaw, 1.5 * jaw, 0 * jaw], axis=1)
+    return turn(points, JAW_HINGE, JAW_ANGLE * jaw) + np.stack([0 * jaw, 1.5 * jaw, 0 * jaw], axis=1)
 
 
+@lru_cache(maxsize=4)
 def lid_fields(anatomy: Anatomy, side: str) -> tuple[Float, Float, Float]:
     """Three (V,) fields: follow of the upper lid, follow of the lower lid (both 0..1), place along the eye (0..1)."""
     layout = anatomy.layout
@@ -79,20 +82,26 @@ def blink(anatomy: Anatomy, points: Float, side: str, centre: Float, closed: flo
     """
     upper, lower, place = lid_fields(anatomy, side)
     loop = anatomy.layout.loops[f"eye.{side}"]
-    top, bottom = _edge_angles(loop, points, centre)
-    n = len(top)
-    knots = np.arange(n) / (n - 1)
-    meet = top + (bottom - top) * 0.86
     position = _loop_place(anatomy, loop, place)
-    down = np.interp(position, knots, top - meet + 0.012)
-    up = np.interp(position, knots, meet - bottom)
+    down, up = closing_angles(anatomy, points, side, centre, position)
     angle = closed * (upper * down - lower * up)
-    moved = _turn(points, centre, angle)
+    moved = turn(points, centre, angle)
     # The closing edge needs room over the cornea.
     out = points + moved - centre
     lift = np.clip(upper, 0, 1) * np.sin(np.pi * position) * 0.5 * max(closed, 0.0)
     out = out * (1 + lift / np.maximum(np.linalg.norm(out, axis=1), 5.0))[:, None]
     return out + centre - points
+
+
+def closing_angles(anatomy: Anatomy, points: Float, side: str, centre: Float, place: Float) -> tuple[Float, Float]:
+    """How far (radians about the eyeball) the upper lid's edge goes down and the lower's up until they meet.
+
+    place: (N,) positions along the lids, 0 = inner corner, 1 = outer; two (N,) are returned.
+    """
+    top, bottom = _edge_angles(anatomy.layout.loops[f"eye.{side}"], points, centre)
+    knots = np.arange(len(top)) / (len(top) - 1)
+    meet = top + (bottom - top) * 0.86
+    return np.interp(place, knots, top - meet + 0.012), np.interp(place, knots, meet - bottom)
 
 
 def _edge_angles(loop: Loop, points: Float, centre: Float) -> tuple[Float, Float]:
@@ -173,7 +182,7 @@ def pucker(p: Float) -> Float:
     """Lips forward and together."""
     near = bump(p, (0, 26, -69), (22, 34, 14))
     out = np.zeros_like(p)
-    out[:, 0] = -0.42 * p[:, 0] * near
+    out[:, 0] = -0.58 * p[:, 0] * near
     out += _move(p, bump(p, (0, 26, -69), (15, 30, 11)), 0.0, 6.5, 0.0)
     out[:, 2] += 0.12 * (p[:, 2] + 68.0) * bump(p, (0, 26, -69), (14, 30, 12))
     out += _move(p, bump(p, (27, 6, -68), (9, 18, 14)), -1.0, -1.5, 0.0)

@@ -60,10 +60,10 @@ class Identity:
 
 IDENTITIES: dict[str, Identity] = {
     "ada": Identity(
-        Shape(skull_width=-1.5, face_width=-2.5, jaw_width=-6.5, chin_length=-4.0, chin_forward=-1.5, chin_width=-4.5,
+        Shape(skull_width=-1.5, face_width=-2.5, jaw_width=-4.0, chin_length=-4.0, chin_forward=-1.5, chin_width=-4.5,
               cheekbones=1.0, cheeks_full=1.8, brow_ridge=-2.4, brow_height=2.0, forehead_forward=2.0, nose_length=-3.0,
               nose_width=-2.2, nose_bridge=-1.5, nose_forward=-2.2, nose_tip_up=2.5, lips_full=1.3, lips_forward=1.0,
-              mouth_width=-1.5, eye_size=0.09, eye_tilt=3.0, lid_open=0.08, neck_width=-6.0, ears_out=-1.5),
+              mouth_width=-1.5, eye_size=0.09, eye_tilt=3.0, lid_open=0.08, neck_width=-8.0, ears_out=-1.5),
         Look(tone=(0.86, 0.69, 0.61), lips=(0.74, 0.40, 0.38), hair=(0.42, 0.22, 0.11), brows=(0.36, 0.21, 0.12),
              iris=(0.24, 0.42, 0.36), brow_thickness=0.8, brow_density=0.8, brow_arch=0.6, freckles=0.75, moles=2,
              blush=0.5, makeup=0.3, seed=11),
@@ -80,9 +80,9 @@ IDENTITIES: dict[str, Identity] = {
     "chidi": Identity(
         Shape(skull_width=0.0, face_width=1.0, jaw_width=1.5, chin_length=-1.0, chin_forward=-1.0, chin_width=1.0,
               cheekbones=2.2, cheeks_full=0.4, brow_ridge=0.4, brow_height=1.0, forehead_forward=2.0, nose_length=-1.5,
-              nose_width=4.4, nose_bridge=-3.2, nose_forward=-3.0, nose_tip_up=0.8, nose_tip_round=1.5, lips_full=2.8,
+              nose_width=5.6, nose_bridge=-3.4, nose_forward=-3.2, nose_tip_up=0.8, nose_tip_round=1.5, lips_full=3.6,
               lips_forward=3.0, mouth_width=2.5, eye_size=0.05, eye_tilt=1.5, eyes_apart=0.8, neck_width=2.0),
-        Look(tone=(0.36, 0.22, 0.16), lips=(0.40, 0.22, 0.20), hair=(0.035, 0.03, 0.028), brows=(0.05, 0.04, 0.035),
+        Look(tone=(0.36, 0.22, 0.16), lips=(0.40, 0.22, 0.20), hair=(0.085, 0.075, 0.070), brows=(0.05, 0.04, 0.035),
              iris=(0.14, 0.08, 0.05), brow_thickness=1.05, brow_density=0.9, brow_arch=0.35, freckles=0.0, moles=2,
              stubble=0.25, blush=0.1, seed=37),
         "buzz", "young man, dark skin, full lips, close-cropped curls"),
@@ -97,8 +97,9 @@ def varied(identity: Identity, seed: int) -> Identity:
     scale = {"eye_size": 0.02, "lid_open": 0.04, "eye_tilt": 1.2}
     change = {field.name: getattr(identity.shape, field.name) + float(rng.normal(0, scale.get(field.name, 0.9)))
               for field in attrs.fields(Shape)}
-    tone = tuple(float(np.clip(c + rng.normal(0, 0.012), 0, 1)) for c in identity.look.tone)
-    return attrs.evolve(identity, shape=Shape(**change), look=attrs.evolve(identity.look, tone=tone, seed=seed))
+    red, green, blue = (float(np.clip(c + rng.normal(0, 0.012), 0, 1)) for c in identity.look.tone)
+    look = attrs.evolve(identity.look, tone=(red, green, blue), seed=seed)
+    return attrs.evolve(identity, shape=Shape(**change), look=look)
 
 
 @attrs.frozen(eq=False)
@@ -123,8 +124,9 @@ def personify(anatomy: Anatomy, shape: Shape) -> Person:
 
 
 def _eye_shift(shape: Shape) -> Float:
-    """Eyeballs move rigidly; only `eyes_apart` moves them."""
-    return np.array([[shape.eyes_apart, 0.0, 0.0], [-shape.eyes_apart, 0.0, 0.0]])
+    """(2, 3) how the eyeballs move: with the orbit's middle, and apart."""
+    shift = _forms(shape, eye_centres()[:1])[0] + np.array([shape.eyes_apart, 0.0, 0.0])
+    return np.stack([shift, shift * np.array([-1.0, 1.0, 1.0])])
 
 
 def _around_eye(p: Float) -> tuple[Float, Float]:
@@ -136,26 +138,34 @@ def _around_eye(p: Float) -> tuple[Float, Float]:
 
 
 def field(shape: Shape, p: Float) -> Float:
-    """Displacement (N, 3) mm of any points near the neutral head: skin, teeth, hair."""
+    """Displacement (N, 3) mm of any points near the neutral head: skin, teeth, hair.
+
+    Around each eye it is one translation, one turn and one scale, so that lids keep hugging the eyeball.
+    """
+    offset, near = _around_eye(p)
+    carried = _forms(shape, eye_centres()[:1])[0] * np.where(p[:, :1] < 0, [[-1.0, 1.0, 1.0]], [[1.0, 1.0, 1.0]])
+    weight = near[:, None]
+    return _forms(shape, p) * (1 - weight) + carried * weight + _eyes(shape, p, offset, near)
+
+
+def _forms(shape: Shape, p: Float) -> Float:
+    """The displacement without regard for the eyes."""
     x, f, z = p.T
     a, side = np.abs(x), np.sign(x) * np.clip(np.abs(x) / 6.0, 0, 1)
     out = np.zeros_like(p)
     out[:, 0] += x / 76.0 * shape.skull_width * _step(z, -10.0, 50.0)
     out[:, 0] += x / 66.0 * shape.face_width * _step(z, -130.0, -70.0) * _step(-z, -60.0, 0.0) * _step(f, -120.0, -60.0)
     _jaw_and_cheeks(out, shape, p, a, side)
-    offset, near_eye = _around_eye(p)
-    free = 1 - near_eye
     brow = np.exp(-(((z - 19.0) / 8.0) ** 2)) * _step(f, -25.0, 0.0) * _step(-z, -40.0, -10.0)
-    out[:, 1] += shape.brow_ridge * brow * np.exp(-((a / 46.0) ** 4)) * free
-    out[:, 2] += shape.brow_height * bump(p, (26, 18, 20), (26, 26, 10)) * free
+    out[:, 1] += shape.brow_ridge * brow * np.exp(-((a / 46.0) ** 4))
+    out[:, 2] += shape.brow_height * bump(p, (26, 18, 22), (26, 26, 9))
     out[:, 1] += shape.forehead_forward * bump(p, (0, 20, 58), (60, 40, 24))
-    _nose(out, shape, p, free)
+    _nose(out, shape, p)
     _mouth(out, shape, p)
-    if shape.eye_size or shape.eye_tilt or shape.eyes_apart:
-        out += _eyes(shape, p, offset, near_eye)
     neck = _step(-z, 100.0, 135.0) * _step(z, -215.0, -175.0)
     out[:, 0] += x / 54.0 * shape.neck_width * neck
-    out[:, 1] += np.clip((f + 85.0) / 50.0, -1, 1) * 0.5 * shape.neck_width * neck * (z < -112)
+    below_jaw = _step(-z, 104.0, 122.0) * neck
+    out[:, 1] += np.clip((f + 85.0) / 50.0, -1, 1) * 0.5 * shape.neck_width * below_jaw
     return out
 
 
@@ -178,14 +188,14 @@ def _jaw_and_cheeks(out: Float, shape: Shape, p: Float, a: Float, side: Float) -
     out[:, 1] += 0.8 * shape.cheeks_full * full
 
 
-def _nose(out: Float, shape: Shape, p: Float, free: Float) -> None:
+def _nose(out: Float, shape: Shape, p: Float) -> None:
     tip = bump(p, (0, 38, -42), (17, 24, 12))
     out[:, 2] -= shape.nose_length * bump(p, (0, 34, -46), (20, 28, 14))
     out[:, 1] += shape.nose_forward * bump(p, (0, 40, -36), (12, 26, 18))
-    out[:, 1] += shape.nose_bridge * bump(p, (0, 27, -8), (10, 22, 17)) * free
+    out[:, 1] += shape.nose_bridge * bump(p, (0, 27, -8), (10, 22, 17))
     out[:, 2] += shape.nose_tip_up * bump(p, (0, 46, -40), (11, 14, 9))
     out[:, 0] += p[:, 0] / 13.0 * shape.nose_width * bump(p, (0, 28, -43), (19, 24, 13))
-    out[:, 0] += p[:, 0] / 10.0 * 0.35 * shape.nose_width * bump(p, (0, 36, -24), (12, 22, 16)) * free
+    out[:, 0] += p[:, 0] / 10.0 * 0.35 * shape.nose_width * bump(p, (0, 36, -24), (12, 22, 16))
     out[:, 1] += shape.nose_tip_round * bump(p, (6, 42, -36), (6, 14, 7)) - 0.3 * shape.nose_tip_round * tip
 
 

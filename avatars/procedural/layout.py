@@ -33,7 +33,7 @@ ROWS = (66, 58, 50, 43, 37, 32, 28, 24.8, 22, 19.6, 17.3, 15.2, 13.2, 11.3, 9.5,
 EYE_Z, MOUTH_Z = -0.5, -68.0
 EYE_INNER, EYE_OUTER, MOUTH_CORNER = 17.5, 45.5, 25.0
 UPPER_LIP_ROWS, LOWER_LIP_ROWS = 6, 7  # rows from the slit to the border of the red
-EYE_RINGS, MOUTH_RINGS = 3, 4
+EYE_RINGS, MOUTH_RINGS = 3, 5
 
 
 def upper_lid(x: Float) -> Float:
@@ -195,8 +195,8 @@ class _Builder:
             chain = [loop.edge, *loop.rings]
             for outer, inner in zip(chain[:-1], chain[1:], strict=True):
                 n = len(outer)
-                # The edge runs left to right in u above the hole: this winding faces out of the hole.
-                out.extend((int(outer[k]), int(outer[(k + 1) % n]), int(inner[(k + 1) % n]), int(inner[k]))
+                # The edge runs with growing u above the hole: this winding faces out of the hole.
+                out.extend((int(outer[k]), int(inner[k]), int(inner[(k + 1) % n]), int(outer[(k + 1) % n]))
                            for k in range(n))
         return out
 
@@ -229,7 +229,7 @@ def build_layout() -> Layout:
     surface = Graph(b.count, edges_of(faces))
     layout = Layout(b.grid, faces, b.count, base, base, mirror, loops, b.lower_copy, b.u, b.z, parent)
     return attrs.evolve(layout, params=_arranged(head, layout, surface, mouth_gap=0.0),
-                        uv_params=_arranged(head, layout, surface, mouth_gap=3.0))
+                        uv_params=_arranged(head, layout, surface, mouth_gap=2.4))
 
 
 def _mirror_order(loop: Loop) -> Ids:
@@ -286,7 +286,7 @@ def _mouth_pins(layout: Layout, start: Float, gap: float) -> dict[int, tuple[flo
     for c in range(-corner, corner + 1):
         top = int(layout.grid[row, c % nc])
         x = float(start[top, 0]) / reach * MOUTH_CORNER
-        opening = gap * max(0.0, 1 - (x / MOUTH_CORNER) ** 2) ** 0.5
+        opening = gap * max(0.0, 1 - (x / MOUTH_CORNER) ** 2)
         line = float(mouth_line(np.array(x)))
         pins[top] = (x, line + opening)
         pins[layout.lower_copy.get(top, top)] = (x, line - opening) if top in layout.lower_copy else (x, line)
@@ -294,7 +294,10 @@ def _mouth_pins(layout: Layout, start: Float, gap: float) -> dict[int, tuple[flo
             high = float(upper_lip_border(np.array(x)))
             low = float(lower_lip_border(np.array(x)))
             for number, edge in ((UPPER_LIP_ROWS, high), (-LOWER_LIP_ROWS, low)):
-                pins[int(layout.grid[row - number, c % nc])] = (x, edge + np.sign(number) * opening)
+                for k in range(1, abs(number) + 1):
+                    sign, t = np.sign(number), k / abs(number)
+                    height = line + (edge - line) * t + sign * opening
+                    pins[int(layout.grid[row - sign * k, c % nc])] = (x, height)
     assert len(loop.edge) == 4 * corner
     return pins
 

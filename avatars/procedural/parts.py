@@ -5,20 +5,23 @@ from __future__ import annotations
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from ..skin import IRIS_RADIUS
-from .expressions import mouth_opening
+from .anatomy import Anatomy
+from .expressions import closing_angles, mouth_opening, turn
 from .graph import Faces, Float
 from .identities import Person, field
 
 IRIS_ANGLE = np.radians(26.0)
+CARUNCLE_UV = (0.03, 0.03)
 CORNEA = 0.65  # mm that the cornea stands out
 
 
 @attrs.frozen(eq=False)
 class Part:
     """A mesh beside the head. points (N, 3) mm; corner_uvs one (corners, 2) array a face; weights by bone name (N,);
-    keys: displacements (N, 3) mm by expression; colours: sRGB of the palette that its UVs index, if it has no texture."""
+    keys: displacements (N, 3) mm by expression."""
 
     points: Float
     faces: Faces
@@ -27,8 +30,11 @@ class Part:
     keys: dict[str, Float] = attrs.field(factory=dict)
 
 
-def eyeballs(person: Person) -> Part:
-    """Both eyeballs with a slight cornea; UV by angle from the gaze axis, as `avatars.skin.paint_iris` wants."""
+def eyeballs(anatomy: Anatomy, person: Person) -> Part:
+    """Both eyeballs with a slight cornea; UV by angle from the gaze axis, as `avatars.skin.paint_iris` wants.
+
+    The little pink mounds in the inner corners belong to it; they use the corner of the image (CARUNCLE_UV).
+    """
     ball, faces, theta, phi = _ball()
     n = len(ball)
     bulge = 1 + CORNEA / person.eye_radius * np.clip(1 - (theta / (IRIS_ANGLE * 1.12)) ** 2, 0, 1)
@@ -38,7 +44,79 @@ def eyeballs(person: Person) -> Part:
     both = np.concatenate(points)
     left = (np.arange(2 * n) < n).astype(np.float64)
     every = list(faces) + [tuple(v + n for v in f) for f in faces]
-    return Part(both, every, [uv[[v % n for v in f]] for f in every], {"eye.L": left, "eye.R": 1 - left})
+    uvs = [uv[[v % n for v in f]] for f in every]
+    mound, mound_faces, _, _ = _ball(8, 12)
+    extra: list[Float] = []
+    for side, kind in ((1.0, "eye.L"), (-1.0, "eye.R")):
+        corner = person.points[anatomy.layout.loops[kind].edge[0]]
+        at = 2 * n + len(extra) * len(mound)
+        every += [tuple(v + at for v in f) for f in mound_faces]
+        uvs += [np.tile([CARUNCLE_UV], (len(f), 1)) for f in mound_faces]
+        extra.append(corner + np.array([side * 2.3, -1.9, -0.1]) + mound * [3.2, 2.3, 2.0])
+    both = np.concatenate([both, *extra])
+    none = np.zeros(2 * len(mound))
+    weights = {"eye.L": np.append(left, none), "eye.R": np.append(1 - left, none),
+               "head": np.append(0 * left, none + 1)}
+    return Part(both, every, uvs, weights)
+
+
+def with_caruncle(iris: npt.NDArray, tone: tuple[float, float, float]) -> npt.NDArray:
+    """The eye's image with its unused lower left corner painted as the pink of the eye's inner corner."""
+    out = np.array(iris)
+    size = len(out)
+    pink = 0.45 * np.array(tone) + 0.55 * np.array([0.74, 0.42, 0.40])
+    out[-size // 12 :, : size // 12] = pink
+    return out
+
+
+def lashes(anatomy: Anatomy, person: Person, strength: float) -> Part:
+    """Single lashes on both lids of both eyes, which follow the blinks; strength 0..1 makes them longer."""
+    points: list[Float] = []
+    faces: Faces = []
+    keys: dict[str, list[Float]] = {"blink_left": [], "blink_right": []}
+    rng = np.random.default_rng(4)
+    for side, key, other in (("L", "blink_left", "blink_right"), ("R", "blink_right", "blink_left")):
+        centre = person.eyes[0 if side == "L" else 1]
+        loop = anatomy.layout.loops[f"eye.{side}"]
+        half = loop.corners[1]
+        lower = np.concatenate([loop.edge[:1], loop.edge[half:][::-1]])
+        for ids, number in ((loop.edge[: half + 1], 46), (lower, 26)):
+            upper = ids is not lower
+            place = np.linspace(0.10 if upper else 0.25, 0.985, number)
+            tufts = _lash_row(person.points[ids], centre, place, upper, strength, rng)
+            start = sum(len(p) for p in points)
+            points.append(tufts.reshape(-1, 3))
+            for k in range(start, start + 5 * number, 5):
+                faces += [(k, k + 1, k + 3, k + 2), (k + 2, k + 3, k + 4)]
+            down, up = closing_angles(anatomy, person.points, side, centre, place)
+            angle = np.repeat(down if upper else -up, 5)
+            keys[key].append(turn(points[-1], centre, angle))
+            keys[other].append(np.zeros_like(points[-1]))
+    every = np.concatenate(points)
+    uvs = [np.full((len(f), 2), 0.5) for f in faces]
+    return Part(every, faces, uvs, {"head": np.ones(len(every))}, {k: np.concatenate(v) for k, v in keys.items()})
+
+
+def _lash_row(edge: Float, centre: Float, place: Float, upper: bool, strength: float,
+              rng: np.random.Generator) -> Float:
+    """Lashes (N, 5, 3): two points at the root, two half-way, the tip."""
+    knots = np.arange(len(edge)) / (len(edge) - 1)
+    root = np.stack([np.interp(place, knots, edge[:, k]) for k in range(3)], axis=1)
+    along = np.stack([np.gradient(np.interp(place, knots, edge[:, k])) for k in range(3)], axis=1)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    out = root - centre
+    out /= np.linalg.norm(out, axis=1, keepdims=True)
+    outer_end = np.sign(along[:, :1]) * np.clip(place[:, None] - 0.35, -0.3, 0.6) * np.array([[1.0, 0, 0]])
+    vertical = np.array([0.0, 0.0, 1.0 if upper else -1.0])
+    length = (5.2 + 2.6 * place if upper else 2.3 + 1.2 * place) * (0.8 + 0.4 * strength)
+    length = (length * rng.uniform(0.75, 1.1, len(place)))[:, None]
+    lean = 0.25 * rng.normal(size=(len(place), 1)) * along
+    first = out + 0.9 * outer_end - 0.05 * vertical + lean
+    second = out * 0.7 + 0.9 * outer_end + 0.75 * vertical + lean
+    middle = root + 0.5 * length * first / np.linalg.norm(first, axis=1, keepdims=True)
+    tip = middle + 0.55 * length * second / np.linalg.norm(second, axis=1, keepdims=True)
+    wide = (0.26 if upper else 0.16) * along
+    return np.stack([root - wide, root + wide, middle - 0.6 * wide, middle + 0.6 * wide, tip], axis=1)
 
 
 def _ball(rings: int = 22, segments: int = 32) -> tuple[Float, Faces, Float, Float]:
@@ -110,7 +188,7 @@ def _row_of_teeth(c: _Collector, upper: bool) -> None:
     front, bend = (15.8, 0.040) if upper else (14.0, 0.043)
     widths = _WIDTHS_UP if upper else _WIDTHS_LOW
     sign = 1.0 if upper else -1.0
-    edge = -69.6 if upper else -70.4
+    edge = -70.6 if upper else -70.2
     ball, faces, _, _ = _ball(8, 12)
     for side in (1, -1):
         distance = 0.0
@@ -150,8 +228,8 @@ def _cavity(c: _Collector) -> None:
     rows = []
     for d in depth:
         wide, back = np.sin(d), np.cos(d)
-        x, z = 25.5 * wide * np.cos(turn), 15.0 * wide * np.sin(turn)
-        rows.append(np.stack([x, 13.5 - 0.026 * x * x * wide - 42.0 * back, -69.5 + z], axis=1))
+        x, z = 27.0 * wide * np.cos(turn), 16.0 * wide * np.sin(turn)
+        rows.append(np.stack([x, 14.0 - 0.024 * x * x * wide - 42.0 * back, -69.5 + z], axis=1))
     points = np.concatenate(rows)
     faces: Faces = [(r * segments + k, r * segments + (k + 1) % segments, (r + 1) * segments + (k + 1) % segments,
                      (r + 1) * segments + k) for r in range(rings - 1) for k in range(segments)]

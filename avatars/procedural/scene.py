@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+import numpy.typing as npt
 
 from .graph import Faces, Float
 from .surface import blender_from_design
@@ -81,7 +82,7 @@ def new_armature(collection: Any, name: str, bones: dict[str, tuple[str | None, 
     return obj
 
 
-def packed_image(name: str, pixels: Float) -> Any:
+def packed_image(name: str, pixels: npt.NDArray) -> Any:
     """A packed sRGB image from (h, w, 3) sRGB 0..1, row 0 = top."""
     height, width = pixels.shape[:2]
     image = bpy.data.images.new(name, width, height, alpha=False)

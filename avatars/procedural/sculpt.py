@@ -302,7 +302,8 @@ def _lip_rims(layout: Layout, points: Float) -> Float:
     edge[:, 2] = line - sign * 0.2 * fade  # pressed together: subdivision would open them
     out[loop.edge] = edge
     rings = []
-    for back, spread, narrow in ((1.6, -0.35, 0.99), (3.6, 0.5, 0.97), (6.0, 4.2, 0.95), (8.0, 8.0, 0.93)):
+    steps = ((1.6, -0.35, 0.99), (3.6, 0.5, 0.97), (6.0, 4.2, 0.96), (9.0, 8.0, 0.97), (15.0, 10.0, 1.0))
+    for back, spread, narrow in steps:
         ring = edge.copy()
         ring[:, 0] *= narrow
         ring[:, 1] -= back
