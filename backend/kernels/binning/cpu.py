@@ -21,13 +21,11 @@ from numba import prange
 from .. import layout as at
 from ..jit import kernel, parallel_kernel
 from ..layout import LOG2_CUTOFF, TILE
-from ..simd import RECORD_SIZE, get, get_int, prefetch, put_int
+from ..simd import RECORD_SIZE, get, get_int, put_int
 
 f = np.float32
 DIGIT_BITS = 12
 DIGITS = 1 << DIGIT_BITS
-SMALL_RECTANGLE = 4
-"""Up to this many tiles the whole rectangle is taken: an exact test would cost more than the few spare entries."""
 _LOAD_CLASSES = 256
 
 
@@ -92,23 +90,30 @@ def row_span(records: Any, record: int, y_low: Any, y_high: Any) -> Any:
 
 
 @kernel
-def splat_tiles(records: Any, i: int, rect_low: Any, rect_high: Any, tiles_x: int, found: Any) -> int:
-    """Write the tiles that splat i touches to `found`, row by row; returns their number."""
-    low, high = get_int(rect_low, i), get_int(rect_high, i)
+def spanned_tiles(records: Any, i: int, low: int, high: int, tiles_x: int, found: Any) -> int:
+    """Write the tiles that splat i's ellipse touches within its rectangle to `found`; returns their number."""
     first_x, first_y, last_x, last_y = low & 0xFFFF, low >> 16, high & 0xFFFF, high >> 16
-    small = (last_x - first_x + 1) * (last_y - first_y + 1) <= SMALL_RECTANGLE
     count = 0
     for row in range(first_y, last_y + 1):
-        left, right = first_x, last_x
-        if not small:
-            x0, x1 = row_span(records, i * RECORD_SIZE, f(row * TILE) + f(0.5), f(row * TILE + TILE) - f(0.5))
-            # The hundredth of a pixel covers rounding; min and max before int() also catch NaN and infinity.
-            left = max(first_x, int(max(min(x0 - f(0.51), f(last_x * TILE)), f(0))) // TILE)
-            right = min(last_x, int(max(min(x1 - f(0.49), f(last_x * TILE)), f(0))) // TILE)
+        x0, x1 = row_span(records, i * RECORD_SIZE, f(row * TILE) + f(0.5), f(row * TILE + TILE) - f(0.5))
+        # The hundredth of a pixel covers rounding; min and max before int() also catch NaN and infinity.
+        left = max(first_x, int(max(min(x0 - f(0.51), f(last_x * TILE)), f(0))) // TILE)
+        right = min(last_x, int(max(min(x1 - f(0.49), f(last_x * TILE)), f(0))) // TILE)
         for column in range(left, right + 1):
             put_int(found, count, row * tiles_x + column)
             count += 1
     return count
+
+
+@kernel
+def is_small(low: int, high: int) -> bool:
+    """The rectangle has at most 2 x 2 tiles: all are taken, an exact test would cost more than the spare entries."""
+    return (high & 0xFFFF) - (low & 0xFFFF) <= 1 and (high >> 16) - (low >> 16) <= 1
+
+
+@kernel
+def _add(counters: Any, place: int, amount: int) -> None:
+    put_int(counters, place, get_int(counters, place) + amount)
 
 
 @kernel
@@ -120,11 +125,22 @@ def _count_range(
     histogram[:] = 0
     for j in range(first, last):
         i = get_int(order, j)
-        count = splat_tiles(records, i, rect_low, rect_high, tiles_x, found)
-        put_int(slot_count, i, count)
-        for k in range(count):
-            tile = get_int(found, k)
-            put_int(histogram, tile, get_int(histogram, tile) + 1)
+        low, high = get_int(rect_low, i), get_int(rect_high, i)
+        if is_small(low, high):
+            # Without branches, which nobody can predict: four tiles, of which some may coincide and count zero.
+            wide, tall = (high & 0xFFFF) - (low & 0xFFFF), (high >> 16) - (low >> 16)
+            tile = (low >> 16) * tiles_x + (low & 0xFFFF)
+            below = tile + tall * tiles_x
+            _add(histogram, tile, 1)
+            _add(histogram, tile + wide, wide)
+            _add(histogram, below, tall)
+            _add(histogram, below + wide, wide & tall)
+            put_int(slot_count, i, (wide + 1) * (tall + 1))
+        else:
+            count = spanned_tiles(records, i, low, high, tiles_x, found)
+            put_int(slot_count, i, count)
+            for k in range(count):
+                _add(histogram, get_int(found, k), 1)
 
 
 @parallel_kernel
@@ -188,21 +204,38 @@ def _starts_and_schedule(histograms: Any, threads: int, tiles: int, tile_start: 
 
 
 @kernel
+def _enter(
+    places: Any, tile: int, counts: int, splat: int, slot: int, nowhere: int, entry_splat: Any, entry_slot: Any
+) -> None:
+    """Append to a tile's list if `counts` is 1; if it is 0, write to a place that nobody reads."""
+    place = get_int(places, tile)
+    put_int(places, tile, place + counts)
+    target = place if counts != 0 else nowhere
+    put_int(entry_splat, target, splat)
+    put_int(entry_slot, target, slot)
+
+
+@kernel
 def _fill_range(
     records: Any, order: Any, first: int, last: int, rect_low: Any, rect_high: Any, tiles_x: int, places: Any,
     slot_first: Any, entry_splat: Any, entry_slot: Any,
 ) -> None:  # fmt: skip
     found = np.empty(places.size + 1, np.int32)
+    nowhere = entry_splat.size - 1
     for j in range(first, last):
         i = get_int(order, j)
-        slot = get_int(slot_first, i)
-        prefetch(slot_first, get_int(order, min(j + 8, last - 1)))
-        for k in range(splat_tiles(records, i, rect_low, rect_high, tiles_x, found)):
-            tile = get_int(found, k)
-            place = get_int(places, tile)
-            put_int(places, tile, place + 1)
-            put_int(entry_splat, place, i)
-            put_int(entry_slot, place, slot + k)
+        low, high, slot = get_int(rect_low, i), get_int(rect_high, i), get_int(slot_first, i)
+        if is_small(low, high):
+            wide, tall = (high & 0xFFFF) - (low & 0xFFFF), (high >> 16) - (low >> 16)
+            tile = (low >> 16) * tiles_x + (low & 0xFFFF)
+            below = tile + tall * tiles_x
+            _enter(places, tile, 1, i, slot, nowhere, entry_splat, entry_slot)
+            _enter(places, tile + wide, wide, i, slot + 1, nowhere, entry_splat, entry_slot)
+            _enter(places, below, tall, i, slot + 1 + wide, nowhere, entry_splat, entry_slot)
+            _enter(places, below + wide, wide & tall, i, slot + 3, nowhere, entry_splat, entry_slot)
+        else:
+            for k in range(spanned_tiles(records, i, low, high, tiles_x, found)):
+                _enter(places, get_int(found, k), 1, i, slot + k, nowhere, entry_splat, entry_slot)
 
 
 @parallel_kernel
@@ -219,8 +252,8 @@ def fill_entries(
     slot_first: Any,
     tile_start: Any,  # (tiles + 1,) int32 first entry of each tile, out
     schedule: Any,  # (tiles,) int32 tiles by falling load, out
-    entry_splat: Any,  # (entries,) int32, out: nearest first within a tile
-    entry_slot: Any,  # (entries,) int32, out
+    entry_splat: Any,  # (more than entries,) int32, out: nearest first within a tile; the last element is scratch
+    entry_slot: Any,  # (the same size) int32, out
 ) -> None:
     """Write the tiles' lists."""
     tiles_x, tiles_y = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
@@ -233,4 +266,4 @@ def fill_entries(
         )  # fmt: skip
 
 
-__all__ = ["count_entries", "fill_entries", "row_span", "sort_by_depth", "splat_tiles"]
+__all__ = ["count_entries", "fill_entries", "row_span", "sort_by_depth", "spanned_tiles"]

@@ -152,12 +152,11 @@ def _blend_block(
         power = dy * (dy * get(records, r + at.C)) + power
         touched = open_pixels & (power >= LOG2_CUTOFF)
         alpha = minimum(exp2(maximum(power, LOWEST_EXPONENT)), MAX_ALPHA)
-        weight = alpha * transmittance
-        left = transmittance - weight
+        left = transmittance * (1.0 - alpha)  # one multiplication: entries of a block wait for each other here
         enough = left >= MIN_TRANSMITTANCE
         blended = touched & enough
         open_pixels = open_pixels & (enough | invert(touched))
-        weight = select(blended, weight, zeros())
+        weight = select(blended, transmittance * alpha, zeros())
         transmittance = select(blended, left, transmittance)
         red = weight * get(records, r + at.RED) + red
         green = weight * get(records, r + at.GREEN) + green
@@ -303,17 +302,17 @@ def _backward_entry(records: Any, r: int, bits: int, tile_x: int, tile_y: int, s
         touched = (power >= LOG2_CUTOFF) & (signed > 0.0)
         unclamped = exp2(maximum(power, LOWEST_EXPONENT))
         alpha = minimum(unclamped, MAX_ALPHA)
-        weight = alpha * signed
-        blended = touched & (signed - weight >= MIN_TRANSMITTANCE)
-        weight = select(blended, weight, zeros())
+        passed = 1.0 - alpha
+        blended = touched & (signed * passed >= MIN_TRANSMITTANCE)  # the same operations as in the forward pass
+        weight = select(blended, signed * alpha, zeros())
         # Not select(touched, ..., signed): LLVM would make a masked store of it, from which a load must wait.
-        left = signed - weight
+        left = signed * select(blended, passed, 1.0)
         store(state, i, select(touched & invert(blended), 0.0 - left, left))
         g0, g1, g2 = load(state, 2 * AREA + i), load(state, 3 * AREA + i), load(state, 4 * AREA + i)
         shade = g0 * get(records, r + at.RED) + g1 * get(records, r + at.GREEN) + g2 * get(records, r + at.BLUE)
         rest = load(state, AREA + i) - weight * shade
         store(state, AREA + i, rest)
-        v = alpha * (signed * shade - rest / (1.0 - alpha))
+        v = alpha * (signed * shade - rest / passed)
         v = select(blended & (unclamped < MAX_ALPHA), v, zeros())  # nothing flows through the clamp
         v_dx, v_dy = v * dx, v * dy
         v0, vx, vy = v0 + v, vx + v_dx, vy + v_dy

@@ -12,6 +12,7 @@ from .math import (
     exp2,
     floor,
     invert,
+    joined_from,
     lane_numbers,
     lane_sum,
     log2,
@@ -48,7 +49,7 @@ from .width import VECTOR_WIDTH
 
 __all__ = [
     "BLOCK_HEIGHT", "BLOCK_WIDTH", "RECORD_SIZE", "VECTOR_WIDTH", "absolute", "broadcast", "broadcast_int", "exp",
-    "exp2", "floor", "get", "get_int", "invert", "lane_numbers", "lane_sum", "load", "load_block", "load_ints",
+    "exp2", "floor", "get", "get_int", "invert", "joined_from", "lane_numbers", "lane_sum", "load", "load_block", "load_ints",
     "load_records", "log2", "mask_bits", "mask_from_bits", "maximum", "minimum", "prefetch", "put", "put_int",
     "select", "square_root", "store", "store_block", "store_eight_sums", "store_records", "take_ticket", "to_int",
     "trailing_zeros", "zeros",

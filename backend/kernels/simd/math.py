@@ -227,6 +227,15 @@ def invert(typing_context, mask):
     return MASK(mask), generate
 
 
+@intrinsic
+def joined_from(typing_context, a, b, first):
+    """VECTOR_WIDTH lanes of a followed by b, from lane `first` (a literal number) on."""
+    if not isinstance(first, types.IntegerLiteral):
+        return None
+    lanes = list(range(first.literal_value, first.literal_value + VECTOR_WIDTH))
+    return F32S(a, b, first), lambda context, builder, sig, args: shuffle(builder, args[0], args[1], lanes)
+
+
 def _halves(builder: Any, v: Any, lanes: int) -> Any:
     low = shuffle(builder, v, v, list(range(lanes // 2)))
     high = shuffle(builder, v, v, list(range(lanes // 2, lanes)))
