@@ -297,7 +297,8 @@ def desk(tmp_path: Path, queue: JobQueue, clock: list[float]) -> handlers.Handle
     options = Settings(tmp_path, window=3000, total_window=7000, chunk=1000)
     options.store.mkdir()
     control = handlers.Control(lambda _: None, lambda: None, lambda: wire.Stats("s", 1, 0.0, {}))
-    return handlers.Handlers(options, queue, ContentStore(options.store), Watchers(), "server", control, lambda: clock[0])
+    contents = ContentStore(options.store)
+    return handlers.Handlers(options, queue, contents, Watchers(), "server", control, lambda: clock[0])
 
 
 def test_credit_of_many_connections_is_bounded(desk: handlers.Handlers, clock: list[float]) -> None:
