@@ -22,7 +22,8 @@ class Atlas:
     """The texels of one object's texture that lie on its UV islands, T of them.
 
     height, width: of the texture, row 0 = top (v = 1). rows, columns: (T,). faces: (T,) indices into the mesh's faces.
-    weights: (T, 3) barycentric. nearest: (H, W) index of the nearest texel on an island, for everything between them.
+    weights: (T, 3) barycentric. nearest_row, nearest_column: (H, W) the nearest texel on an island, for everything
+    between them.
     """
 
     height: int
@@ -31,7 +32,13 @@ class Atlas:
     columns: npt.NDArray[np.intp]
     faces: npt.NDArray[np.intp]
     weights: npt.NDArray[np.float32]
-    nearest: npt.NDArray[np.intp]
+    nearest_row: npt.NDArray[np.int32]
+    nearest_column: npt.NDArray[np.int32]
+
+    def part(self, chosen: npt.NDArray[np.bool_]) -> Atlas:  # (T,)
+        """The same texture with fewer texels."""
+        lists = (self.rows[chosen], self.columns[chosen], self.faces[chosen], self.weights[chosen])
+        return Atlas(self.height, self.width, *lists, self.nearest_row, self.nearest_column)
 
     def of_vertices(self, mesh: Mesh, values: Floats) -> npt.NDArray[np.float32]:  # (V,) or (V, C)
         """Values given at the mesh's vertices, at the texels: (T,) or (T, C)."""
@@ -44,7 +51,9 @@ class Atlas:
 
     def to_image(self, values: Floats) -> Floats:  # (T, ...)
         """Texels as an image (H, W, ...), continued past the islands' edges by the nearest texel's value."""
-        return values[self.nearest]
+        image = np.zeros((self.height, self.width, *values.shape[1:]), values.dtype)
+        image[self.rows, self.columns] = values
+        return image[self.nearest_row, self.nearest_column]
 
     def positions(self) -> npt.NDArray[np.float64]:
         """(T, 2) x, y of the texels' centres in the image, +0.5 convention."""
@@ -62,11 +71,9 @@ def build_atlas(mesh: Mesh, object_index: int, height: int, width: int) -> Atlas
     if not covered.any():
         raise InputError("The head's UVs lie outside the texture (0 to 1).", "Move them into the first tile.")
     rows, columns = np.nonzero(covered)
-    index = np.full((height, width), -1, np.intp)
-    index[covered] = np.arange(len(rows))
     where = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
     return Atlas(
-        height, width, rows, columns, own[raster.face[covered]], raster.weights[covered], index[where[0], where[1]]
+        height, width, rows, columns, own[raster.face[covered]], raster.weights[covered], where[0], where[1]
     )
 
 

@@ -78,8 +78,8 @@ def remove_light(
     """(T, 3) albedo estimate, linear, 0..1.
 
     `gloss` is the share of light that the surface itself reflects, colourless, under a light that comes from all around
-    (Fresnel's factor at normal incidence: 0.028 for skin's index of 1.4). On dark skin it is as much as half of what a
-    photo shows; it is taken off, but never more than three quarters of a channel.
+    (Fresnel's factor at normal incidence: 0.020 to 0.028 for skin's indices of 1.33 to 1.4). On dark skin it is as much
+    as half of what a photo shows; it is taken off, but never more than three quarters of a channel.
     """
     reflectance = colour / shading.on(normals)
     return np.clip(np.maximum(reflectance - gloss, 0.25 * reflectance), 0, 1).astype(np.float32)

@@ -20,6 +20,7 @@ Floats = npt.NDArray[Any]
 ColourMap = Callable[[Floats], Floats]
 METHODS = ("mkl", "reinhard", "none")
 _GAIN = (0.6, 1.6)  # how far the spread of a skin's colours may change
+_ENOUGH = 40_000  # colours that settle the statistics of a skin
 _NOISE = (2.0 / 255) ** 2  # added to covariances: a skin of one flat colour has none
 
 
@@ -35,10 +36,15 @@ class SkinStatistics:
 
 
 def skin_statistics(colours: Floats, weight: Floats | None = None) -> SkinStatistics:  # (N, 3) sRGB, (N,)
-    """Robust statistics: what lies far from the bulk (hairs, nostrils, lips' edge) is left out, three rounds."""
-    colours = np.asarray(colours, np.float64)
+    """Robust statistics: what lies far from the bulk (hairs, nostrils, lips' edge) is left out, three rounds.
+
+    At least one colour must have a weight.
+    """
     weight = np.ones(len(colours)) if weight is None else np.asarray(weight, np.float64)
-    centre = np.median(colours[weight > 0], axis=0) if (weight > 0).any() else np.full(3, 0.5)
+    chosen = np.flatnonzero(weight > 0)
+    chosen = chosen[:: len(chosen) // _ENOUGH + 1]
+    colours, weight = np.asarray(colours[chosen], np.float64), weight[chosen]
+    centre = np.median(colours, axis=0)
     keep = weight.copy()
     for _ in range(3):
         distance = np.linalg.norm(colours - centre, axis=1)

@@ -92,10 +92,11 @@ class UvSwapper:
         """See Swapper."""
         head, item = capture.object_of_part("head")
         made = make_skin(capture.load_mesh(), head, capture.load_texture(item), source, settings, progress, cancelled)
+        noisy = not capture.renderer.get("denoise", False)
         skins = Skins.of(made.old_linear, made.new_linear)
 
         def change(images: ViewImages, mesh: Mesh, camera: Camera) -> npt.NDArray[np.float32]:
-            return exchange_skin(images, mesh, head, camera, skins, settings.samples)
+            return exchange_skin(images, mesh, head, camera, skins, settings.samples, noisy)
 
         return PreparedSwap(change, made.skin, made.mask, made.pictures, made.report, made.warnings)
 

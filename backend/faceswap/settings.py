@@ -32,21 +32,22 @@ def _one_of(names: tuple[str, ...]) -> Any:
 class SwapSettings:
     """tone: 1 gives the whole double the performer's skin tone, 0 gives the performer's face the avatar's tone.
     strength: of the swap inside the face mask, 0..1. harmonize: how tones are matched. delight: take the photo's light
-    off. gloss: what skin reflects at its surface, taken off with the light (0.028 is an index of 1.4). evenness: how much of the broad unevenness that is left then is taken for light, not skin. symmetry: fill
-    hidden parts from the other half. smoothing: how little landmarks are trusted (0: hit exactly). levels: of the
-    blending pyramid. samples: a side and pixel when views are filtered. texture_size: of the new skin in texels, None
-    for the avatar's own. threads: views at a time, None for one a core."""
+    off. gloss: what skin reflects at its surface, taken off with the light (0.025 is an index of 1.37). evenness: how
+    much of the broad unevenness that is left then is taken for light, not skin. symmetry: fill hidden parts from the
+    other half. smoothing: how little landmarks are trusted (0: hit exactly). levels: of the blending pyramid. samples:
+    a side and pixel when views are filtered. texture_size: of the new skin in texels, None for the avatar's own.
+    threads: views at a time, None for one a core."""
 
     swapper: str = "uv"
     tone: float = attrs.field(default=1.0, validator=_within(0, 1))
     strength: float = attrs.field(default=1.0, validator=_within(0, 1))
     harmonize: str = attrs.field(default="mkl", validator=_one_of(harmonization.METHODS))
     delight: bool = True
-    gloss: float = attrs.field(default=0.028, validator=_within(0, 0.1))
+    gloss: float = attrs.field(default=0.025, validator=_within(0, 0.1))
     evenness: float = attrs.field(default=0.7, validator=_within(0, 1))
     symmetry: bool = True
     smoothing: float = attrs.field(default=0.0, validator=_within(0, 10))
     levels: int = attrs.field(default=5, validator=_within(0, 10))
-    samples: int = attrs.field(default=3, validator=_within(1, 8))
+    samples: int = attrs.field(default=2, validator=_within(1, 8))
     texture_size: int | None = attrs.field(default=None, validator=attrs.validators.optional(_within(64, 8192)))
     threads: int | None = attrs.field(default=None, validator=attrs.validators.optional(_within(1, 256)))

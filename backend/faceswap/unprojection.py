@@ -40,8 +40,20 @@ class Unprojected:
     normals: npt.NDArray[np.float32]
 
 
-def unproject(photo: Photo, registration: Registration, mesh: Mesh, atlas: Atlas) -> Unprojected:
-    """Look every texel up in the photo, antialiased, with visibility by a depth buffer of the bent mesh."""
+def unproject(
+    photo: Photo, registration: Registration, mesh: Mesh, atlas: Atlas, wanted: npt.NDArray[np.bool_]
+) -> Unprojected:  # wanted: (T,)
+    """Look the `wanted` texels up in the photo, antialiased, with visibility by a depth buffer of the bent mesh; the
+    others get weight 0."""
+    part = atlas.part(wanted)
+    seen = _unproject(photo, registration, mesh, part)
+    result = Unprojected(*(np.zeros((len(wanted), *v.shape[1:]), np.float32) for v in attrs.astuple(seen)))
+    for whole, values in zip(attrs.astuple(result), attrs.astuple(seen), strict=True):
+        whole[wanted] = values
+    return result
+
+
+def _unproject(photo: Photo, registration: Registration, mesh: Mesh, atlas: Atlas) -> Unprojected:
     positions = atlas.of_vertices(mesh, registration.vertices).astype(np.float64)
     normals = atlas.of_vertices(mesh, registration.normals)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
@@ -102,7 +114,7 @@ def _visible(
     away = np.clip(cv2.distanceTransform(inner, cv2.DIST_L2, 3) / rim - 1, 0, 1)
     image = np.zeros((atlas.height, atlas.width), np.float32)
     image[atlas.rows, atlas.columns] = seen
-    image = atlas.to_image(atlas.of_image(image)).astype(np.float32)
+    image = image[atlas.nearest_row, atlas.nearest_column]
     reach = max(1, round(atlas.width / 400))
     soft = cv2.GaussianBlur(cv2.erode(image, np.ones((2 * reach + 1,) * 2, np.uint8)), (0, 0), reach)
     return atlas.of_image(soft) * seen * away[row, column]

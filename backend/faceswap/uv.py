@@ -19,7 +19,7 @@ from .atlas import Atlas, build_atlas
 from .blending import laplacian_blend
 from .completion import complete_by_symmetry, membrane
 from .delighting import Shading, fit_shading, remove_light
-from .harmonization import colour_map, membership, skin_statistics
+from .harmonization import SkinStatistics, colour_map, membership, skin_statistics
 from .registration import Registration, register
 from .settings import SwapSettings
 from .source import Photo, Source
@@ -165,13 +165,14 @@ def _take_from_photo(
     photo: Photo, mesh: Mesh, head: int, atlas: Atlas, regions: _Regions, settings: SwapSettings
 ) -> _FromPhoto:
     registration = register(mesh, photo, settings.smoothing)
-    seen = unproject(photo, registration, mesh, atlas)
+    seen = unproject(photo, registration, mesh, atlas, regions.face > 0)
     weight = seen.weight * (regions.face > 0)
     shading = None
     albedo = np.clip(seen.colour, 0, 1)
     if settings.delight:
         shading = _shading(seen, weight * regions.core, photo)
-        albedo = remove_light(seen.colour, seen.normals, shading, settings.gloss)
+        visible = weight > 0
+        albedo[visible] = remove_light(seen.colour[visible], seen.normals[visible], shading, settings.gloss)
     trust = np.clip(weight / _FULL_TRUST, 0, 1).astype(np.float32)
     trust *= _believable(albedo, trust, regions)
     if settings.delight:
@@ -194,7 +195,7 @@ def _evened(
     """Albedo with its broad unevenness of brightness lessened: cast shadows, broad gloss and the difference between two
     people's shapes leave more of it than skin has. Hues stay."""
     encoded = srgb_from_linear(albedo)
-    skin = skin_statistics(encoded, (trust > 0.3) * regions.core)
+    skin = _statistics(encoded, (trust > 0.3) & regions.core)
     is_skin = membership(encoded, skin) * trust * regions.core
     brightness = np.log(np.maximum(albedo @ _LUMINANCE, 1e-3))
     usual = np.log(max(float(linear_from_srgb(skin.mean) @ _LUMINANCE), 1e-3))
@@ -202,13 +203,24 @@ def _evened(
     return np.clip(albedo * np.exp(-amount * broad)[:, None], 0, 1).astype(np.float32)
 
 
+def _statistics(encoded: Floats, where: npt.NDArray[np.bool_]) -> SkinStatistics:
+    if where.sum() < 50:
+        raise InputError(
+            "Too little plain facial skin can be seen.", "Use a photo from the front; check the avatar's face region."
+        )
+    return skin_statistics(encoded, where)
+
+
 def _believable(albedo: Floats, trust: Floats, regions: _Regions) -> Floats:
-    """(T,) 1, but 0 for what is not skin where that is hardly the face's own: at the mask's soft edge (hair, background)
-    and where the photo sees the surface at a slant (somebody else's jaw line, shadows behind it)."""
+    """(T,) 1, but 0 for what is not skin where that is hardly the face's own: at the mask's soft edge (hair,
+    background) and where the photo sees the surface at a slant (somebody else's jaw line, shadows behind it)."""
     encoded = srgb_from_linear(albedo)
-    skin = skin_statistics(encoded, (trust > 0.5) * regions.core)
+    skin = _statistics(encoded, (trust > 0.5) & regions.core)
     doubt = np.maximum(np.clip((1 - regions.face) / 0.1, 0, 1), np.clip((0.9 - trust) / 0.3, 0, 1))
-    return 1 - doubt * (1 - membership(encoded, skin))
+    doubt[trust == 0] = 0
+    asked = doubt > 0
+    doubt[asked] *= 1 - membership(encoded[asked], skin)
+    return 1 - doubt
 
 
 def _fuse(photos: list[_FromPhoto], regions: _Regions) -> tuple[Floats, Floats]:
@@ -231,13 +243,18 @@ def _harmonized(
     front: Floats, trust: Floats, old: Floats, regions: _Regions, method: str, tone: float
 ) -> tuple[Floats, Floats]:
     """The performer's face and the target's skin (T, 3) sRGB, both moved to where they meet."""
-    performer = skin_statistics(front, (trust > 0.5) * regions.core)
-    target = skin_statistics(old, regions.core)
+    performer = _statistics(front, (trust > 0.5) & regions.core)
+    target = _statistics(old, regions.core)
     front = colour_map(performer, target, method, 1 - tone)(front)
+    if method == "none" or tone == 0:
+        return front, old
     moved = colour_map(target, performer, method, tone)(old)
     amount = membership(old, target)[:, None]
-    back = np.where(amount > 0, old + amount * (moved - old), old)
-    return front, back.astype(np.float32)
+    # What is darker than skin (painted hair, folds, the mouth's inside) has as much skin in it as it is bright.
+    skin_share = np.clip(old @ _LUMINANCE / (target.mean @ _LUMINANCE), 0, 1)[:, None]
+    shift = (tone * (performer.mean - target.mean)).astype(np.float32)
+    back = old + amount * (moved - old) + (1 - amount) * skin_share * shift
+    return front, np.clip(back, 0, 1).astype(np.float32)
 
 
 def _warnings(photos: list[_FromPhoto], source: Source) -> list[str]:

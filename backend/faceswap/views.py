@@ -45,11 +45,18 @@ class Skins:
 
 
 def exchange_skin(
-    images: ViewImages, mesh: Mesh, head: int, camera: Camera, skins: Skins, samples: int = 3
+    images: ViewImages,
+    mesh: Mesh,
+    head: int,
+    camera: Camera,
+    skins: Skins,
+    samples: int = 3,
+    noisy_light: bool = True,
 ) -> npt.NDArray[np.float32]:
-    """The view's new rgb (H, W, 3), linear, premultiplied; `samples` a side and pixel for the texture's filter.
+    """The view's new rgb (H, W, 3), linear, premultiplied.
 
-    Raises InputError when the view has no light or albedo pass.
+    samples: a side and pixel for the texture's filter. noisy_light: smooth the light pass first; not needed when the
+    renderer has denoised it. Raises InputError when the view has no light or albedo pass.
     """
     if images.light is None or images.albedo is None:
         raise InputError("The capture has no light and albedo passes, which a swap needs.", "Capture again with them.")
@@ -58,10 +65,29 @@ def exchange_skin(
     changed = (difference != 0).any(-1)
     if not changed.any():
         return images.rgb
-    light = smooth_light(images, changed)
-    passed = passed_share(images.albedo, old, images.masks.get("skin", coverage))
-    delta = difference * light * passed[..., None]
-    return np.where(changed[..., None], np.maximum(images.rgb + delta, 0), images.rgb).astype(np.float32)
+    light = smooth_light(images, changed) if noisy_light else straight_light(images)
+    skin_share = images.masks.get("skin", coverage)
+    passed = passed_share(images.albedo, old, skin_share)[..., None]
+    seen = _old_as_seen(images.albedo / passed, old, difference, skin_share)
+    new = old + difference
+    result = images.rgb + (new - seen) * passed * light
+    # Whatever else a pixel holds (hair, gloss, background), its skin can have changed no more than the skin has.
+    ratio = new / np.maximum(seen, 1e-4)
+    result = np.clip(result, images.rgb * np.minimum(ratio, 1), images.rgb * np.maximum(ratio, 1))
+    return np.where(changed[..., None], np.maximum(result, 0), images.rgb).astype(np.float32)
+
+
+def _old_as_seen(rendered: Floats, old: Floats, difference: Floats, skin_share: Floats) -> Floats:
+    """The old skin as the picture shows it: where skin fills a pixel and has changed, the renderer's own albedo, which
+    has the same samples and the same denoising as the picture (a thin brow would leave dots otherwise)."""
+    amount = np.clip(np.abs(difference).max(-1) / 0.05, 0, 1) * np.clip((skin_share - 0.9) / 0.1, 0, 1)
+    return old + amount[..., None] * (rendered - old)
+
+
+def straight_light(images: ViewImages) -> npt.NDArray[np.float32]:
+    """The light pass (H, W, 3) without its premultiplication."""
+    assert images.light is not None
+    return (images.light / np.maximum(images.alpha, 1e-3)[..., None]).astype(np.float32)
 
 
 def filtered_skin(
@@ -120,7 +146,7 @@ def smooth_light(
     picture itself, which the renderer has denoised. Only pixels of `where` (H, W) are computed, the others are 0."""
     assert images.light is not None and images.albedo is not None
     alpha = np.clip(images.alpha, 0, 1)
-    light = images.light / np.maximum(alpha, 1e-3)[..., None]
+    light = straight_light(images)
     normal = images.normal if images.normal is not None else np.zeros_like(images.rgb)
     depth = images.depth if images.depth is not None else np.zeros_like(alpha)
     skin = images.albedo @ _LUMINANCE

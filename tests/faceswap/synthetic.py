@@ -24,6 +24,7 @@ from interchange.mesh import Mesh, Region
 from interchange.png import write_png
 
 RINGS, SEGMENTS = 73, 144  # 2.5 degrees
+EYE_RINGS, EYE_SEGMENTS = 13, 24
 CENTRE = np.array([0.0, 0.0, 1.5])
 
 
@@ -106,8 +107,8 @@ def _surface(azimuth: np.ndarray, elevation: np.ndarray, shape: Shape) -> np.nda
     return CENTRE + base + d * out[..., None]
 
 
-def _grid() -> tuple[np.ndarray, np.ndarray]:
-    elevation, azimuth = np.meshgrid(np.linspace(-90, 90, RINGS), np.linspace(-180, 180, SEGMENTS + 1), indexing="ij")
+def _grid(rings: int = RINGS, segments: int = SEGMENTS) -> tuple[np.ndarray, np.ndarray]:
+    elevation, azimuth = np.meshgrid(np.linspace(-90, 90, rings), np.linspace(-180, 180, segments + 1), indexing="ij")
     return azimuth[:, :-1], elevation[:, :-1]
 
 
@@ -117,19 +118,19 @@ def texture_angles(size: int) -> tuple[np.ndarray, np.ndarray]:
     return (u - 0.02) / 0.96 * 360 - 180, (v - 0.02) / 0.96 * 180 - 90
 
 
-def _sheet(offset: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def _sheet(rings: int = RINGS, segments: int = SEGMENTS) -> tuple[np.ndarray, np.ndarray]:
     """Faces and their UVs of the closed latitude-longitude grid."""
-    i, j = np.meshgrid(np.arange(RINGS - 1), np.arange(SEGMENTS), indexing="ij")
-    k = (j + 1) % SEGMENTS
-    a, b, c, d = i * SEGMENTS + j, i * SEGMENTS + k, (i + 1) * SEGMENTS + k, (i + 1) * SEGMENTS + j
+    i, j = np.meshgrid(np.arange(rings - 1), np.arange(segments), indexing="ij")
+    k = (j + 1) % segments
+    a, b, c, d = i * segments + j, i * segments + k, (i + 1) * segments + k, (i + 1) * segments + j
 
     def uv(ring: np.ndarray, segment: np.ndarray) -> np.ndarray:
-        return np.stack([0.02 + 0.96 * segment / SEGMENTS, 0.02 + 0.96 * ring / (RINGS - 1)], -1)
+        return np.stack([0.02 + 0.96 * segment / segments, 0.02 + 0.96 * ring / (rings - 1)], -1)
 
     uvs = [uv(i, j), uv(i, j + 1), uv(i + 1, j + 1), uv(i + 1, j)]
     faces = np.concatenate([np.stack([a, b, c], -1), np.stack([a, c, d], -1)]).reshape(-1, 3)
     face_uvs = np.concatenate([np.stack([uvs[0], uvs[1], uvs[2]], 2), np.stack([uvs[0], uvs[2], uvs[3]], 2)])
-    return faces + offset, face_uvs.reshape(-1, 3, 2)
+    return faces, face_uvs.reshape(-1, 3, 2)
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -150,8 +151,8 @@ def head(identity: str = "A", mouth_open: float = 0.0) -> Mesh:
     for side in (-1, 1):
         socket = _surface(np.array([25.0 * side]), np.array([10.0]), shape)[0]
         centre = CENTRE + (socket - CENTRE) * 0.93
-        d = _directions(azimuth, elevation) * 0.0125
-        parts.append((centre + d, faces, face_uvs, 1))
+        eye = _directions(*(g.ravel() for g in _grid(EYE_RINGS, EYE_SEGMENTS))) * 0.0125
+        parts.append((centre + eye, *_sheet(EYE_RINGS, EYE_SEGMENTS), 1))
     above = (elevation[faces] > 45).all(1) | (np.abs(azimuth[faces]) > 100).all(1) & (elevation[faces] > -20).all(1)
     parts.append((CENTRE + (rest - CENTRE) * 1.06, faces[above], face_uvs[above], 2))
     counts = np.cumsum([0] + [len(p[0]) for p in parts])
@@ -177,7 +178,7 @@ def head(identity: str = "A", mouth_open: float = 0.0) -> Mesh:
     )  # fmt: skip
 
 
-def paint(identity: str, size: int = 512) -> np.ndarray:
+def paint(identity: str, size: int = 256) -> np.ndarray:
     """(size, size, 3) sRGB skin image."""
     skin = SKINS[identity]
     generator = np.random.default_rng(skin.seed)
@@ -216,7 +217,7 @@ OBJECT_COLOURS = {1: (0.7, 0.7, 0.7), 2: (0.03, 0.02, 0.015)}
 
 def render(mesh: Mesh, skin: np.ndarray, camera: Camera, light: Light, samples: int = 4, noise: float = 0.0,
            gloss: float = 0.02) -> ViewImages:  # fmt: skip
-    """All passes of one view: `skin` is linear (h, w, 3); diffuse loses 4 % to the surface, `gloss` is added."""
+    """All passes of one view: `skin` is linear (h, w, 3); 4 % of it stays at the surface, `gloss` is what that adds."""
     raster = rasterize(mesh.vertices, mesh.faces, camera, samples)
     seen = raster.covered
     normal = interpolate(raster, mesh.normals[mesh.faces])
@@ -232,7 +233,7 @@ def render(mesh: Mesh, skin: np.ndarray, camera: Camera, light: Light, samples: 
     view_direction = camera.position - interpolate(raster, mesh.vertices[mesh.faces])
     half = view_direction / np.linalg.norm(view_direction, axis=-1, keepdims=True) + key
     half /= np.linalg.norm(half, axis=-1, keepdims=True)
-    shine = gloss * np.maximum((normal * half).sum(-1), 0) ** 12
+    shine = gloss * (shading.mean(-1) + np.maximum((normal * half).sum(-1), 0) ** 12)
 
     def pixels(values: np.ndarray) -> np.ndarray:
         values = values * seen.reshape(seen.shape + (1,) * (values.ndim - 2))
@@ -253,8 +254,8 @@ def render(mesh: Mesh, skin: np.ndarray, camera: Camera, light: Light, samples: 
 
 
 def write_capture(folder: Path, identity: str = "A", skin: np.ndarray | None = None, views: tuple = (-40, 0, 50),
-                  size: int = 128, light: Light = Light(), noise: float = 0.0, mouth_open: float = 0.0,
-                  texture_size: int = 512) -> Capture:  # fmt: skip
+                  size: int = 112, light: Light = Light(), noise: float = 0.0, mouth_open: float = 0.0,
+                  texture_size: int = 256) -> Capture:  # fmt: skip
     """A capture folder of a head; views alternate in height, the last is held out."""
     mesh = head(identity, mouth_open)
     skin = paint(identity, texture_size) if skin is None else skin
@@ -286,13 +287,13 @@ def write_capture(folder: Path, identity: str = "A", skin: np.ndarray | None = N
     return capture
 
 
-def write_source(folder: Path, identity: str = "B", size: int = 400, azimuth: float = 0.0, light: Light = Light(),
+def write_source(folder: Path, identity: str = "B", size: int = 360, azimuth: float = 0.0, light: Light = Light(),
                  noise_px: float = 0.0, seed: int = 0) -> Path:  # fmt: skip
     """A source folder: well-exposed portrait on grey, landmarks with noise, a synthetic consent record."""
     folder.mkdir(parents=True, exist_ok=True)
     mesh = head(identity)
     camera = dome_camera(azimuth, 2.0, size, 0.8)
-    images = render(mesh, linear_from_srgb(paint(identity)), camera, light)
+    images = render(mesh, linear_from_srgb(paint(identity, 512)), camera, light)
     white_card = np.percentile(images.light[images.masks["face"] > 0.9], 95)  # the convention of delighting.py
     over_grey = images.rgb / white_card + (1 - images.alpha[..., None]) * 0.2
     portrait = np.rint(srgb_from_linear(np.clip(over_grey, 0, 1)) * 255).astype(np.uint8)

@@ -37,7 +37,7 @@ def replace(folder: Path, image: np.ndarray) -> None:
 def test_a_good_source_is_read(folder: Path) -> None:
     read = load_source(folder)
     photo = read.photos[0]
-    assert photo.image.shape == (400, 400, 3) and photo.alpha is None and not photo.grey
+    assert photo.image.shape == (360, 360, 3) and photo.alpha is None and not photo.grey
     assert sorted(photo.landmarks) == list(range(68))
     assert_array_equal(photo.image, linear_from_srgb(pixels(folder).astype(np.float32) / 255))
     assert set(read.digests) == {"portrait.png", "landmarks.json", "consent.json"}
@@ -58,7 +58,7 @@ def test_alpha_is_kept_and_grey_is_noticed(folder: Path) -> None:
     assert photo.alpha is not None and photo.alpha[:100].max() == 0 and photo.alpha[100:].min() == 1
     replace(folder, image[..., 1])
     photo = load_source(folder).photos[0]
-    assert photo.grey and photo.image.shape == (400, 400, 3)
+    assert photo.grey and photo.image.shape == (360, 360, 3)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -97,7 +97,7 @@ def refused(folder: Path, words: str) -> None:
 
 def test_a_tiny_photo_is_refused(folder: Path) -> None:
     replace(folder, pixels(folder)[:120])
-    refused(folder, "400 x 120 pixels")
+    refused(folder, "360 x 120 pixels")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 60])
@@ -115,7 +115,7 @@ def test_a_cut_off_photo_is_refused(folder: Path) -> None:
 
 
 def test_a_transparent_photo_is_refused(folder: Path) -> None:
-    replace(folder, np.dstack([pixels(folder), np.zeros((400, 400), np.uint8)]))
+    replace(folder, np.dstack([pixels(folder), np.zeros((360, 360), np.uint8)]))
     refused(folder, "fully transparent")
 
 

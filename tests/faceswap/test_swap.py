@@ -37,9 +37,13 @@ def test_the_swap_is_close_to_the_true_swap_in_all_views(capture: Capture, truth
         assert face_psnr(capture, truth, view.name) < 15
 
 
-def test_light_has_to_come_off_first(capture: Capture, truth: Capture, source: Path, tmp_path: Path) -> None:
+def test_light_has_to_come_off_first(
+    capture: Capture, truth: Capture, source: Path, swapped: SwapResult, tmp_path: Path
+) -> None:
     swap(capture.folder, source, tmp_path, SwapSettings(delight=False))
-    assert face_psnr(Capture.load(tmp_path), truth, "view_000") < 27
+    lit, evenly = Capture.load(tmp_path), Capture.load(swapped.folder)
+    for shaded in ("view_001", "view_002"):
+        assert face_psnr(evenly, truth, shaded) > face_psnr(lit, truth, shaded) + 2
 
 
 def test_the_result_is_a_capture(capture: Capture, swapped: SwapResult) -> None:
@@ -53,10 +57,10 @@ def test_the_result_is_a_capture(capture: Capture, swapped: SwapResult) -> None:
         for name in channels.keys() - set("RGB"):
             assert_array_equal(channels[name], before[name])
         assert min(channels[c].min() for c in "RGB") >= 0
-        assert read_png(result.folder / new.preview).shape == (128, 128, 4)
+        assert read_png(result.folder / new.preview).shape == (112, 112, 4)
     assert_array_equal(result.load_mesh().vertices, capture.load_mesh().vertices)
     texture = read_png(result.folder / "textures/head.png")
-    assert texture.shape == (512, 512, 3)
+    assert texture.shape == (256, 256, 3)
     assert_array_equal(texture, read_png(result.folder / "texture.png"))
     assert read_png(result.folder / "texture_mask.png").max() == 255
     assert (result.folder / "strip.png").is_file() and (result.folder / "transforms.json").is_file()
@@ -70,7 +74,7 @@ def test_eyes_hair_and_background_keep_their_bits(capture: Capture, swapped: Swa
         inner = bare.copy()  # the pixel filter reaches into neighbours
         for axis in (0, 1):
             inner &= np.roll(bare, 1, axis) & np.roll(bare, -1, axis)
-        assert inner.sum() > 2000 and (before.masks["eye"][inner] > 0).any()
+        assert inner.sum() > 1500 and (before.masks["eye"][inner] > 0).any()
         assert_array_equal(after.rgb[inner], before.rgb[inner])
 
 
@@ -97,13 +101,13 @@ def test_the_tone_leads_from_one_skin_to_the_other(capture: Capture, source: Pat
     from backend.faceswap.uv import make_skin
 
     read = load_source(source)
-    neck = np.s_[440:480, 200:300]
+    neck = np.s_[220:240, 100:150]
     values = []
     for tone in (0.0, 0.5, 1.0):
         made = make_skin(mesh, head, texture, read, SwapSettings(tone=tone))
         values.append(made.skin[neck].mean((0, 1)))
-        edge = made.skin[390:440, 230:280].astype(float)
-        assert np.abs(np.diff(edge.mean((1, 2)))).max() < 6  # no jump where chin meets neck
+        edge = made.skin[195:220, 115:140].astype(float)
+        assert np.abs(np.diff(edge.mean((1, 2)))).max() < 8  # no jump where chin meets neck
     assert (values[0] > values[1] + 15).all() and (values[1] > values[2] + 15).all()
     performer = 255 * np.array(synthetic.SKINS["B"].tone)
     assert np.abs(values[2] - performer).max() < 12
@@ -222,7 +226,7 @@ def test_bad_input_leaves_earlier_results(
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     folder = Path(shutil.copytree(source, tmp_path / "source"))
     points = np.array(list(json.loads((folder / "landmarks.json").read_text())["points"].values()))
-    write_landmarks(folder, points * [-1, 1] + [400, 0])
+    write_landmarks(folder, points * [-1, 1] + [360, 0])
     refused("mirrored", capture.folder, folder, out)
     (folder / "landmarks.json").unlink()
     refused("no face landmarks", capture.folder, folder, out)
