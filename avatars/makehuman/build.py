@@ -32,7 +32,7 @@ from .human import expression_offsets, morph
 from .identities import Identity, identity
 from .landmarks import BASE_LANDMARKS
 from .layout import HeadLayout, cut_head
-from .parts import PartMesh, eyeballs, helper_part, lashes
+from .parts import PartMesh, eyeballs, lashes, teeth, tongue
 from .regions import Regions, head_regions
 from .rig import BONE_NAMES, bone_weights, rest_bones
 from .surface import vertex_normals
@@ -116,8 +116,8 @@ def _regions(base: Obj, layout: HeadLayout, landmarks: npt.NDArray) -> Regions:
 def _parts(data: DataFolder, base: Obj, person: Identity) -> dict[str, PartMesh]:
     return {
         "eyes": eyeballs(*data.eyes()),
-        "teeth": helper_part(base, {"helper-upper-teeth", "helper-lower-teeth"}),
-        "tongue": helper_part(base, {"helper-tongue"}),
+        "teeth": teeth(base),
+        "tongue": tongue(base),
         "lashes": lashes(base, 0.4 + 0.6 * person.look.makeup, person.look.seed),
     }
 

@@ -63,7 +63,7 @@ class _Style:
 
 _STYLES = {
     "short": _Style(2300, (0.026, 0.044), 0.0062, 0.0075, 5, 0.15),
-    "crop": _Style(2600, (0.006, 0.010), 0.0046, 0.0045, 2, 0.9),
+    "crop": _Style(4200, (0.007, 0.012), 0.0042, 0.0045, 2, 0.8),
     "bob": _Style(950, (0.27, 0.31), 0.0115, 0.0120, 15, 0.06, hang=True, over_ears=True),
     "bun": _Style(820, (0.10, 0.30), 0.0095, 0.0050, 12, 0.05),
     "bald": _Style(1100, (0.012, 0.022), 0.0048, 0.0035, 4, 0.16),
@@ -157,7 +157,7 @@ def _flow(style: str, points: Float, landmarks: npt.NDArray) -> Flow:
         knot = _knot(points)
         return lambda p, n: knot - p
     if style == "crop":
-        return lambda p, n: n * 1.5 + (p - crown) / 0.1
+        return lambda p, n: n * 0.9 + (p - crown) / 0.1
 
     def whorl(p: Float, n: Float) -> Float:
         away = p - crown

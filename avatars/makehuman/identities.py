@@ -72,9 +72,9 @@ _HAIR: dict[str, Colour] = {
     "caucasian": (0.290, 0.195, 0.125),
 }
 _GREY: dict[str, Colour] = {
-    "african": (0.42, 0.41, 0.40),
-    "asian": (0.55, 0.54, 0.53),
-    "caucasian": (0.72, 0.71, 0.69),
+    "african": (0.40, 0.375, 0.35),
+    "asian": (0.53, 0.51, 0.49),
+    "caucasian": (0.70, 0.68, 0.65),
 }
 _IRIS: dict[str, Colour] = {
     "african": (0.26, 0.155, 0.09),

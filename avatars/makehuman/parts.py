@@ -19,6 +19,9 @@ _UPPER_RIM = (6844, 6841, 6838, 6785, 6784, 6790, 6793, 6796, 6799, 6802)
 _LOWER_RIM = (6834, 6831, 6828, 6825, 6820, 6817, 6814, 6811)
 """Base vertices along the left lids' rims, from the inner corner outwards."""
 
+_UPPER_TEETH_DROP = 0.0038
+"""Metres."""
+
 _EYE_HELPER = {"left": (14598, 14669), "right": (14670, 14741)}
 
 
@@ -35,7 +38,11 @@ class PartMesh:
 
 
 def eyeballs(mesh: Obj, clothes: Clothes) -> PartMesh:
-    """Both eyeballs without their transparent corneas; UVs of both lie on the one disc of `skin.paint_iris`."""
+    """Both eyeballs without their transparent corneas; UVs of both lie on the one disc of `skin.paint_iris`.
+
+    The data's irises are hollow, for the cornea to bend light over them; without it they are made round, with the
+    cornea's slight bulge, so that the highlight and the iris look right from the side.
+    """
     faces, uvs = [], []
     for face, corners in zip(mesh.faces, mesh.face_uvs, strict=True):
         uv = mesh.uvs[corners]
@@ -45,13 +52,66 @@ def eyeballs(mesh: Obj, clothes: Clothes) -> PartMesh:
         centre = np.array([0.2915, 0.2910]) if uv.sum() < len(uv) * 0.996 else np.array([0.7050, 0.7035])
         uvs.append(0.5 + (uv - centre) * (IRIS_RADIUS / 0.1150))
     used, faces = _compact(faces)
-    ids, weights, offsets = clothes.ids[used], clothes.weights[used], clothes.offsets[used]
-    own = Clothes(ids, weights, offsets, clothes.references)
-    return PartMesh(faces, np.concatenate(uvs), lambda human: blender_from_makehuman(own.fit(human)), ids[:, 0])
+    off_axis = np.zeros(len(used))  # distance from the pupil in UV units
+    for face, uv in zip(faces, uvs, strict=True):
+        off_axis[face] = np.hypot(*(uv - 0.5).T)
+    own = Clothes(clothes.ids[used], clothes.weights[used], clothes.offsets[used], clothes.references)
+
+    def fit(human: Float) -> Float:
+        points = blender_from_makehuman(own.fit(human))
+        for side in (points[:, 0] > 0, points[:, 0] < 0):
+            points[side] = _rounded(points[side], off_axis[side])
+        return points
+
+    return PartMesh(faces, np.concatenate(uvs), fit, own.ids[:, 0])
 
 
-def helper_part(base: Obj, groups: set[str]) -> PartMesh:
-    """Faces of helper groups of the base mesh as they are (teeth, tongue)."""
+def _rounded(points: Float, off_axis: Float) -> Float:
+    """One eyeball with its iris put on the sphere of its white, bulging by 5 % at the pupil."""
+    white = points[(off_axis > 1.25 * IRIS_RADIUS) & (off_axis < 2.2 * IRIS_RADIUS)]
+    rows = np.concatenate([2 * white, np.ones((len(white), 1))], axis=1)
+    solution = np.linalg.lstsq(rows, (white**2).sum(axis=1), rcond=None)[
+        0
+    ]  # |p - c|^2 = r^2, linear in c and r^2 - |c|^2
+    centre = solution[:3]
+    radius = np.sqrt(solution[3] + centre @ centre)
+    inner = off_axis < 1.25 * IRIS_RADIUS
+    bulge = 0.05 * np.cos(0.5 * np.pi * np.clip(off_axis[inner] / (1.25 * IRIS_RADIUS), 0, 1)) ** 2
+    direction = points[inner] - centre
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    result = points.copy()
+    result[inner] = centre + direction * (radius * (1 + bulge))[:, None]
+    return result
+
+
+def teeth(base: Obj) -> PartMesh:
+    """Both rows of teeth. The upper one is lowered, for in the data it hides behind the lip of a wide open mouth."""
+    part = _helper_part(base, ("helper-upper-teeth", "helper-lower-teeth"))
+    upper = np.isin(part.weight_ids, _helper_part(base, ("helper-upper-teeth",)).weight_ids)
+    shift = np.where(upper[:, None], (0.0, 0.0, -_UPPER_TEETH_DROP), 0.0)
+    return attrs.evolve(part, fit=lambda human: part.fit(human) + shift)
+
+
+def tongue(base: Obj) -> PartMesh:
+    """The tongue. Expression targets leave it where it is, so it is tied to the lower teeth instead: it follows
+    the affine motion of the row (fitted along the depth of the mouth) from the neutral base mesh.
+    """
+    part = _helper_part(base, ("helper-tongue",))
+    row = _helper_part(base, ("helper-lower-teeth",))
+    rest_row, rest = row.fit(base.vertices), part.fit(base.vertices)
+    scale = np.ptp(rest_row[:, 1])
+
+    def fit(human: Float) -> Float:
+        moved = row.fit(human) - rest_row
+        depth = np.stack([np.ones(len(rest_row)), (rest_row[:, 1] - rest_row[:, 1].mean()) / scale], axis=1)
+        motion = np.linalg.lstsq(depth, moved, rcond=None)[0]
+        return rest + np.stack([np.ones(len(rest)), (rest[:, 1] - rest_row[:, 1].mean()) / scale], axis=1) @ motion
+
+    return attrs.evolve(part, fit=fit)
+
+
+def _helper_part(base: Obj, groups: tuple[str, ...]) -> PartMesh:
+    """Faces of helper groups of the base mesh as they are."""
     chosen = [i for i, group in enumerate(base.groups) if group in groups]
     used, faces = _compact([base.faces[i] for i in chosen])
     uvs = np.concatenate([base.uvs[base.face_uvs[i]] for i in chosen])

@@ -88,7 +88,7 @@ def paint_marks(canvas: Canvas, look: Look, regions: Regions) -> None:
             canvas,
             places,
             rng.uniform(0.0005, 0.0012, count),
-            rng.uniform(0.15, 0.5, count) * (0.5 + 0.5 * look.freckles),
+            rng.uniform(0.10, 0.40, count) * (0.5 + 0.5 * look.freckles),
         )
     if look.wrinkles > 0.3:
         count = int(26 * look.wrinkles)
