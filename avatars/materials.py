@@ -43,8 +43,14 @@ def plain_material(name: str, linear: tuple[float, float, float], roughness: flo
 
 def _principled(name: str, roughness: float, specular: float) -> tuple[Any, Any]:
     material = bpy.data.materials.new(name)
-    material.use_nodes = True
-    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    shader = next(node for node in node_tree(material).nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Roughness"].default_value = roughness
     shader.inputs["Specular IOR Level"].default_value = specular
     return material, shader
+
+
+def node_tree(block: Any) -> Any:
+    """The node tree of a material or world; from Blender 5.0 on there always is one, and asking for it warns."""
+    if bpy.app.version < (5, 0, 0):
+        block.use_nodes = True
+    return block.node_tree

@@ -15,6 +15,8 @@ from mathutils import Vector
 
 from interchange.png import read_png
 
+from .materials import node_tree
+
 _LIGHTS = {  # place relative to the face (m), power (W), size (m)
     "key": ((0.8, -1.2, 0.6), 14.0, 0.5),
     "fill": ((-1.0, -0.9, 0.2), 6.0, 1.0),
@@ -29,8 +31,7 @@ def new_studio(size: int = 512, samples: int = 16) -> Any:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     scene.world = bpy.data.worlds.new("Studio")
-    scene.world.use_nodes = True
-    background = next(node for node in scene.world.node_tree.nodes if node.type == "BACKGROUND")
+    background = next(node for node in node_tree(scene.world).nodes if node.type == "BACKGROUND")
     background.inputs["Color"].default_value = (0.70, 0.75, 0.80, 1.0)
     background.inputs["Strength"].default_value = 0.35
     scene.render.engine = "CYCLES"

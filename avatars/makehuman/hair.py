@@ -193,7 +193,7 @@ def _ends(style: str, points: Float, landmarks: npt.NDArray, ears: Float) -> Cal
         return lambda p, r: p[:, 2] < chin - 0.004 + 0.007 * r
     if style == "bun":
         knot = _knot(points)
-        return lambda p, r: np.linalg.norm(p - knot, axis=1) < 0.020
+        return lambda p, r: np.linalg.norm(p - knot, axis=1) < 0.031
     centres = [points[(ears > 0.5) & (points[:, 0] * sign > 0)].mean(axis=0) for sign in (-1, 1)]
     radii = np.array([0.024, 0.025, 0.034])
     return lambda p, r: np.min([np.linalg.norm((p - c) / radii, axis=1) for c in centres], axis=0) < 1
@@ -224,8 +224,9 @@ def _grow(
     bias, chance = rng.normal(0, style.stray, (count, 3)), rng.normal(0, 1, count)
     upright = segments <= 2
     free_below = high - 0.125  # about the height of the ear holes
-    position, normal = roots - 0.0005 * normals, normals
-    heading = _unit(flow(position, normal)) + bias
+    position: Float = roots - 0.0005 * normals
+    normal = normals
+    heading: Float = _unit(flow(position, normal)) + bias
     heading = _unit(heading) if upright else _tangent(heading, normal)
     path, ups, done = [position], [normal], ends(position, chance)
     for k in range(1, segments + 1):

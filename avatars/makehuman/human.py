@@ -19,7 +19,7 @@ _EXPRESSIONS: dict[str, dict[str, float]] = {
     "brows_down": {"eyebrows-left-down": 1.0, "eyebrows-right-down": 1.0},
     "blink_left": {"eye-left-closure": 1.0},
     "blink_right": {"eye-right-closure": 1.0},
-    "pucker": {"mouth-pursing": 1.0},
+    "pucker": {"mouth-pursing": 0.8},
     "frown": {"mouth-depression": 1.0, "eyebrows-left-down": 0.45, "eyebrows-right-down": 0.45},
     "sneer": {"nose-left-elevation": 1.0, "nose-right-elevation": 1.0},
     "eyes_wide": {"eye-left-opened-up": 1.0, "eye-right-opened-up": 1.0},
