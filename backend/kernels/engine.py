@@ -22,7 +22,9 @@ Loss: (1 - ssim_weight) L1 + ssim_weight (1 - SSIM) + alpha_weight L1(alpha), ea
 the frame both images continue with the background colour (with black: the zero padding of the first 3DGS trainer).
 
 Results are the same bit for bit on every run and for every number of threads. Nothing is printed.
-One engine serves one thread at a time. Compilation happens at the first call of each kernel and is cached on disk;
+One engine serves one Python thread at a time, and only one thread of a process may be inside any engine: Numba's
+default thread pool allows no more. Results are tied to the vector width (simd/width.py): 8 and 16 lanes add in
+different orders. A splat with NaN, infinite or absurd numbers is not drawn and not changed. Compilation happens at the first call of each kernel and is cached on disk;
 `compile_kernels` does all of it in advance.
 """
 
@@ -52,8 +54,8 @@ Ints = npt.NDArray[np.int32]
 Colour = tuple[float, float, float]
 BLACK: Colour = (0.0, 0.0, 0.0)
 
-MAX_ENTRIES = 1 << 26
-"""Pairs of splat and tile in one frame; 80 bytes each. A head of 100k splats at 1024^2 has less than 2^20."""
+MAX_ENTRIES = 1 << 24
+"""Pairs of splat and tile in one frame, 80 bytes each: 1.3 GB. A head of 100k splats at 1024^2 has less than 2^20."""
 
 _SLACK = 64  # elements that whole-vector loads and prefetches may touch past the end
 
