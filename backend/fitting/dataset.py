@@ -20,6 +20,17 @@ EMPTY_ALPHA = 1 / 255
 """A pixel with less coverage than this is empty: an 8-bit picture would not show it."""
 
 
+def never() -> bool:
+    """The default of every `cancelled` argument."""
+    return False
+
+
+def stop_if(cancelled: Callable[[], bool]) -> None:
+    """Raise Cancelled when told to stop."""
+    if cancelled():
+        raise Cancelled
+
+
 @attrs.frozen(eq=False)
 class FitView:
     """One picture and its camera, ready for the trainer."""
@@ -49,7 +60,7 @@ class Dataset:
 
 
 def load_dataset(
-    capture: Capture, progress: Progress | None = None, cancelled: Callable[[], bool] = lambda: False, threads: int = 4
+    capture: Capture, progress: Progress | None = None, cancelled: Callable[[], bool] = never, threads: int = 4
 ) -> Dataset:
     """Decode a capture's (or swapped folder's) views in a thread pool.
 

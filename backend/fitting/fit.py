@@ -20,7 +20,7 @@ from interchange.png import write_png
 from interchange.splats import SplatCloud, write_ply
 
 from .checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
-from .dataset import Dataset, FitView, load_dataset
+from .dataset import Dataset, FitView, load_dataset, never
 from .initialisation import initialise
 from .settings import FitSettings
 from .trainer import Observer, RunState, Trainer, to_8_bit
@@ -55,7 +55,7 @@ def fit(
     out_folder: Path | str,
     settings: FitSettings | None = None,
     progress: Progress | None = None,
-    cancelled: Callable[[], bool] = lambda: False,
+    cancelled: Callable[[], bool] = never,
     observer: Observer | None = None,
 ) -> FitResult:
     """Fit Gaussians to a capture's training views; goes on from a checkpoint, returns a finished result at once.
@@ -73,7 +73,7 @@ def fit(
     finished = _finished(out, digest)
     if finished is not None:
         return finished
-    state, notes = _begin(capture, dataset, settings, out, digest, progress)
+    state, notes = _begin(capture, dataset, settings, out, digest, progress, cancelled)
     notes = dataset.notes + notes
     engine = _engine_for(dataset, len(state.face), settings)
     trainer = Trainer(
@@ -88,7 +88,8 @@ def fit(
 
 
 def _begin(
-    capture: Capture, dataset: Dataset, settings: FitSettings, out: Path, digest: str, progress: Progress | None
+    capture: Capture, dataset: Dataset, settings: FitSettings, out: Path, digest: str, progress: Progress | None,
+    cancelled: Callable[[], bool],
 ) -> tuple[Checkpoint, list[str]]:
     """The checkpoint to go on from, or a new start."""
     state, notes = load_checkpoint(out, digest)
@@ -97,7 +98,7 @@ def _begin(
     else:
         if progress:
             progress("fit", 0.0, "placing splats")
-        start = initialise(capture, dataset, settings)
+        start = initialise(capture, dataset, settings, cancelled)
         parameters = SplatParameters.from_cloud(start.cloud)
         run = RunState(planned=settings.iterations)
         adam = AdamState.like(parameters)

@@ -7,6 +7,8 @@ that the pictures show there. Nothing has to be grown later, which is what makes
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,7 @@ from interchange.errors import InputError
 from interchange.mesh import Mesh
 from interchange.splats import SH_C0, SplatCloud
 
-from .dataset import Dataset, FitView, check_cameras_see
+from .dataset import Dataset, FitView, check_cameras_see, never, stop_if
 from .sampling import Array, mean_colours, observe, sample_surface, surface_of, visible_faces
 from .settings import FitSettings
 from .view_dependence import sh_from_views
@@ -46,10 +48,12 @@ class Start:
     kind: str  # mesh, depth or random
 
 
-def initialise(capture: Capture, dataset: Dataset, settings: FitSettings) -> Start:
+def initialise(
+    capture: Capture, dataset: Dataset, settings: FitSettings, cancelled: Callable[[], bool] = never
+) -> Start:
     """The first cloud by `settings.start`; "auto" takes mesh, depth, random, in this order, as far as there are any.
 
-    Raises InputError when the chosen start is impossible or no camera sees the avatar.
+    Raises InputError when the chosen start is impossible or no camera sees the avatar, Cancelled when told to stop.
     """
     pose = next((p for p in capture.poses if p.name == dataset.pose), None)
     has_depth = any(v.depth is not None and (v.depth > 0).any() for v in dataset.train)
@@ -57,7 +61,7 @@ def initialise(capture: Capture, dataset: Dataset, settings: FitSettings) -> Sta
     if kind == "auto":
         kind = "mesh" if pose else "depth" if has_depth else "random"
     if kind == "mesh":
-        return from_mesh(capture, capture.load_mesh(pose), dataset.train, settings)
+        return from_mesh(capture, capture.load_mesh(pose), dataset.train, settings, cancelled)
     if kind == "depth":
         if not has_depth:
             raise InputError(f"{capture.folder} has no depth maps to start from.", "Start from the mesh or at random.")
@@ -69,21 +73,23 @@ def initialise(capture: Capture, dataset: Dataset, settings: FitSettings) -> Sta
     return Start(cloud, no_face, np.zeros((len(points), 3), np.float32), spacing, kind)
 
 
-def from_mesh(capture: Capture, mesh: Mesh, views: list[FitView], settings: FitSettings) -> Start:
+def from_mesh(
+    capture: Capture, mesh: Mesh, views: list[FitView], settings: FitSettings, cancelled: Callable[[], bool] = never
+) -> Start:
     """Flat splats on the parts of the posed mesh that the views see. Degenerate triangles are passed over."""
     surface = surface_of(mesh)
     if not (surface.areas > 0).any():
         raise InputError(f"The mesh of {capture.folder} has no triangle with an area.", "Check the avatar's mesh.")
     good_corners = np.unique(surface.faces[surface.areas > 0])
     check_cameras_see(surface.vertices[good_corners], views)
-    visible = visible_faces(surface, views)
+    visible = visible_faces(surface, views, cancelled)
     if not (visible & (surface.areas > 0)).any():
         raise InputError(
             f"No picture of {capture.folder} shows the mesh where its cameras say that it is.",
             "Mesh and pictures do not belong together: capture again.",
         )
     samples = sample_surface(surface, visible, settings.splats, settings.face_density, settings.seed)
-    observations = observe(samples.points, samples.normals, views)
+    observations = observe(samples.points, samples.normals, views, cancelled)
     colours, seen = mean_colours(len(samples.points), observations)
     if not seen.all():
         hidden = ~seen
@@ -91,6 +97,7 @@ def from_mesh(capture: Capture, mesh: Mesh, views: list[FitView], settings: FitS
     width = np.log(WIDTH * samples.spacing)
     log_scales = np.stack([width, width, width + np.log(FLATNESS)], axis=1)
     cloud = _cloud(samples.points, log_scales, _quats_along(samples.normals), OPACITY, colours, settings.sh_degree)
+    stop_if(cancelled)
     cloud.sh = sh_from_views(samples.points, colours, observations, settings.sh_degree)
     return Start(cloud, samples.face, samples.barycentric, float(np.median(samples.spacing)), "mesh")
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import cv2
 import numpy as np
@@ -12,7 +14,7 @@ from backend.kernels.parameters import morton_order
 from interchange.cameras import SPLAT_FROM_BLENDER
 from interchange.mesh import Mesh, Region
 
-from .dataset import FitView
+from .dataset import FitView, never, stop_if
 
 Array = npt.NDArray[np.floating]
 
@@ -62,13 +64,16 @@ def surface_of(mesh: Mesh) -> Surface:
     return Surface(vertices, normals, mesh.faces, areas, face_normals, weight)
 
 
-def visible_faces(surface: Surface, views: list[FitView]) -> npt.NDArray[np.bool_]:
+def visible_faces(
+    surface: Surface, views: list[FitView], cancelled: Callable[[], bool] = never
+) -> npt.NDArray[np.bool_]:
     """(F,) True where at least one view sees a triangle, tested at its centre and, failing that, near its corners."""
     seen = np.zeros(len(surface.faces), bool)
     for place in _FACE_POINTS:
         left = np.flatnonzero((surface.areas > 0) & ~seen)
         points = np.einsum("k,nkc->nc", place, surface.vertices[surface.faces[left]])
         for view in views:
+            stop_if(cancelled)
             hit = _seen_by(points, surface.face_normals[left], view)
             seen[left[hit]] = True
             rest = np.ones(len(left), bool)
@@ -117,10 +122,13 @@ class Observation:
     weight: npt.NDArray[np.float32]  # (n,) how much it counts: coverage times cosine squared
 
 
-def observe(points: Array, normals: Array | None, views: list[FitView]) -> list[Observation]:
+def observe(
+    points: Array, normals: Array | None, views: list[FitView], cancelled: Callable[[], bool] = never
+) -> list[Observation]:
     """Look points (N, 3), with unit normals (N, 3) if they have any, up in all views."""
     result = []
     for view in views:
+        stop_if(cancelled)
         index = _seen_by(points, normals, view)
         colour, alpha = _straight_colour(view, view.camera.project(points[index])[0])
         weight = np.where(alpha > 0.5, alpha, 0)

@@ -21,7 +21,7 @@ from backend.kernels.engine import CpuEngine
 from backend.kernels.parameters import ROW_OPACITY, ROW_QUAT, AdamState, SplatParameters
 from interchange.errors import Cancelled, InputError, Progress
 
-from .dataset import FitView
+from .dataset import FitView, never
 from .schedule import background, learning_rates, view_index
 from .settings import FitSettings
 
@@ -33,6 +33,8 @@ _ROUND_STEPS = 25
 LAST_PART = 0.15
 """Share of the run that is still done, with falling rates, once a plateau is reached."""
 MAX_DIVERGENCES = 3
+MAX_BROKEN = 0.01
+"""Share of splats whose numbers may break without the run counting as diverged."""
 _DEAD_LOGIT = -20.0
 _REPORT_EVERY_S = 0.2
 _BUDGET_WARM_UP = 10  # steps before the time budget is turned into a number of steps
@@ -62,7 +64,7 @@ class Observer:
     """Who watches a run and may end it. Every field may be left out."""
 
     progress: Progress | None = None
-    cancelled: Callable[[], bool] = lambda: False
+    cancelled: Callable[[], bool] = never
     preview_wanted: Callable[[], bool] = lambda: False
     preview: Callable[[npt.NDArray[np.uint8], int], None] | None = None  # gets (H, W, 3) sRGB over black, and the step
     clock: Callable[[], float] = time.monotonic
@@ -98,7 +100,8 @@ class Trainer:
                 raise Cancelled
             self._step()
             self._keep_time()
-        self._evaluate()
+            if self.run.iteration >= self.run.planned:
+                self._evaluate()  # which may find the run diverged and send it back
 
     def _step(self) -> None:
         run, settings = self.run, self.settings
@@ -169,9 +172,13 @@ class Trainer:
         self.observer.progress("fit", run.iteration / run.planned, message)
 
     def _evaluate(self) -> None:
-        """Add a point to the curve and remember the present state as sound."""
+        """Remember the present state as sound, if it is, and add a point to the curve."""
+        iteration = self.run.iteration
+        self._remember()
         run = self.run
-        run.evaluated = run.iteration * self.settings.evaluations // max(run.planned, 1)
+        if run.iteration < iteration or iteration in run.curve["iteration"][-1:]:
+            return
+        run.evaluated = run.iteration * self.settings.evaluations // run.planned
         run.seconds = self.observer.clock() - self._marks["start"]
         losses, run.recent_loss = run.recent_loss, []
         scores = [psnr(np.clip(self.engine.render(self.parameters, v.camera)[0], 0, 1), v.rgb) for v in self.held_out]
@@ -179,12 +186,14 @@ class Trainer:
         run.curve["loss"].append(float(np.mean(losses)) if losses else None)
         run.curve["psnr"].append(float(np.mean(scores)) if scores else None)
         run.curve["seconds"].append(round(run.seconds, 3))
-        self._remember()
 
     def _remember(self) -> None:
-        """Keep a copy to go back to; splats with broken numbers are buried first (invisible, at rest)."""
+        """Keep a copy to go back to; a few splats with broken numbers are buried first (invisible, at rest)."""
         block, first, second = self.parameters.block, self.adam.first, self.adam.second
         broken = ~(np.isfinite(block).all(axis=0) & np.isfinite(first).all(axis=0) & np.isfinite(second).all(axis=0))
+        if self._good is not None and broken.mean() > MAX_BROKEN:
+            self._go_back()
+            return
         if broken.any():
             block[:, broken] = 0
             block[ROW_QUAT, broken], block[ROW_OPACITY, broken] = 1, _DEAD_LOGIT  # a unit quaternion, no opacity

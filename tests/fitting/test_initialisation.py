@@ -13,7 +13,7 @@ from backend.fitting.view_dependence import sh_basis, sh_from_views
 from interchange.cameras import SPLAT_FROM_BLENDER
 from interchange.capture import Capture
 from interchange.colour import srgb_from_linear
-from interchange.errors import InputError
+from interchange.errors import Cancelled, InputError
 from interchange.mesh import Mesh
 from interchange.splats import SH_C0
 
@@ -137,6 +137,12 @@ def test_same_seed_same_start(capture, dataset):
     other = initialise(capture, dataset, attrs.evolve(SETTINGS, seed=1)).cloud
     assert np.array_equal(a.means, b.means) and np.array_equal(a.sh, b.sh)
     assert not np.array_equal(a.means, other.means)
+
+
+def test_cancel_while_placing(capture, dataset):
+    looks = iter([False] * 5)
+    with pytest.raises(Cancelled):
+        initialise(capture, dataset, SETTINGS, lambda: next(looks, True))
 
 
 def test_depth_start(capture, dataset):
