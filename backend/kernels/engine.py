@@ -24,8 +24,9 @@ the frame both images continue with the background colour (with black: the zero 
 Results are the same bit for bit on every run and for every number of threads. Nothing is printed.
 One engine serves one Python thread at a time, and only one thread of a process may be inside any engine: Numba's
 default thread pool allows no more. Results are tied to the vector width (simd/width.py): 8 and 16 lanes add in
-different orders. A splat with NaN, infinite or absurd numbers is not drawn and not changed. Compilation happens at the first call of each kernel and is cached on disk;
-`compile_kernels` does all of it in advance.
+different orders. A splat with NaN, infinite or absurd numbers is not drawn and not changed.
+Compilation happens at the first call of each kernel and is cached on disk; `compile_kernels` does all of it in
+advance.
 """
 
 from __future__ import annotations
