@@ -50,7 +50,8 @@ from .width import VECTOR_WIDTH
 __all__ = [
     "BLOCK_HEIGHT", "BLOCK_WIDTH", "RECORD_SIZE", "VECTOR_WIDTH", "absolute", "broadcast", "broadcast_int", "exp",
     "exp2", "floor", "get", "get_int", "invert", "joined_from", "lane_numbers", "lane_sum", "load", "load_block",
-    "load_ints", "load_records", "log2", "mask_bits", "mask_from_bits", "maximum", "minimum", "prefetch", "put", "put_int",
+    "load_ints", "load_records", "log2", "mask_bits", "mask_from_bits", "maximum", "minimum", "prefetch",
+    "put", "put_int",
     "select", "square_root", "store", "store_block", "store_eight_sums", "store_records", "take_ticket", "to_int",
     "trailing_zeros", "zeros",
 ]  # fmt: skip
