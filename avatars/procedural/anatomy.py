@@ -251,10 +251,11 @@ def _regions(layout: Layout, points: Float, n: int) -> dict[str, Float]:
             brows[:n] = np.maximum(brows[:n], bell(a, z, x0 + t * (x1 - x0), z0 + t * (z1 - z0), 4.6, 4.2))
     brows[:n][points[:n, 1] < -40] = 0.0
     inside = np.zeros(total)
-    inside[mouth.rings[2:]] = 1.0
+    for ring, value in zip(mouth.rings, (0.5, 0.7, 1.0, 1.0, 1.0), strict=True):
+        inside[ring] = value
     _, f, _ = points[:n].T
-    hole = np.exp(-(((a - 6.4) / 2.6) ** 2) - ((f - 30.0) / 4.5) ** 2 - ((z + 44.2) / 2.4) ** 2)
-    inside[:n] = np.maximum(inside[:n], np.where(hole > 0.2, hole, 0))
+    hole = np.exp(-(((a - 7.0) / 3.0) ** 2) - ((f - 31.5) / 5.5) ** 2 - ((z + 42.0) / 2.4) ** 2)
+    inside[:n] = np.maximum(inside[:n], np.clip(1.9 * hole - 0.35, 0, 1))
     ears = np.zeros(total)
     ears[n:] = 1.0
     rims = np.zeros(total)

@@ -23,7 +23,7 @@ _LINE_U = np.array([0.0, 1.0, 2.0, 2.8, 3.5, 4.2, 4.9, 5.45, 5.8, 6.1, 6.4, 6.75
 _LINE_Z: dict[str, list[float]] = {
     "bob": [70, 70, 69, 67, 62, 53, 40, 22, 4, -8, -12, -4, 14, 16, 6, -14, -40, -62, -70],
     "crop": [68, 69, 71, 71, 66, 54, 43, 30, 10, -6, -8, 8, 24, 25, 12, -10, -38, -60, -66],
-    "buzz": [68, 68, 68, 67, 63, 53, 44, 38, 16, 0, -2, 10, 24, 25, 12, -8, -34, -56, -62],
+    "buzz": [68, 68, 68.5, 68, 64, 54, 45, 40, 26, 10, 7, 16, 24, 25, 12, -8, -34, -56, -62],
 }
 PARTING = 13.0  # mm to the character's left
 SKULL_CENTRE = np.array([0.0, -72.0, 38.0])
@@ -152,7 +152,7 @@ def _roots(style: str, count: int, rng: Rng) -> tuple[Float, Float]:
 def _crop(strands: _Strands, rng: Rng) -> None:
     """Short on the sides, longer and swept back to one side on top."""
     _cap(strands, "crop", 3.2, 96, 26, lambda p, t: 0.5 * _noise(p, 16.0, 3) * np.clip(t / 0.2, 0, 1))
-    roots, normal = _roots("crop", 950, rng)
+    roots, normal = _roots("crop", 800, rng)
     top = np.clip((roots[:, 2] - 45.0) / 40.0, 0, 1)[:, None]
     front = np.clip((roots[:, 1] + 60.0) / 70.0, 0, 1)[:, None]
     flow = top * (np.array([0.55, -0.75, 0.25]) + front * np.array([0.1, 0.1, 0.5]))

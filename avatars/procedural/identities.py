@@ -75,7 +75,7 @@ IDENTITIES: dict[str, Identity] = {
               mouth_width=1.5, eye_size=-0.02, eye_tilt=-1.0, lid_open=-0.08, neck_width=7.0, ears_out=1.0),
         Look(tone=(0.72, 0.52, 0.41), lips=(0.58, 0.34, 0.30), hair=(0.10, 0.07, 0.05), brows=(0.10, 0.07, 0.05),
              iris=(0.28, 0.17, 0.09), brow_thickness=1.35, brow_density=1.0, brow_arch=0.2, freckles=0.0, moles=3,
-             stubble=0.7, blush=0.15, wrinkles=0.28, seed=23),
+             stubble=0.9, blush=0.15, wrinkles=0.28, seed=23),
         "crop", "broad-jawed man, tan, stubble, dark crop"),
     "chidi": Identity(
         Shape(skull_width=0.0, face_width=1.0, jaw_width=1.5, chin_length=-1.0, chin_forward=-1.0, chin_width=1.0,

@@ -52,7 +52,7 @@ def eyeballs(anatomy: Anatomy, person: Person) -> Part:
         at = 2 * n + len(extra) * len(mound)
         every += [tuple(v + at for v in f) for f in mound_faces]
         uvs += [np.tile([CARUNCLE_UV], (len(f), 1)) for f in mound_faces]
-        extra.append(corner + np.array([side * 2.3, -1.9, -0.1]) + mound * [3.2, 2.3, 2.0])
+        extra.append(corner + np.array([side * 2.5, -2.4, -0.1]) + mound * [2.7, 1.9, 1.6])
     both = np.concatenate([both, *extra])
     none = np.zeros(2 * len(mound))
     weights = {"eye.L": np.append(left, none), "eye.R": np.append(1 - left, none),

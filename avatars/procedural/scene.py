@@ -36,7 +36,7 @@ def add_shape_keys(obj: Any, points: Float, keys: dict[str, Float]) -> None:
     """Basis and one shape key an entry; displacements (N, 3) in design millimetres."""
     if not keys:
         return
-    obj.shape_key_add(name="Basis", from_mix=False)
+    obj.shape_key_add(name="Basis", from_mix=False).value = 0.0
     for name, moves in keys.items():
         block = obj.shape_key_add(name=name, from_mix=False)
         block.data.foreach_set("co", blender_from_design(points + moves).astype(np.float32).ravel())
