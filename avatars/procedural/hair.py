@@ -212,7 +212,7 @@ def _bob(strands: _Strands, rng: Rng) -> None:
 def _bob_top(strands: _Strands, rng: Rng) -> None:
     """Locks that leave the parting and the front hairline sideways and back, over the skull."""
     roots, normal = _roots("bob", 1500, rng)
-    chosen = (roots[:, 2] > 52.0) & (roots[:, 1] > -118.0)
+    chosen = (roots[:, 2] > 52.0) & (roots[:, 1] > -92.0)
     roots, normal = roots[chosen][:240], normal[chosen][:240]
     from_part = roots[:, 0] - PARTING
     back = -0.30 - 0.25 * (roots[:, 1] > 0)
@@ -238,7 +238,7 @@ def _fall(place: float, t: Float, offset: float) -> Float:
     side = 1.0 if place < 0 else -1.0  # -1 .. 0: the character's left side, back in the middle
     inward = 1 - abs(place)  # 0 at the temple, 1 at the back
     head = PlainHead()
-    u = side * (4.75 + (11.0 - 4.75) * inward**0.8)
+    u = side * (5.2 + (11.0 - 5.2) * inward**0.8)
     part = np.clip(inward / 0.8, 0, 1)
     part = part * part * (3 - 2 * part)
     start = np.array([PARTING - 9.0 * part, 9.0 - 115.0 * part, 78.0 + 40.0 * np.sin(np.pi * (0.15 + 0.62 * part))])
@@ -250,9 +250,9 @@ def _fall(place: float, t: Float, offset: float) -> Float:
     wide = wide + out * (offset + 2.0)
     middle = _on_skull(0.5 * (start + wide) + np.array([0, 0, 14.0]), offset + 3.5)
     front = np.clip(1 - inward / 0.25, 0, 1)
-    ear_level = wide + out * 3.0 + np.array([0, -2.0 * front, -56.0])
+    ear_level = wide + out * (3.0 - 17.0 * inward**2) + np.array([0, -2.0 * front, -56.0])
     ear_level[0] += side * 4.0 * front
-    tip_in = 14.0 + 16.0 * inward
+    tip_in = 14.0 + 9.0 * inward
     tip = ear_level - out * tip_in + np.array([0, 7.0 * front, -74.0 + 10.0 * inward])
     bend = ear_level - out * 0.2 * tip_in + np.array([0, 3.0 * front, -42.0 + 5.0 * inward])
     return _spline(np.stack([start, middle, wide, ear_level, bend, tip]), t)
