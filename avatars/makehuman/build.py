@@ -85,7 +85,7 @@ def _plan(spec: AvatarSpec) -> _Plan:
     landmarks = layout.new_id[np.array(BASE_LANDMARKS)]
     regions = _regions(base, layout, landmarks)
     human = morph(data, base, person)
-    offsets = expression_offsets(data, person.race, len(human))
+    offsets = expression_offsets(data, person, len(human))
     skeleton = data.skeleton()
     origin = rest_bones(skeleton, human)["neck"].head / 0.1
     human = human - np.array(

@@ -39,13 +39,17 @@ def morph(data: DataFolder, base: Obj, identity: Identity) -> Float:
     return points
 
 
-def expression_offsets(data: DataFolder, race: str, count: int) -> dict[str, Float]:
+_OLD_PUCKER = 0.5
+"""The units were made on young faces; pursed as far, the mouth's cavity breaks through an old face's sunken cheeks."""
+
+
+def expression_offsets(data: DataFolder, person: Identity, count: int) -> dict[str, Float]:
     """Shape key -> displacement (V, 3) of all base vertices, files' axes and units."""
     result: dict[str, Float] = {}
     for key, units in _EXPRESSIONS.items():
         offset = np.zeros((count, 3))
         for unit, weight in units.items():
-            target = data.target(f"expression/units/{race}/{unit}")
+            target = data.target(f"expression/units/{person.race}/{unit}")
             offset[target.ids] += weight * target.offsets
-        result[key] = offset
+        result[key] = offset * _OLD_PUCKER if key == "pucker" and "-old" in person.name else offset
     return result
