@@ -99,13 +99,14 @@ def capture_step(plan: JobPlan, ledger: Ledger, terminal: Terminal) -> None:
 
 
 def files_to_send(plan: JobPlan) -> dict[str, Path]:
-    """The job's inputs by the path that they have on the server. Previews stay here: nothing is computed from them."""
+    """The job's inputs by the path that they have on the server; nothing is computed from previews and notes to
+    resume by, so they stay here."""
     folders = [plan.capture, plan.source] + ([plan.truth] if plan.has_truth else [])
     found = {}
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             relative = path.relative_to(plan.root)
-            if path.is_file() and path.suffix != ".part" and relative.parts[1] != "previews":
+            if path.is_file() and path.suffix != ".part" and relative.parts[1] not in ("previews", "resume.json"):
                 found[relative.as_posix()] = path
     return found
 

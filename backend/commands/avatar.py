@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="varies freckles and the like")
     parser.add_argument("--name", metavar="NAME", help="the avatar's name in the file (default: the identity)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the .blend file to write")
+    parser.add_argument(
+        "--expression", action="append", default=[], metavar="KEY=VALUE", help="shape key 0..1, e.g. smile=0.4; repeatable"
+    )
     parser.add_argument("--list", action="store_true", help="list the identities")
 
 
@@ -47,6 +50,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     if not options.identity or not options.out:
         raise InputError("avatar needs --identity and --out.", "--list shows the identities.")
     arguments = build_arguments(options.identity, options.out, options.makehuman, options.seed, options.name)
+    arguments += [word for e in options.expression for word in ("--expression", e)]
     run_blender("avatars", arguments, terminal.progress("avatar"))
     terminal.say(f"Wrote {options.out}")
     return 0
