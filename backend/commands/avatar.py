@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", help="the avatar's name in the file (default: the identity)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the .blend file to write")
     parser.add_argument(
-        "--expression", action="append", default=[], metavar="KEY=VALUE", help="shape key 0..1, e.g. smile=0.4; repeatable"
+        "--expression", action="append", default=[], metavar="KEY=VALUE", help="shape key 0..1, e.g. smile=0.4"
     )
     parser.add_argument("--list", action="store_true", help="list the identities")
 
