@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -75,7 +76,8 @@ def stop_local_server(state_folder: Path, timeout_s: float = 15.0) -> bool:
         if not path.exists():  # the last thing that it takes away
             return True
         time.sleep(0.05)
-    os.kill(connection.pid, signal.SIGTERM)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(connection.pid, signal.SIGTERM)
     return True
 
 

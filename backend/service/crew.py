@@ -15,6 +15,7 @@ import zmq
 from interchange.service_errors import ErrorInfo
 
 from .queue import JobQueue
+from .reserve import Reserve
 from .settings import Settings
 from .store import JobRecord
 from .supervisor import Line, Worker, parse_line, parse_outputs
@@ -44,17 +45,24 @@ class Member:
     progress: Progress = attrs.field(factory=Progress)
     outcome: Callable[[], JobRecord] | None = None
     settled: bool = False  # the outcome is in the store
-    gone: bool = False  # the process has ended
-    dead_since: float | None = None
+    silent_since: float | None = None  # its pipe is closed, or its process gone: the other will follow
+    heard_all: bool = False  # the pipe is closed
+    gone: bool = False
 
 
 class Crew:
     """At most `settings.slots` workers."""
 
     def __init__(
-        self, context: zmq.Context[Any], settings: Settings, queue: JobQueue, clock: Callable[[], float]
+        self,
+        context: zmq.Context[Any],
+        settings: Settings,
+        queue: JobQueue,
+        reserve: Reserve,
+        clock: Callable[[], float],
     ) -> None:
         self._context, self._settings, self._queue, self._clock = context, settings, queue, clock
+        self._reserve = reserve
         self._members: dict[str, Member] = {}
         self._hold_until = 0.0  # after a full disk: try to write again only then
         self._open = True
@@ -76,7 +84,7 @@ class Crew:
             return
         member.worker.last_heard = self._clock()
         if line.body is None:
-            member.gone = True
+            member.silent_since, member.heard_all = self._clock(), True
             return
         try:
             self._understand(member, line.job_id, line.body)
@@ -115,16 +123,21 @@ class Crew:
             if now >= self._hold_until:
                 self._settle(job_id, member)
         while self._open and len(self._members) < self._settings.slots and now >= self._hold_until:
-            if not self._start_next(now):
+            if not self._reserve.fill():
+                self._hold_until = now + RETRY_WRITE_S  # the disk is nearly full: no job would get far
+            if now < self._hold_until or not self._start_next(now):
                 break
 
     def _notice_death(self, member: Member, now: float) -> None:
-        """A process that is gone but whose pipe somebody else holds open is gone all the same."""
-        if member.gone or not member.worker.is_dead:
+        """Gone is whose pipe is closed and whose process has ended; after a moment, one of the two is enough.
+
+        (Something that the job has started may hold the pipe open; a process that said goodbye may hang at its exit.)
+        """
+        dead = member.worker.is_dead
+        if member.silent_since is None:
+            member.silent_since = now if dead else None
             return
-        member.dead_since = member.dead_since if member.dead_since is not None else now
-        if now - member.dead_since >= EOF_GRACE_S:
-            member.gone = True
+        member.gone = member.gone or (dead and member.heard_all) or now - member.silent_since >= EOF_GRACE_S
 
     def _settle(self, job_id: str, member: Member) -> None:
         """Write the outcome down; on a full disk it is kept and tried again."""
@@ -171,6 +184,8 @@ class Crew:
             return True
         except (OSError, sqlite3.OperationalError) as error:
             LOG.error("cannot write: %s", error)
+            if self._members and all(member.outcome is not None for member in self._members.values()):
+                self._reserve.release()  # not before: a worker that still writes would only take that room too
             self._hold_until = self._clock() + RETRY_WRITE_S
             return False
 

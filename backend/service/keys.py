@@ -71,7 +71,3 @@ class Gatekeeper:
     def may_enter(self, key: str) -> bool:
         """True for a key on the list. To be asked for each message too: a handshake outlives a revocation."""
         return key in self.allowed
-
-    def close(self) -> None:
-        """Close the socket."""
-        self.socket.close(0)

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import signal
+import sqlite3
 import threading
 import time
 import uuid
@@ -24,10 +26,11 @@ from interchange.service_errors import ErrorInfo, ProtocolError
 
 from .blobs import ContentStore
 from .crew import Crew
-from .handlers import Control, Handlers
+from .handlers import Control, Handlers, is_disk_full
 from .keys import ZAP_DOMAIN, Gatekeeper, Keys
 from .locks import FileLock
 from .queue import JobQueue
+from .reserve import Reserve
 from .settings import DEFAULT_RUNNER, Settings
 from .store import JobStore
 from .supervisor import LINES, parse_line
@@ -56,10 +59,13 @@ class Server:
         self._lock = FileLock(settings.state / "server.lock")
         if not self._lock.acquire(LOCK_WAIT_S):
             raise InputError(f"A service runs in {settings.state} already.", "Stop it, or choose another folder.")
+        self._reserve = Reserve(settings.reserve)
+        self._reserve.release()  # taking up the jobs of before needs room
         keys = Keys.load_or_create(settings.keys_file)
         self.store = JobStore(settings.database)
         self.queue = JobQueue(self.store, settings.max_crashes)
         self.queue.recover()
+        self._reserve.fill()
         self.contents = ContentStore(settings.store)
         self.contents.sweep(settings.abandoned_upload_s)
         self.watchers = Watchers()
@@ -69,7 +75,7 @@ class Server:
         self._router = self._context.socket(zmq.ROUTER)
         self._lines = self._context.socket(zmq.PULL)
         self._lines.bind(LINES)
-        self.crew = Crew(self._context, settings, self.queue, clock)
+        self.crew = Crew(self._context, settings, self.queue, self._reserve, clock)
         control = Control(self.crew.stop, self.stop, self.stats)
         self._handlers = Handlers(settings, self.queue, self.contents, self.watchers, self.server_id, control, clock)
         self.connection = self._bind(keys)
@@ -124,6 +130,7 @@ class Server:
             if self.clock() >= housekeeping:
                 housekeeping = self.clock() + HOUSEKEEPING_S
                 self._handlers.forget_idle()
+                self._reserve.fill()
 
     @staticmethod
     def _take(socket: zmq.Socket[bytes], hear: Callable[[list[Any]], None]) -> None:
@@ -180,16 +187,16 @@ class Server:
 
     def close(self) -> None:
         """Stop the workers, say goodbye, leave everything so that the next start goes on."""
-        self.crew.close(self._lines)
-        self._send_events()
-        self.contents.close()
-        for socket in (self._router, self._lines):
-            socket.close()
-        self._gate.close()
-        self._context.term()
-        self.store.close()
-        self.settings.connection_file.unlink(missing_ok=True)
-        self._lock.release()
+        with contextlib.ExitStack() as last_first:  # all of it, even if some of it fails
+            last_first.callback(self._lock.release)
+            last_first.callback(self.settings.connection_file.unlink, missing_ok=True)
+            last_first.callback(self.store.close)
+            last_first.callback(self._context.term)
+            for socket in (self._router, self._lines, self._gate.socket):
+                last_first.callback(socket.close)
+            last_first.callback(self.contents.close)
+            last_first.callback(self._send_events)
+            last_first.callback(self.crew.close, self._lines)
 
 
 def _last_port(path: Path) -> int:
@@ -211,7 +218,13 @@ def serve(
 
     `ready` is called once clients can connect. Raises InputError (state folder in use, damaged, port taken).
     """
-    server = Server(Settings(Path(state_folder), bind, port, runner, **options))
+    try:
+        server = Server(Settings(Path(state_folder), bind, port, runner, **options))
+    except (OSError, sqlite3.OperationalError) as error:
+        if not is_disk_full(error):
+            raise
+        text = f"The disk is full where {state_folder} is."
+        raise InputError(text, "Make room and start the service again.") from error
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())

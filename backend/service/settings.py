@@ -53,6 +53,11 @@ class Settings:
         """Contents by digest."""
         return self.state / "store"
 
+    @property
+    def reserve(self) -> Path:
+        """Room kept back for a full disk."""
+        return self.state / "reserve"
+
     def job_folder(self, job_id: str) -> JobPlace:
         """Where a job's files live."""
         return JobPlace(self.state / "jobs" / job_id)

@@ -150,7 +150,8 @@ def run_task(task: Task, report: Reporter, cancelled: Callable[[], bool]) -> dic
     except Cancelled:
         return {"t": "stopped"}
     except Exception as error:
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # the log's disk may be what is full
+            traceback.print_exc()
         return {"t": "failed", "error": attrs.asdict(explain(error, place.log(task.attempt)))}
 
 

@@ -115,6 +115,17 @@ def test_the_list_survives_and_refuses_what_it_cannot_read(tmp_path: Path) -> No
         JobStore(path)
 
 
+def test_a_full_job_list_goes_on_when_there_is_room(queue: JobQueue) -> None:
+    queue.commit(queue.create(OWNER, creation("a")))
+    queue.store._db.execute("PRAGMA max_page_count=1")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        for _ in range(200):
+            queue.store.log("a", "info", "x" * 1000)
+    queue.store._db.execute("PRAGMA max_page_count=100000")
+    started = queue.start_next()
+    assert started is not None and started.state == "running"
+
+
 class QueueMachine(RuleBasedStateMachine):
     """Any order of requests, crashes and restarts: ends are final, numbers grow, the last event tells the state."""
 
