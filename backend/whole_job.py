@@ -23,6 +23,7 @@ import attrs
 from interchange.client import JobClient
 from interchange.errors import InputError
 from interchange.local_server import start_local_server, stop_local_server
+from interchange.service_errors import ServiceError
 
 from .blender_process import ROOT, run_blender
 from .evaluation.results import merge_timings
@@ -125,15 +126,25 @@ def service(plan: JobPlan, terminal: Terminal) -> Iterator[JobClient]:
 
 
 def send_step(plan: JobPlan, ledger: Ledger, client: JobClient, terminal: Terminal) -> str:
-    """Send what the server lacks and queue the job. Returns its id, which survives interruptions."""
-    job_id = ledger.noted("job_id")
-    if job_id is None:
-        job_id = str(uuid.uuid4())
-        ledger.note("job_id", job_id)
+    """Send what the server lacks and queue the job. Returns its id, which survives interruptions.
+
+    If the inputs have changed since the job was first sent (a damaged view was captured again, say), it becomes a new
+    job; what is unchanged does not travel again.
+    """
+    files, progress = files_to_send(plan), terminal.progress("transfer")
     with ledger.step("send"):
-        client.submit(
-            "double", plan.parameters, files_to_send(plan), job_id=job_id, progress=terminal.progress("transfer")
-        )
+        job_id = ledger.noted("job_id") or _new_job_id(ledger)
+        try:
+            return client.submit("double", plan.parameters, files, job_id, progress)
+        except ServiceError as error:
+            if error.code != "JOB_CONFLICT":
+                raise
+        return client.submit("double", plan.parameters, files, _new_job_id(ledger), progress)
+
+
+def _new_job_id(ledger: Ledger) -> str:
+    job_id = str(uuid.uuid4())
+    ledger.note("job_id", job_id)
     return job_id
 
 
