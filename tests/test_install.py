@@ -48,7 +48,7 @@ def test_a_complete_environment_is_left_alone(monkeypatch: pytest.MonkeyPatch, t
     mark = install.fingerprint(install.requirement_files("backend", ["base"]))
     install.write_stamp("backend", {"base": mark})
     monkeypatch.setattr(install, "run_quietly", lambda *_: pytest.fail("installed again"))
-    assert install.install_environment("backend", ["base"]) is False
+    assert install.install_environment("backend", ["base"]) == []
 
 
 def test_a_failed_pip_names_the_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
