@@ -35,7 +35,7 @@ class Checkpoint:
     parameters: SplatParameters
     adam: AdamState
     run: RunState
-    spacing: float
+    reach: float
     kind: str  # how the splats were started
     face: npt.NDArray[np.int32]  # (N,) where each was born, in the order of the cloud
     barycentric: npt.NDArray[np.float32]  # (N, 3)
@@ -52,7 +52,7 @@ def save_checkpoint(folder: Path, state: Checkpoint) -> None:
         "face": state.face,
         "barycentric": state.barycentric,
     }
-    run = json.dumps({"run": attrs.asdict(state.run), "spacing": state.spacing, "kind": state.kind})
+    run = json.dumps({"run": attrs.asdict(state.run), "reach": state.reach, "kind": state.kind})
     metadata = {"format": FORMAT, "version": VERSION, "digest": state.digest, "state": run}
     metadata["checksum"] = _checksum(tensors, run)
     part = folder / (NAME + ".part")
@@ -104,7 +104,7 @@ def _read(path: Path) -> Checkpoint:
         parameters=SplatParameters(tensors["parameters"], len(order), order),
         adam=AdamState(tensors["adam_first"], tensors["adam_second"]),
         run=RunState(**state["run"]),
-        spacing=state["spacing"],
+        reach=state["reach"],
         kind=state["kind"],
         face=tensors["face"],
         barycentric=tensors["barycentric"],

@@ -77,7 +77,7 @@ def fit(
     notes = dataset.notes + notes
     engine = _engine_for(dataset, len(state.face), settings)
     trainer = Trainer(
-        engine, state.parameters, state.adam, dataset.train, dataset.held_out, state.spacing, settings, state.run,
+        engine, state.parameters, state.adam, dataset.train, dataset.held_out, state.reach, settings, state.run,
         observer, save=lambda: save_checkpoint(out, state),
     )  # fmt: skip
     try:
@@ -102,7 +102,7 @@ def _begin(
         parameters = SplatParameters.from_cloud(start.cloud)
         run = RunState(planned=settings.iterations)
         adam = AdamState.like(parameters)
-        state = Checkpoint(digest, parameters, adam, run, start.spacing, start.kind, start.face, start.barycentric)
+        state = Checkpoint(digest, parameters, adam, run, start.reach, start.kind, start.face, start.barycentric)
     if progress:
         for note in notes:
             progress("fit", state.run.iteration / max(state.run.planned, 1), note)

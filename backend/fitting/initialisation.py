@@ -33,6 +33,8 @@ OPACITY = 0.8
 """Of a new splat on a surface."""
 POINT_OPACITY = 0.3
 """Of a new splat that was not put on a known surface."""
+TRAVEL = 4.0
+"""How much farther a step may carry splats that start at random than those that start on the surface."""
 _HULL_BATCHES = 64
 _NO_FACE = -1
 
@@ -44,7 +46,7 @@ class Start:
     cloud: SplatCloud
     face: npt.NDArray[np.int32]  # (N,) triangle of the mesh, -1 without a mesh
     barycentric: npt.NDArray[np.float32]  # (N, 3)
-    spacing: float  # metres between neighbouring splats, median: the unit of the means' learning rate
+    reach: float  # metres, the unit of the means' learning rate: the median spacing, more where splats must travel
     kind: str  # mesh, depth or random
 
 
@@ -70,7 +72,8 @@ def initialise(
         points, colours = _hull_points(dataset.train, settings)
     cloud, spacing = from_points(points, colours, settings.sh_degree)
     no_face = np.full(len(points), _NO_FACE, np.int32)
-    return Start(cloud, no_face, np.zeros((len(points), 3), np.float32), spacing, kind)
+    reach = spacing if kind == "depth" else TRAVEL * spacing
+    return Start(cloud, no_face, np.zeros((len(points), 3), np.float32), reach, kind)
 
 
 def from_mesh(

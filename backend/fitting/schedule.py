@@ -11,11 +11,11 @@ import numpy as np
 
 from .settings import FitSettings
 
-MEANS_RATE = 0.17
-"""First rate of the means in units of the distance between neighbouring splats."""
-QUATS_RATE = 6e-3
-LOG_SCALES_RATE = 2.4e-2
-OPACITY_RATE = 0.12
+MEANS_RATE = 0.06
+"""First rate of the means in units of the distance between neighbouring splats: those on a mesh need not go far."""
+QUATS_RATE = 1.8e-2
+LOG_SCALES_RATE = 6e-2
+OPACITY_RATE = 0.24
 COLOUR_RATE = 3.6e-2
 SH_REST_RATIO = 0.2
 """Rate of the higher SH bands relative to the constant one; 3DGS has 0.05, for runs forty times as long."""
@@ -26,15 +26,16 @@ SH_START = 0.1
 """Part of the run after which higher SH bands begin to move, so that the base colour settles first."""
 
 
-def learning_rates(settings: FitSettings, spacing: float, fraction: float) -> dict[str, float]:
-    """Rates per parameter group at `fraction` 0..1 of the run; `spacing` is the splats' median distance in metres.
+def learning_rates(settings: FitSettings, reach: float, fraction: float) -> dict[str, float]:
+    """Rates per parameter group at `fraction` 0..1 of the run; `reach`: metres, as in `Start`.
 
-    First values: measured as best for about 500 steps (three times those of 3DGS, docs/benchmarks.md).
+    First values: measured as best for about 700 steps on heads that start from their mesh; 3DGS, which runs forty times
+    as long, has about a tenth of them.
     """
     fall = settings.rate_scale * FINAL**fraction
     colour = COLOUR_RATE * fall
     return {
-        "means": MEANS_RATE * spacing * settings.rate_scale * MEANS_FINAL**fraction,
+        "means": MEANS_RATE * reach * settings.rate_scale * MEANS_FINAL**fraction,
         "quats": QUATS_RATE * fall,
         "log_scales": LOG_SCALES_RATE * fall,
         "opacity_logits": OPACITY_RATE * fall,

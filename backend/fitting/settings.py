@@ -21,7 +21,7 @@ class FitSettings:
 
     iterations: int = 700
     """Training steps, one view each. The rates' decay is tied to this number."""
-    splats: int = 30_000
+    splats: int = 40_000
     """Number of Gaussians; it stays fixed, except that invisible ones are dropped at the end."""
     sh_degree: int = 2
     """Degree 0..3 of the spherical harmonics: how much a splat's colour may change with the direction of view."""

@@ -79,7 +79,7 @@ class Trainer:
     adam: AdamState
     views: list[FitView]
     held_out: list[FitView]
-    spacing: float  # metres between splats: the unit of the means' rate
+    reach: float  # metres: the unit of the means' rate
     settings: FitSettings
     run: RunState
     observer: Observer
@@ -106,7 +106,7 @@ class Trainer:
     def _step(self) -> None:
         run, settings = self.run, self.settings
         run.iteration += 1
-        rates = learning_rates(settings, self.spacing, run.iteration / run.planned)
+        rates = learning_rates(settings, self.reach, run.iteration / run.planned)
         result = self.engine.train_step(
             self.parameters,
             self.adam,

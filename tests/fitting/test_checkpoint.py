@@ -20,7 +20,7 @@ def state(iteration, seed=0):
         parameters=SplatParameters(block(), 40, rng.permutation(40)),
         adam=AdamState(block(), block()),
         run=RunState(planned=100, iteration=iteration, seconds=1.25, round_loss=0.1 + 0.2, recent_loss=[1 / 3]),
-        spacing=0.0123456789,
+        reach=0.0123456789,
         kind="mesh",
         face=rng.integers(0, 99, 40).astype(np.int32),
         barycentric=rng.random((40, 3)).astype(np.float32),
@@ -32,7 +32,7 @@ def same(a, b):
              (a.adam.first, b.adam.first), (a.adam.second, b.adam.second), (a.face, b.face),
              (a.barycentric, b.barycentric)]  # fmt: skip
     arrays = all(np.array_equal(x, y) and x.dtype == y.dtype for x, y in pairs)
-    return arrays and (a.run, a.spacing, a.kind, a.digest) == (b.run, b.spacing, b.kind, b.digest)
+    return arrays and (a.run, a.reach, a.kind, a.digest) == (b.run, b.reach, b.kind, b.digest)
 
 
 def test_round_trip_is_exact_and_the_one_before_is_kept(tmp_path):
