@@ -44,7 +44,7 @@ class SwapSettings:
     harmonize: str = attrs.field(default="mkl", validator=_one_of(harmonization.METHODS))
     delight: bool = True
     gloss: float = attrs.field(default=0.025, validator=_within(0, 0.1))
-    evenness: float = attrs.field(default=0.7, validator=_within(0, 1))
+    evenness: float = attrs.field(default=0.85, validator=_within(0, 1))
     symmetry: bool = True
     smoothing: float = attrs.field(default=0.0, validator=_within(0, 10))
     levels: int = attrs.field(default=5, validator=_within(0, 10))

@@ -28,6 +28,7 @@ from .unprojection import Unprojected, unproject
 Floats = npt.NDArray[Any]
 _DEFAULT_SIZE = 1024
 _FULL_TRUST = 0.25  # weight of an unprojected texel from which on it needs no help
+_CARRIED = 10.0  # stiffness of the membrane that carries the face's tone to where no photo shows it
 _BROAD = 4.0  # stiffness of the membrane that follows broad unevenness
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _STEEP = 65.0  # degrees of yaw beyond which half of the face is guessed
@@ -106,7 +107,8 @@ def make_skin(
     front, back = _harmonized(srgb_from_linear(albedo), trust, old, regions, settings.harmonize, tone)
     step(0.8, "Filling the rest")
     difference = front - back
-    smooth = membrane(difference, trust * (regions.face > 0), mesh, atlas, head)
+    # Only what is seen well may lead the rest: what is half seen is often half wrong (shadows, somebody else's hair).
+    smooth = membrane(difference, trust**3 * (regions.face > 0), mesh, atlas, head, _CARRIED)
     front = back + smooth + trust[:, None] * (difference - smooth)
     step(0.9, "Blending")
     mask = settings.strength * atlas.to_image(regions.face)
@@ -250,8 +252,11 @@ def _harmonized(
         return front, old
     moved = colour_map(target, performer, method, tone)(old)
     amount = membership(old, target)[:, None]
-    # What is darker than skin (painted hair, folds, the mouth's inside) has as much skin in it as it is bright.
-    skin_share = np.clip(old @ _LUMINANCE / (target.mean @ _LUMINANCE), 0, 1)[:, None]
+    # What is darker or greyer than skin (painted hair, folds, the mouth's inside) has as much skin in it as it is
+    # bright and colourful.
+    bright = old @ _LUMINANCE / (target.mean @ _LUMINANCE)
+    colourful = np.ptp(old, axis=1) / max(float(np.ptp(target.mean)), 0.02)
+    skin_share = np.clip(np.minimum(bright, colourful), 0, 1)[:, None]
     shift = (tone * (performer.mean - target.mean)).astype(np.float32)
     back = old + amount * (moved - old) + (1 - amount) * skin_share * shift
     return front, np.clip(back, 0, 1).astype(np.float32)
