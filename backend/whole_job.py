@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import subprocess
 import sys
 import time
 import uuid
@@ -216,6 +217,26 @@ def compute_and_fetch(plan: JobPlan, ledger: Ledger, terminal: Terminal) -> None
         job_id = send_step(plan, ledger, client, terminal)
         wait_step(ledger, client, job_id, terminal)
         fetch_step(plan, ledger, client, job_id, terminal)
+
+
+def complete(plan: JobPlan, ledger: Ledger, terminal: Terminal, started: float) -> None:
+    """All that comes after the capture."""
+    compute_and_fetch(plan, ledger, terminal)
+    import_step(plan, ledger, terminal)
+    report = report_step(plan, ledger, terminal, install_seconds())
+    conclude(plan, terminal, report, started)
+
+
+@contextlib.contextmanager
+def compiling_kernels() -> Iterator[None]:
+    """The kernels compile in the background while Blender renders; nothing to do when they are cached."""
+    command = [sys.executable, "-m", "backend.kernels.compile"]
+    compiler = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        compiler.terminate()
+        compiler.wait()
 
 
 def check_disk(plan: JobPlan) -> None:

@@ -13,9 +13,16 @@ from backend.faceswap.settings import SwapSettings
 from backend.fitting.settings import FitSettings
 
 
+def new_path(text: str) -> Path:
+    """A path to write to. An empty one (a shell variable that is not set, say) would be the current folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty")
+    return Path(text)
+
+
 def add_out(parser: argparse.ArgumentParser, what: str, default: Path | None = None) -> None:
     """--out."""
-    parser.add_argument("--out", type=Path, required=default is None, default=default, metavar="PATH", help=what)
+    parser.add_argument("--out", type=new_path, required=default is None, default=default, metavar="PATH", help=what)
 
 
 def add_avatar(parser: argparse.ArgumentParser) -> None:

@@ -9,26 +9,15 @@ synthetic, so its consent record says so. Run it again after an interruption and
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import attrs
 
-from backend.blender_process import ROOT, run_blender
+from backend.blender_process import run_blender
 from backend.ledger import Ledger
 from backend.terminal import Terminal
-from backend.whole_job import (
-    ADDON,
-    JobPlan,
-    capture_step,
-    compute_and_fetch,
-    conclude,
-    import_step,
-    install_seconds,
-    report_step,
-)
+from backend.whole_job import ADDON, JobPlan, capture_step, compiling_kernels, complete
 from interchange.errors import InputError
 
 from . import _arguments, avatar
@@ -75,18 +64,12 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     plan = make_plan(options, root, pair)
     ledger = Ledger(root / "ledger.json", settings_of(plan, pair))
     terminal.say(f"Digidouble demo: {pair.source}'s face on {pair.target}, in {root}")
-    compiler = start_compiling()
-    try:
+    with compiling_kernels():
         avatars_step(pair, plan, ledger, terminal)
         portrait_step(pair, plan, ledger, terminal)
         capture_step(plan, ledger, terminal)
         truth_step(pair, plan, ledger, terminal)
-        compute_and_fetch(plan, ledger, terminal)
-    finally:
-        compiler.terminate()
-    import_step(plan, ledger, terminal)
-    report = report_step(plan, ledger, terminal, install_seconds())
-    conclude(plan, terminal, report, started)
+    complete(plan, ledger, terminal, started)
     return 0
 
 
@@ -108,12 +91,6 @@ def settings_of(plan: JobPlan, pair: _Pair) -> dict[str, object]:
         "views": [plan.train, plan.held_out, plan.size, plan.samples],
         "parameters": plan.parameters,
     }
-
-
-def start_compiling() -> subprocess.Popen[bytes]:
-    """The kernels compile in the background while Blender renders; nothing to do when they are cached."""
-    command = [sys.executable, "-m", "backend.kernels.compile"]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def avatars_step(pair: _Pair, plan: JobPlan, ledger: Ledger, terminal: Terminal) -> None:

@@ -8,19 +8,10 @@ import shutil
 import time
 from pathlib import Path
 
-from backend.commands.demo import start_compiling
 from backend.faceswap.source import load_source
 from backend.ledger import Ledger
 from backend.terminal import Terminal
-from backend.whole_job import (
-    JobPlan,
-    capture_step,
-    compute_and_fetch,
-    conclude,
-    import_step,
-    install_seconds,
-    report_step,
-)
+from backend.whole_job import JobPlan, capture_step, compiling_kernels, complete
 
 from . import _arguments
 
@@ -54,13 +45,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     }
     ledger = Ledger(root / "ledger.json", settings)
     shutil.copytree(options.source, plan.source, dirs_exist_ok=True)
-    compiler = start_compiling()
-    try:
+    with compiling_kernels():
         capture_step(plan, ledger, terminal)
-        compute_and_fetch(plan, ledger, terminal)
-    finally:
-        compiler.terminate()
-    import_step(plan, ledger, terminal)
-    report = report_step(plan, ledger, terminal, install_seconds())
-    conclude(plan, terminal, report, started)
+    complete(plan, ledger, terminal, started)
     return 0
