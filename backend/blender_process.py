@@ -17,6 +17,7 @@ from pathlib import Path
 
 from interchange.errors import Cancelled, InputError, Progress
 
+INTERRUPTED = 130
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -78,6 +79,13 @@ def run_blender(
     last = next((line.strip() for line in reversed(complaints) if line.strip()), "no reason given")
     if code == 2:
         raise InputError(last)
+    if code == INTERRUPTED:
+        raise Cancelled
+    if code < 0:
+        raise InputError(
+            f"Blender crashed (signal {-code}).",
+            "Most often the .blend file is damaged or memory ran out: try another file, or fewer and smaller pictures.",
+        )
     raise InputError(f"Blender stopped with code {code} ({last}).", f"The log is {log}." if log else "")
 
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
+import tempfile
+import threading
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
-from interchange.errors import Cancelled, InputError
+from interchange.errors import Cancelled, InputError, describe_os_error
 from interchange.service_errors import ServiceError
 
 from .terminal import Terminal
@@ -34,10 +40,16 @@ COMMANDS = {
 _MODULES = {"import": "import_splats"}  # `import` is no module name
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One sentence and exit code 2, without the usage text."""
+        self.exit(2, f"{self.prog}: {message}. See {self.prog} --help\n")
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser with a help line for each command; a command's own arguments come from its module."""
     listing = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="digidouble",
         description="Digital doubles out of 3D Gaussians, from a rigged avatar and a consenting performer's photo.",
         epilog=f"commands:\n{listing}\n\n`digidouble COMMAND --help` explains one.",
@@ -54,10 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = make_parser().parse_args(argv)
     name = options.command
     module = importlib.import_module(f"backend.commands.{_MODULES.get(name, name)}")
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"digidouble {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     module.add_arguments(parser)
+    _let_termination_clean_up()
     try:
         return int(module.run(parser.parse_args(options.arguments), Terminal()))
     except InputError as error:
@@ -72,21 +85,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Cancelled):
         print("\nStopped. What was finished stays; the same command goes on from there.", file=sys.stderr)
         return 130
+    except MemoryError:
+        print(f"\ndigidouble {name}: Memory ran out. Ask for fewer splats or smaller pictures.", file=sys.stderr)
+        return 2
+    except Exception as error:
+        print(f"\ndigidouble {name}: {_report_bug(error)}", file=sys.stderr)
+        return 1
 
 
-def describe_os_error(error: OSError) -> str:
-    """A full disk or a forbidden folder in words; anything else as the system says it, with the path."""
-    import errno
+def _let_termination_clean_up() -> None:
+    """A plain `kill` ends the job as Ctrl-C does, so that no child process and no service is left behind."""
 
-    place = f" ({error.filename})" if error.filename else ""
-    words = {
-        errno.ENOSPC: "The disk is full{}. Make room and run the same command again; it goes on from there.",
-        errno.EDQUOT: "The disk quota is used up{}. Make room and run the same command again.",
-        errno.EACCES: "This folder may not be written{}. Choose another with --out.",
-        errno.EROFS: "This disk is read-only{}. Choose another folder with --out.",
-    }
-    template = words.get(error.errno or 0)
-    return template.format(place) if template else f"{error.strerror or error}{place}."
+    def interrupt(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, interrupt)
+
+
+def _report_bug(error: Exception) -> str:
+    """Keep the traceback in a file for a bug report; a sentence that says where."""
+    reason = next(iter(str(error).splitlines()), "")
+    what = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="digidouble-error-", suffix=".log", delete=False, encoding="utf-8"
+        ) as file:
+            traceback.print_exception(error, file=file)
+        where = f"Please report it with {Path(file.name)}."
+    except OSError:
+        where = "Please report it."
+    return f"The program failed ({what}), which is its own fault. {where}"
 
 
 if __name__ == "__main__":

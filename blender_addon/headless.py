@@ -28,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     except errors.InputError as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(errors.describe_os_error(error), file=sys.stderr)
+        return 2
     except errors.Cancelled:
         print("Interrupted. Run the same command again to go on.", file=sys.stderr)
         return 130

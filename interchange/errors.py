@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 Progress = Callable[[str, float, str], None]
@@ -28,3 +29,21 @@ class InputError(Exception):
 
 class Cancelled(Exception):
     """The user asked to stop; whatever was finished stays on disk."""
+
+
+def describe_os_error(error: OSError) -> str:
+    """A full disk or a forbidden folder in words; anything else as the system says it, with the path."""
+    place = f" ({error.filename})" if error.filename else ""
+    words = {
+        errno.ENOSPC: "The disk is full{}. Make room and run the same command again; it goes on from there.",
+        errno.EDQUOT: "The disk quota is used up{}. Make room and run the same command again.",
+        errno.EACCES: "This may not be read or written{}. Choose another place, or change its permissions.",
+        errno.EPERM: "This may not be read or written{}. Choose another place, or change its permissions.",
+        errno.EROFS: "This disk is read-only{}. Choose another folder with --out.",
+        errno.ENOTDIR: "A file is where a folder is needed{}. Choose another --out, or move that file away.",
+        errno.EEXIST: "A file is where a folder is needed{}. Choose another --out, or move that file away.",
+        errno.EISDIR: "A folder is where a file is needed{}. Give the name of a file.",
+        errno.ENAMETOOLONG: "This name is too long{}. Choose a shorter one.",
+    }
+    template = words.get(error.errno or 0)
+    return template.format(place) if template else f"{error.strerror or error}{place}."

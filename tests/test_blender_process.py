@@ -42,6 +42,19 @@ def test_a_crash_names_the_log(tmp_path: Path) -> None:
         blender_process.run_blender("actor", [], log=tmp_path / "log.txt")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_a_crash_of_blender_itself_suspects_the_file(tmp_path: Path) -> None:
+    play(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    with pytest.raises(InputError, match=r"crashed \(signal 11\).*damaged"):
+        blender_process.run_blender("actor", [])
+
+
+def test_an_interrupted_child_is_an_interruption(tmp_path: Path) -> None:
+    play(tmp_path, "sys.exit(130)")
+    with pytest.raises(Cancelled):
+        blender_process.run_blender("actor", [])
+
+
 def test_cancel_ends_the_child(tmp_path: Path) -> None:
     play(tmp_path, 'print("hello", flush=True); time.sleep(60)')
     with pytest.raises(Cancelled):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 from pathlib import Path
 
 import pytest
@@ -52,4 +53,47 @@ def test_a_missing_manifest_fails_verification(tmp_path: Path, capsys: pytest.Ca
 
 def test_a_full_disk_in_words() -> None:
     assert "The disk is full (a/b). Make room" in cli.describe_os_error(OSError(errno.ENOSPC, "No space", "a/b"))
-    assert "Choose another with --out" in cli.describe_os_error(OSError(errno.EACCES, "Permission denied"))
+    assert "Choose another place" in cli.describe_os_error(OSError(errno.EACCES, "Permission denied"))
+    assert "where a folder is needed (a/b)" in cli.describe_os_error(OSError(errno.ENOTDIR, "Not a directory", "a/b"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["capture", "--blend", "a.blend", "--out", "x", "--train", "many"],
+        ["capture", "--blend", "a.blend", "--out", ""],
+        ["fit"],
+    ],
+)
+def test_wrong_options_are_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1 and error.startswith("digidouble") and "--help" in error
+
+
+def test_a_bug_is_one_sentence_and_its_traceback_is_kept(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> int:
+        raise ZeroDivisionError("one by zero\nand more")
+
+    monkeypatch.setattr("backend.commands.verify.run", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert cli.main(["verify", "x"]) == 1
+    error = capsys.readouterr().err
+    [log] = tmp_path.glob("digidouble-error-*.log")
+    assert f"(ZeroDivisionError: one by zero), which is its own fault. Please report it with {log}." in error
+    assert "Traceback" not in error and "in broken" in log.read_text()
+
+
+def test_kill_ends_a_command_like_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("backend.commands.verify.run", lambda *_: signal.raise_signal(signal.SIGTERM))
+    try:
+        assert cli.main(["verify", "x"]) == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "Stopped" in capsys.readouterr().err

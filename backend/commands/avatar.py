@@ -15,6 +15,8 @@ from backend.blender_process import run_blender
 from backend.terminal import Terminal
 from interchange.errors import InputError
 
+from . import _arguments
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
@@ -24,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="varies freckles and the like")
     parser.add_argument("--name", metavar="NAME", help="the avatar's name in the file (default: the identity)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the .blend file to write")
+    parser.add_argument("--out", type=_arguments.new_path, metavar="FILE", help="the .blend file to write")
     parser.add_argument(
         "--expression", action="append", default=[], metavar="KEY=VALUE", help="shape key 0..1, e.g. smile=0.4"
     )

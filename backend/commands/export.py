@@ -12,11 +12,13 @@ from backend.terminal import Terminal
 from interchange.errors import InputError
 from interchange.splats import read_ply, write_ply
 
+from . import _arguments
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
     parser.add_argument("double", type=Path, metavar="DOUBLE", help="the folder of a double, or a .ply of splats")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .ply file to write")
+    parser.add_argument("--out", type=_arguments.new_path, required=True, metavar="FILE", help="the .ply file to write")
     parser.add_argument("--sh-degree", type=int, choices=range(4), help="drop higher spherical harmonics")
     parser.add_argument("--min-opacity", type=float, default=0.0, metavar="0..1", help="drop fainter splats")
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from .._interchange import errors, mesh
 
+_HOW_TO_MARK = 'Put its parts into a collection and name that, or set "digidouble_avatar" on its armature.'
 PARTS = ("head", "eyes", "hair", "mouth", "lashes")
 _KEEP_VERTEX_ORDER = frozenset(
     # deform vertices, or append new ones after the old
@@ -63,10 +64,12 @@ def find_avatar(scene: Any, view_layer: Any, name: str | None) -> Avatar:
     Raises InputError if there is none, several to choose from, no head, or parts that cannot be captured.
     """
     known = avatar_names()
-    listed = f"The file has {', '.join(known)}." if known else "Mark a collection's armature as avatar first."
-    if name is None:
-        if len(known) != 1:
-            raise errors.InputError("It is not clear which avatar to capture.", f"Name one with --avatar. {listed}")
+    listed = f"The file has {', '.join(known)}." if known else _HOW_TO_MARK
+    if not name:
+        if not known:
+            raise errors.InputError("The file holds no avatar.", _HOW_TO_MARK)
+        if len(known) > 1:
+            raise errors.InputError("The file holds several avatars.", f"Name one with --avatar. {listed}")
         name = known[0]
     collection = bpy.data.collections.get(name)
     if collection is None:
@@ -76,7 +79,8 @@ def find_avatar(scene: Any, view_layer: Any, name: str | None) -> Avatar:
     heads = [item for item in parts if part_of(item) == "head"]
     if len(heads) != 1:
         raise errors.InputError(
-            f"The avatar {name!r} has {len(heads)} meshes marked as head.", 'Set "digidouble_part" = "head" on one.'
+            f"The avatar {name!r} has {len(heads)} meshes marked as head.",
+            'Set "digidouble_part" = "head" on one that has faces and is not hidden in renders.',
         )
     layered = set(view_layer.objects)
     if any(part not in layered for part in parts) or any(part not in set(scene.objects) for part in parts):

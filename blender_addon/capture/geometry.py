@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .._interchange import capture, errors, mesh
 from .avatar import Avatar, landmark_ids, part_of
+from .checks import check_landmarks, check_numbers, check_unwrapped
 from .scene import Restore
 
 Region = mesh.Region
@@ -40,7 +41,7 @@ def extract(avatar: Avatar, view_layer: Any, *, needs_landmarks: bool) -> tuple[
     Modifiers count as in the render (render levels, render visibility). `rest_vertices` and `Bone.rest` are in the
     avatar's own axes, which are the world's as long as the armature stands at the origin; vertices and `Bone.posed` are
     in the world, so that posed = sum_b weight_b * posed_b @ inverse(rest_b) @ rest_vertex before subdivision.
-    Raises InputError for a mesh without UVs or landmarks, or whose topology changes with the pose.
+    Raises InputError for a mesh without UVs or landmarks, with unusable ones, or whose topology changes with the pose.
     """
     ids = landmark_ids(avatar.head, needed=needs_landmarks)
     names = [bone.name for bone in avatar.armature.pose.bones] if avatar.armature else []
@@ -57,7 +58,11 @@ def extract(avatar: Avatar, view_layer: Any, *, needs_landmarks: bool) -> tuple[
                 f"The mesh {part.name!r} has another number of vertices at rest than posed.",
                 "Turn off modifiers that cut or merge depending on the pose.",
             )
-    return _join(avatar, posed, rest, ids), bones
+    check_unwrapped(avatar.head.name, posed[0].face_uvs)
+    captured = _join(avatar, posed, rest, ids)
+    if needs_landmarks:
+        check_landmarks(avatar.head.name, ids, captured.rest_vertices)
+    return captured, bones
 
 
 def objects_of(avatar: Avatar, faces_per_object: list[int], surfaces: list[tuple[str | None, list[float]]]) -> list:
@@ -125,6 +130,7 @@ def _read_part(part: Any, depsgraph: Any, bone_names: list[str]) -> _Part:
             )
         layer = next((uv for uv in data.uv_layers if uv.active_render), data.uv_layers[0])
         uvs = _get(layer.uv, "vector", 2)[loops]
+        check_numbers(part.name, vertices, uvs)
         if np.linalg.det(matrix[:3, :3]) < 0:  # a mirrored object: keep the faces' winding outwards
             faces, uvs = faces[:, ::-1], uvs[:, ::-1]
         soft = {name: _point_attribute(data, name) for name in _SOFT_REGIONS}

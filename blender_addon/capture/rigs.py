@@ -20,6 +20,9 @@ Array = npt.NDArray[Any]
 SENSOR_MM = 36.0
 """Width of the sensor that lens lengths refer to, Blender's default."""
 
+MOST_VIEWS = 10_000
+"""Of one kind in a dome; more is a slip of the keyboard."""
+
 _UP = np.array([0.0, 0.0, 1.0])
 _GOLDEN = (np.sqrt(5) - 1) / 2
 
@@ -40,8 +43,11 @@ class Dome:
     seed: int = 0
 
     def __attrs_post_init__(self) -> None:
-        if self.train < 1 or self.held_out < 0:
-            raise errors.InputError(f"A dome of {self.train} training views is not possible.", "Ask for at least one.")
+        for count, least, kind in ((self.train, 1, "training"), (self.held_out, 0, "held-out")):
+            if not least <= count <= MOST_VIEWS:
+                raise errors.InputError(
+                    f"A dome of {count} {kind} views is not possible.", f"Ask for {least} to {MOST_VIEWS}."
+                )
         if not -89 <= self.low < self.high <= 89:
             raise errors.InputError(
                 f"A dome from {self.low} to {self.high} degrees is not possible.", "Stay within -89 to 89, low first."

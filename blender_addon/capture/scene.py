@@ -146,7 +146,7 @@ def show_only(restore: Restore, scene: Any, parts: list[Any]) -> None:
 def apply_pose(restore: Restore, parts: list[Any], armature: Any | None, settings: PoseSettings) -> None:
     """Set shape keys on all parts together and turn bones.
 
-    Raises InputError if the avatar has no such expression or bone.
+    Raises InputError if the avatar has no such expression or bone, or the expression does not go that far.
     """
     known: set[str] = set()
     for part in parts:
@@ -156,6 +156,7 @@ def apply_pose(restore: Restore, parts: list[Any], armature: Any | None, setting
         if asked:
             _stop_animation(restore, part.data.shape_keys)
         for block in asked:
+            _check_slider(block, settings.expression[block.name])
             restore.set(block, "value", settings.expression[block.name])
     for name in settings.expression:
         if name not in known:
@@ -171,6 +172,15 @@ def apply_pose(restore: Restore, parts: list[Any], armature: Any | None, setting
         restore.keep(bone, "location", "scale", "rotation_quaternion", "rotation_euler", "rotation_axis_angle")
         turn = Euler([math.radians(d) for d in degrees], "XYZ").to_matrix().to_4x4()
         bone.matrix_basis = Matrix.Translation(bone.location) @ turn
+
+
+def _check_slider(block: Any, value: float) -> None:
+    """Blender would cut the value off silently."""
+    if not block.slider_min <= value <= block.slider_max:  # also true for NaN
+        raise errors.InputError(
+            f"The expression {block.name!r} cannot be {value:g}.",
+            f"It goes from {block.slider_min:g} to {block.slider_max:g}.",
+        )
 
 
 def _stop_animation(restore: Restore, block: Any) -> None:

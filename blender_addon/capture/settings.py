@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -49,6 +50,11 @@ class PoseSettings:
     expression: dict[str, float] = attrs.field(factory=dict)
     bones: dict[str, tuple[float, ...]] = attrs.field(factory=dict, converter=_angles)
     frame: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        for name, degrees in self.bones.items():
+            if not all(math.isfinite(d) for d in degrees):
+                raise errors.InputError(f"The bone {name!r} cannot be turned by {degrees}.", "Give three angles.")
 
 
 @attrs.frozen

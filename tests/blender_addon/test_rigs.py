@@ -74,7 +74,7 @@ def test_portrait_camera_sees_the_face_upright_and_large() -> None:
 
 
 def test_impossible_rigs_are_refused() -> None:
-    with pytest.raises(InputError, match="at least one"):
+    with pytest.raises(InputError, match="Ask for 1 to"):
         rigs.Dome(0, 1)
     with pytest.raises(InputError, match="degrees"):
         rigs.Dome(low=50, high=-10)
