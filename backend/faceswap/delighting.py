@@ -75,11 +75,11 @@ def fit_shading(colour: Floats, normals: Floats, weight: Floats) -> Shading:  # 
 def remove_light(
     colour: Floats, normals: Floats, shading: Shading, gloss: float = 0.0
 ) -> npt.NDArray[np.float32]:  # (T, 3), (T, 3) unit
-    """(T, 3) albedo estimate, linear, 0..1.
+    """(T, 3) albedo estimate, linear, from 0; above 1 where the fitted light is too dark.
 
     `gloss` is the share of light that the surface itself reflects, colourless, under a light that comes from all around
     (Fresnel's factor at normal incidence: 0.020 to 0.028 for skin's indices of 1.33 to 1.4). On dark skin it is as much
     as half of what a photo shows; it is taken off, but never more than three quarters of a channel.
     """
     reflectance = colour / shading.on(normals)
-    return np.clip(np.maximum(reflectance - gloss, 0.25 * reflectance), 0, 1).astype(np.float32)
+    return np.maximum(reflectance - gloss, 0.25 * reflectance).astype(np.float32)

@@ -31,6 +31,8 @@ _FULL_TRUST = 0.25  # weight of an unprojected texel from which on it needs no h
 _CARRIED = 10.0  # stiffness of the membrane that carries the face's tone to where no photo shows it
 _BROAD = 4.0  # stiffness of the membrane that follows broad unevenness
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+_GLARE = 1.15  # times the usual skin's brightness: beyond that it is light
+_HAIR_RIM = 0.012  # of the texture's width
 _STEEP = 65.0  # degrees of yaw beyond which half of the face is guessed
 
 
@@ -176,7 +178,9 @@ def _take_from_photo(
         visible = weight > 0
         albedo[visible] = remove_light(seen.colour[visible], seen.normals[visible], shading, settings.gloss)
     trust = np.clip(weight / _FULL_TRUST, 0, 1).astype(np.float32)
-    trust *= _believable(albedo, trust, regions)
+    if settings.delight:
+        albedo = _without_glare(albedo, trust, regions)
+    trust *= _off_hair(albedo, trust, regions, atlas) * _believable(albedo, trust, regions)
     if settings.delight:
         albedo = _evened(albedo, trust, mesh, head, atlas, regions, settings.evenness)
     return _FromPhoto(np.clip(seen.colour, 0, 1), albedo, trust, registration, shading)
@@ -189,6 +193,43 @@ def _shading(seen: Unprojected, weight: Floats, photo: Photo) -> Shading:
         raise InputError(
             f"Too little of the face can be seen in {photo.path}.", "Use a photo that shows it from the front."
         ) from None
+
+
+def _off_hair(albedo: Floats, trust: Floats, regions: _Regions, atlas: Atlas) -> Floats:
+    """(T,) 0 on hair that grows into the face from outside, and on a rim around it: what is not skin and hangs together
+    with the mask's edge. Brows, moles and lips do not, so they stay."""
+    encoded = srgb_from_linear(albedo)
+    asked = (trust > 0) & (regions.core | (regions.face <= 0.6))
+    foreign = asked.copy()
+    foreign[asked] = membership(encoded[asked], _statistics(encoded, (trust > 0.5) & regions.core)) < 0.5
+    image = np.zeros((atlas.height, atlas.width), np.uint8)
+    image[atlas.rows, atlas.columns] = foreign | (regions.face < 0.3)
+    labels = cv2.connectedComponents(image, connectivity=4)[1]
+    outside = np.unique(labels[atlas.rows, atlas.columns][regions.face < 0.3])
+    grown = (np.isin(labels, outside[outside > 0]) & (image > 0)).astype(np.float32)
+    # The mask's own outside is no hair: only what the photo shows as foreign gets a rim.
+    hair = np.zeros_like(grown)
+    hair[atlas.rows, atlas.columns] = grown[atlas.rows, atlas.columns] * foreign
+    rim = max(1, round(_HAIR_RIM * atlas.width))
+    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1, 2 * rim + 1))
+    soft = cv2.GaussianBlur(cv2.dilate(hair, shape), (0, 0), rim / 2)
+    return 1 - np.clip(2 * atlas.of_image(soft), 0, 1)
+
+
+def _without_glare(albedo: Floats, trust: Floats, regions: _Regions) -> Floats:
+    """Albedo in 0..1 with what is much brighter than the skin brought back towards it: highlights, and folds that the
+    target's shape puts deeper into the shade than the performer's."""
+    brightness = np.maximum(albedo @ _LUMINANCE, 1e-4)
+    seen = (trust > 0.5) & regions.core
+    usual = np.median(albedo[seen], axis=0) if seen.any() else albedo.mean(0)
+    excess = brightness / max(float(usual @ _LUMINANCE), 1e-4) - _GLARE
+    bright = np.flatnonzero(excess > 0)
+    result = np.array(albedo, np.float32)
+    pressed = (_GLARE + 0.2 * excess[bright])[:, None]  # times the usual brightness
+    hue = albedo[bright] / brightness[bright, None] * float(usual @ _LUMINANCE)
+    amount = np.clip(2 * excess[bright], 0, 0.8)[:, None]  # the brighter, the less its hue can be trusted
+    result[bright] = pressed * (hue + amount * (usual - hue))
+    return np.clip(result, 0, 1)
 
 
 def _evened(
