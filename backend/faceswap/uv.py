@@ -17,9 +17,10 @@ from interchange.mesh import Mesh
 
 from .atlas import Atlas, build_atlas
 from .blending import laplacian_blend
+from .cleaning import Regions, believable, evened, face_regions, off_hair, statistics_of, without_glare
 from .completion import complete_by_symmetry, membrane
 from .delighting import Shading, fit_shading, remove_light
-from .harmonization import SkinStatistics, colour_map, membership, skin_statistics
+from .harmonization import colour_map, membership
 from .registration import Registration, register
 from .settings import SwapSettings
 from .source import Photo, Source
@@ -29,10 +30,7 @@ Floats = npt.NDArray[Any]
 _DEFAULT_SIZE = 1024
 _FULL_TRUST = 0.25  # weight of an unprojected texel from which on it needs no help
 _CARRIED = 10.0  # stiffness of the membrane that carries the face's tone to where no photo shows it
-_BROAD = 4.0  # stiffness of the membrane that follows broad unevenness
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
-_GLARE = 1.15  # times the usual skin's brightness: beyond that it is light
-_HAIR_RIM = 0.012  # of the texture's width
 _STEEP = 65.0  # degrees of yaw beyond which half of the face is guessed
 
 
@@ -48,14 +46,6 @@ class MadeSkin:
     pictures: dict[str, npt.NDArray[np.uint8]]
     report: dict[str, Any]
     warnings: list[str]
-
-
-@attrs.frozen(eq=False)
-class _Regions:
-    """Per texel: face (T,) soft mask; core (T,) bool, plain facial skin: no lips, no brows, no soft edge."""
-
-    face: npt.NDArray[np.float32]
-    core: npt.NDArray[np.bool_]
 
 
 @attrs.frozen(eq=False)
@@ -93,7 +83,7 @@ def make_skin(
     step(0.0, "Laying out the texture")
     old8 = _encoded(_working_texture(old_linear, settings))
     atlas = build_atlas(mesh, head, *old8.shape[:2])
-    regions = _regions(mesh, atlas)
+    regions = face_regions(mesh, atlas)
     photos = []
     for index, photo in enumerate(source.photos):
         step(0.1 + 0.4 * index / len(source.photos), f"Laying {photo.path.name} over the face")
@@ -154,19 +144,8 @@ def _byte(image: Floats) -> npt.NDArray[np.uint8]:
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
-def _regions(mesh: Mesh, atlas: Atlas) -> _Regions:
-    face = np.clip(atlas.of_vertices(mesh, mesh.region_face), 0, 1)
-    if face.max(initial=0) < 0.5:
-        raise InputError(
-            "The avatar has no face region (the attribute region_face is empty).", "Paint it, 1 on the face."
-        )
-    lips = atlas.of_vertices(mesh, mesh.region_lips)
-    brows = atlas.of_vertices(mesh, mesh.region_brows)
-    return _Regions(face, (face > 0.6) & (lips < 0.05) & (brows < 0.05))
-
-
 def _take_from_photo(
-    photo: Photo, mesh: Mesh, head: int, atlas: Atlas, regions: _Regions, settings: SwapSettings
+    photo: Photo, mesh: Mesh, head: int, atlas: Atlas, regions: Regions, settings: SwapSettings
 ) -> _FromPhoto:
     registration = register(mesh, photo, settings.smoothing)
     seen = unproject(photo, registration, mesh, atlas, regions.face > 0)
@@ -179,10 +158,10 @@ def _take_from_photo(
         albedo[visible] = remove_light(seen.colour[visible], seen.normals[visible], shading, settings.gloss)
     trust = np.clip(weight / _FULL_TRUST, 0, 1).astype(np.float32)
     if settings.delight:
-        albedo = _without_glare(albedo, trust, regions)
-    trust *= _off_hair(albedo, trust, regions, atlas) * _believable(albedo, trust, regions)
+        albedo = without_glare(albedo, trust, regions)
+    trust *= off_hair(albedo, trust, regions, atlas) * believable(albedo, trust, regions)
     if settings.delight:
-        albedo = _evened(albedo, trust, mesh, head, atlas, regions, settings.evenness)
+        albedo = evened(albedo, trust, mesh, head, atlas, regions, settings.evenness)
     return _FromPhoto(np.clip(seen.colour, 0, 1), albedo, trust, registration, shading)
 
 
@@ -195,78 +174,7 @@ def _shading(seen: Unprojected, weight: Floats, photo: Photo) -> Shading:
         ) from None
 
 
-def _off_hair(albedo: Floats, trust: Floats, regions: _Regions, atlas: Atlas) -> Floats:
-    """(T,) 0 on hair that grows into the face from outside, and on a rim around it: what is not skin and hangs together
-    with the mask's edge. Brows, moles and lips do not, so they stay."""
-    encoded = srgb_from_linear(albedo)
-    asked = (trust > 0) & (regions.core | (regions.face <= 0.6))
-    foreign = asked.copy()
-    foreign[asked] = membership(encoded[asked], _statistics(encoded, (trust > 0.5) & regions.core)) < 0.5
-    image = np.zeros((atlas.height, atlas.width), np.uint8)
-    image[atlas.rows, atlas.columns] = foreign | (regions.face < 0.3)
-    labels = cv2.connectedComponents(image, connectivity=4)[1]
-    outside = np.unique(labels[atlas.rows, atlas.columns][regions.face < 0.3])
-    grown = (np.isin(labels, outside[outside > 0]) & (image > 0)).astype(np.float32)
-    # The mask's own outside is no hair: only what the photo shows as foreign gets a rim.
-    hair = np.zeros_like(grown)
-    hair[atlas.rows, atlas.columns] = grown[atlas.rows, atlas.columns] * foreign
-    rim = max(1, round(_HAIR_RIM * atlas.width))
-    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1, 2 * rim + 1))
-    soft = cv2.GaussianBlur(cv2.dilate(hair, shape), (0, 0), rim / 2)
-    return 1 - np.clip(2 * atlas.of_image(soft), 0, 1)
-
-
-def _without_glare(albedo: Floats, trust: Floats, regions: _Regions) -> Floats:
-    """Albedo in 0..1 with what is much brighter than the skin brought back towards it: highlights, and folds that the
-    target's shape puts deeper into the shade than the performer's."""
-    brightness = np.maximum(albedo @ _LUMINANCE, 1e-4)
-    seen = (trust > 0.5) & regions.core
-    usual = np.median(albedo[seen], axis=0) if seen.any() else albedo.mean(0)
-    excess = brightness / max(float(usual @ _LUMINANCE), 1e-4) - _GLARE
-    bright = np.flatnonzero(excess > 0)
-    result = np.array(albedo, np.float32)
-    pressed = (_GLARE + 0.2 * excess[bright])[:, None]  # times the usual brightness
-    hue = albedo[bright] / brightness[bright, None] * float(usual @ _LUMINANCE)
-    amount = np.clip(2 * excess[bright], 0, 0.8)[:, None]  # the brighter, the less its hue can be trusted
-    result[bright] = pressed * (hue + amount * (usual - hue))
-    return np.clip(result, 0, 1)
-
-
-def _evened(
-    albedo: Floats, trust: Floats, mesh: Mesh, head: int, atlas: Atlas, regions: _Regions, amount: float
-) -> Floats:
-    """Albedo with its broad unevenness of brightness lessened: cast shadows, broad gloss and the difference between two
-    people's shapes leave more of it than skin has. Hues stay."""
-    encoded = srgb_from_linear(albedo)
-    skin = _statistics(encoded, (trust > 0.3) & regions.core)
-    is_skin = membership(encoded, skin) * trust * regions.core
-    brightness = np.log(np.maximum(albedo @ _LUMINANCE, 1e-3))
-    usual = np.log(max(float(linear_from_srgb(skin.mean) @ _LUMINANCE), 1e-3))
-    broad = membrane((brightness - usual)[:, None], is_skin, mesh, atlas, head, _BROAD)[:, 0]
-    return np.clip(albedo * np.exp(-amount * broad)[:, None], 0, 1).astype(np.float32)
-
-
-def _statistics(encoded: Floats, where: npt.NDArray[np.bool_]) -> SkinStatistics:
-    if where.sum() < 50:
-        raise InputError(
-            "Too little plain facial skin can be seen.", "Use a photo from the front; check the avatar's face region."
-        )
-    return skin_statistics(encoded, where)
-
-
-def _believable(albedo: Floats, trust: Floats, regions: _Regions) -> Floats:
-    """(T,) 1, but 0 for what is not skin where that is hardly the face's own: at the mask's soft edge (hair,
-    background) and where the photo sees the surface at a slant (somebody else's jaw line, shadows behind it)."""
-    encoded = srgb_from_linear(albedo)
-    skin = _statistics(encoded, (trust > 0.5) & regions.core)
-    doubt = np.maximum(np.clip((1 - regions.face) / 0.1, 0, 1), np.clip((0.9 - trust) / 0.3, 0, 1))
-    doubt[trust == 0] = 0
-    asked = doubt > 0
-    doubt[asked] *= 1 - membership(encoded[asked], skin)
-    return 1 - doubt
-
-
-def _fuse(photos: list[_FromPhoto], regions: _Regions) -> tuple[Floats, Floats]:
+def _fuse(photos: list[_FromPhoto], regions: Regions) -> tuple[Floats, Floats]:
     """All photos as one: each brought to the first one's tone where both see skin, then averaged, best view first."""
     first = photos[0]
     total = np.zeros_like(first.albedo)
@@ -283,11 +191,11 @@ def _fuse(photos: list[_FromPhoto], regions: _Regions) -> tuple[Floats, Floats]:
 
 
 def _harmonized(
-    front: Floats, trust: Floats, old: Floats, regions: _Regions, method: str, tone: float
+    front: Floats, trust: Floats, old: Floats, regions: Regions, method: str, tone: float
 ) -> tuple[Floats, Floats]:
     """The performer's face and the target's skin (T, 3) sRGB, both moved to where they meet."""
-    performer = _statistics(front, (trust > 0.5) & regions.core)
-    target = _statistics(old, regions.core)
+    performer = statistics_of(front, (trust > 0.5) & regions.core)
+    target = statistics_of(old, regions.core)
     front = colour_map(performer, target, method, 1 - tone)(front)
     if method == "none" or tone == 0:
         return front, old
@@ -317,7 +225,7 @@ def _warnings(photos: list[_FromPhoto], source: Source) -> list[str]:
 
 
 def _report(
-    photos: list[_FromPhoto], source: Source, tone: float, trust: Floats, regions: _Regions
+    photos: list[_FromPhoto], source: Source, tone: float, trust: Floats, regions: Regions
 ) -> dict[str, Any]:
     listed = []
     for photo, taken in zip(source.photos, photos, strict=True):
@@ -344,7 +252,7 @@ def _report(
 
 
 def _pictures(
-    photo: Photo, taken: _FromPhoto, atlas: Atlas, regions: _Regions, old8: npt.NDArray, new8: npt.NDArray
+    photo: Photo, taken: _FromPhoto, atlas: Atlas, regions: Regions, old8: npt.NDArray, new8: npt.NDArray
 ) -> dict[str, npt.NDArray[np.uint8]]:
     """For strip.png, each cut to the face: source, unprojected UV, texture before, texture after."""
     raw = np.zeros((atlas.height, atlas.width, 3), np.float32)
