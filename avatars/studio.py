@@ -18,9 +18,9 @@ from interchange.png import read_png
 from .materials import node_tree
 
 _LIGHTS = {  # place relative to the face (m), power (W), size (m)
-    "key": ((0.8, -1.2, 0.6), 14.0, 0.5),
+    "key": ((0.8, -1.2, 0.6), 14.0, 0.8),
     "fill": ((-1.0, -0.9, 0.2), 6.0, 1.0),
-    "rim": ((0.3, 1.1, 0.8), 12.0, 0.5),
+    "rim": ((0.3, 1.1, 0.8), 7.0, 1.2),
 }
 _BEHIND_EYES = Vector((0.0, 0.055, -0.02))
 """From between the eyes to about the middle of the head, metres."""

@@ -137,6 +137,9 @@ def _paint(
 def _make_head(spec: AvatarSpec, plan: _Plan, collection: Any, armature: Any) -> Any:
     head = make_mesh_object(collection, spec.name, "head", plan.points, plan.layout.faces, plan.layout.uvs)
     head["digidouble_landmarks"] = plan.landmarks.tolist()
+    rim = plan.layout.rim()
+    crease = head.data.attributes.new("crease_edge", "FLOAT", "EDGE")
+    crease.data.foreach_set("value", [float(frozenset(edge.vertices) in rim) for edge in head.data.edges])
     for name in ("face", "lips", "brows"):
         add_attribute(head, f"region_{name}", getattr(plan.regions, name))
     image = packed_image(f"{spec.name}_skin", plan.skin)

@@ -6,6 +6,8 @@ Everything here depends on the base mesh alone, so all identities share vertices
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import attrs
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +17,12 @@ from .files import Obj, blender_from_makehuman
 Float = npt.NDArray[np.floating]
 Int = npt.NDArray[np.int64]
 
-_BUST_HEIGHT, _BUST_RADII = 0.640, (0.165, 0.190)
+_BUST_HEIGHT, _BUST_RADII = 0.640, (0.135, 0.110)
 """Metres on the base mesh: below this height, what lies in this half ellipse (x, z) seen from the front is kept."""
 _BUST_SLOPE = 0.45
 """How much higher the cut lies towards the back; it also spares the back's UV islands."""
+_CAP_BOX = (0.895, 0.012, 0.985, 0.066)
+"""Where the closed underside of the bust lies in the texture: free of islands."""
 
 
 @attrs.frozen(eq=False)
@@ -39,31 +43,41 @@ class Blend:
 class HeadLayout:
     """The cut head: how its vertices come from base vertices, its faces, and UVs per face corner (in face order).
 
-    new_id: base vertex -> head vertex, -1 where cut away. base_uvs: corner UVs in the original layout.
+    new_id: base vertex -> head vertex, -1 where cut away. The last faces close the bust from below.
     """
 
     blend: Blend
     faces: list[list[int]]
     uvs: Float  # (corners, 2)
-    base_face: Int  # (F,) index of the face in the base OBJ
+    base_face: Int  # (F,) index of the face in the base OBJ, -1 for the closed underside
     new_id: Int
 
     def base_uvs(self, base: Obj) -> Float:
         """A UV of each vertex in the base mesh's own layout: (V, 2)."""
         result = np.zeros((len(self.blend.t), 2))
-        for face, index in zip(self.faces, self.base_face, strict=True):
+        for face, index in self._of_base():
             corners = base.uvs[base.face_uvs[index]]
             result[face] = corners if len(corners) == len(face) else corners.mean(axis=0)
         return result
 
+    def rim(self) -> set[frozenset[int]]:
+        """Edges between the skin and the closed underside; they stay sharp when the mesh is subdivided."""
+        edges = [[frozenset(edge) for edge in zip(f, f[1:] + f[:1], strict=True)] for f in self.faces]
+        cap = {e for es, i in zip(edges, self.base_face, strict=True) if i < 0 for e in es}
+        return cap & {e for es, i in zip(edges, self.base_face, strict=True) if i >= 0 for e in es}
+
     def inside(self, base: Obj) -> Int:
         """Vertices of the mouth's cavity and of the eye sockets behind the lids, which have islands of their own."""
         found: set[int] = set()
-        for face, index in zip(self.faces, self.base_face, strict=True):
+        for face, index in self._of_base():
             u, v = base.uvs[base.face_uvs[index]].mean(axis=0)
             if (u < 0.155 and 0.53 < v < 0.65) or (u > 0.75 and v < 0.145):
                 found.update(face)
         return np.array(sorted(found), np.int64)
+
+    def _of_base(self) -> Iterator[tuple[list[int], int]]:
+        """Faces that come from the base mesh, with their index there."""
+        return ((f, int(i)) for f, i in zip(self.faces, self.base_face, strict=True) if i >= 0)
 
 
 def cut_head(base: Obj) -> HeadLayout:
@@ -76,7 +90,7 @@ def cut_head(base: Obj) -> HeadLayout:
     for index, (group, face, corners) in enumerate(zip(base.groups, base.faces, base.face_uvs, strict=True)):
         if group == "body":
             clipper.add(index, face, base.uvs[corners])
-    return clipper.finish(len(points))
+    return clipper.finish(points)
 
 
 class _Clipper:
@@ -111,18 +125,59 @@ class _Clipper:
     def _fraction(self, keep: int, drop: int) -> float:
         return float(self._height[keep] / (self._height[keep] - self._height[drop]))
 
-    def finish(self, count: int) -> HeadLayout:
-        """Number the kept vertices: originals first, in the base mesh's order, then the cut ones."""
+    def finish(self, points: Float) -> HeadLayout:  # (V, 3) base vertices
+        """Number the kept vertices: originals first, in the base mesh's order, then the cut ones; close the cut."""
         used = sorted({key for face in self._faces for key in face}, key=lambda key: (key[0] != key[1], key))
         number = {key: i for i, key in enumerate(used)}
         pairs = np.array(used, np.int64)
         t = np.array([0.0 if a == b else self._fraction(a, b) for a, b in used])
-        new_id = np.full(count, -1, np.int64)
+        new_id = np.full(len(points), -1, np.int64)
         whole = pairs[:, 0] == pairs[:, 1]
         new_id[pairs[whole, 0]] = np.flatnonzero(whole)
         faces = [[number[key] for key in face] for face in self._faces]
-        uvs = np.concatenate([remap_uvs(corners) for corners in self._uvs])
-        return HeadLayout(Blend(pairs[:, 0], pairs[:, 1], t), faces, uvs, np.array(self._origin), new_id)
+        blend = Blend(pairs[:, 0], pairs[:, 1], t)
+        kept = blend(points)
+        ladders = [_ladder(rim, kept) for rim in _rims(faces, ~whole)]
+        cap = [face for rungs, _ in ladders for face in rungs]
+        uvs = [remap_uvs(c) for c in self._uvs] + [_box(c[:, 0], c[:, 1], (0, 0, 1, 1), _CAP_BOX) for _, c in ladders]
+        origin = np.array(self._origin + [-1] * len(cap))
+        return HeadLayout(blend, faces + cap, np.concatenate(uvs), origin, new_id)
+
+
+def _rims(faces: list[list[int]], is_cut: npt.NDArray) -> list[list[int]]:  # (V,) bool
+    """Closed loops of open edges between cut vertices, in the direction that faces closing them have."""
+    edges = {(a, b) for face in faces for a, b in zip(face, face[1:] + face[:1], strict=True)}
+    after = {b: a for a, b in edges if (b, a) not in edges and is_cut[a] and is_cut[b]}
+    loops = []
+    while after:
+        start, vertex = after.popitem()
+        loop = [start]
+        while vertex != start:
+            loop.append(vertex)
+            vertex = after.pop(vertex)
+        loops.append(loop)
+    return loops
+
+
+def _ladder(loop: list[int], points: Float) -> tuple[list[list[int]], Float]:
+    """Fill a loop that is symmetric about x = 0 with rungs from side to side, beginning at its front.
+
+    Returns the faces, and UVs of their corners in the unit square: a strip, whatever the loop's shape.
+    """
+    front = int(np.argmin(points[loop, 1] + np.abs(points[loop, 0])))
+    around = loop[front:] + loop[:front]
+    count, half = len(around), len(around) // 2
+    at = {0: (0.5, 0.0)}  # place in `around` -> UV
+    at |= {i: (1.0, i / half) for i in range(1, half)} | {count - i: (0.0, i / half) for i in range(1, half)}
+    at[half] = (0.5, 1.0) if count % 2 == 0 else (1.0, 1.0)
+    if count % 2:
+        at[half + 1] = (0.0, 1.0)
+    places = [[count - 1, 0, 1]]
+    places += [[count - i - 1, count - i, i, i + 1] for i in range(1, (count - 1) // 2)]
+    if count % 2 == 0:
+        places.append([half + 1, half - 1, half])
+    uvs = np.array([at[k] for face in places for k in face])
+    return [[around[k] for k in face] for face in places], uvs
 
 
 def remap_uvs(uvs: Float) -> Float:  # (k, 2), corners of one face
