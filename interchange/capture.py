@@ -8,7 +8,6 @@ the evaluation, a viewer of transforms.json) reads swapped ones too.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .cameras import Camera
+from .capture_checks import check_manifest
 from .colour import linear_from_srgb, srgb_from_linear
 from .errors import InputError
 from .exr import read_exr, write_exr
 from .mesh import Mesh
 from .png import read_png, write_png
+from .whole_files import whole_file
 
 FORMAT, VERSION = "digidouble-capture", 1
 MANIFEST = "capture.json"
@@ -186,7 +187,7 @@ class Capture:
         raise InputError(f"The capture {self.folder} has no {kind} called {name}.", "Capture again.")
 
     def load_view(self, view: View, layers: tuple[str, ...] | None = None) -> ViewImages:
-        """Decode one view; InputError if its file is missing, damaged or not of the camera's size."""
+        """Decode one view; InputError if its file is missing, damaged, not finite or not of the camera's size."""
         images = read_view(self.folder / view.exr, layers)
         if images.alpha.shape != (view.camera.height, view.camera.width):
             height, width = images.alpha.shape
@@ -194,13 +195,25 @@ class Capture:
                 f"The picture {view.exr} is {width} x {height}, its camera {view.camera.width} x {view.camera.height}.",
                 "Delete it and capture again.",
             )
+        colours = (images.rgb, images.alpha, images.albedo, images.light)
+        if not all(np.isfinite(image).all() for image in colours if image is not None):
+            raise InputError(
+                f"The picture {self.folder / view.exr} holds NaN or infinite pixels.",
+                "Delete it and capture again: only this view is rendered.",
+            )
         return images
 
     def load_mesh(self, pose: Pose | None = None) -> Mesh:
         """The mesh of a pose (the first by default)."""
         if not self.poses:
             raise InputError(f"The capture {self.folder} has no mesh.", "Capture again.")
-        return Mesh.load(self.folder / (pose or self.poses[0]).mesh)
+        chosen = pose or self.poses[0]
+        mesh = Mesh.load(self.folder / chosen.mesh)
+        if mesh.bone_index.min(initial=0) < 0 or mesh.bone_index.max(initial=0) >= max(len(chosen.bones), 1):
+            raise InputError(f"The mesh {chosen.mesh} hangs on bones that its pose lacks.", "Capture again.")
+        if mesh.face_object.max(initial=-1) >= max(len(self.objects), 1):
+            raise InputError(f"The mesh {chosen.mesh} has faces of objects that are not listed.", "Capture again.")
+        return mesh
 
     def load_texture(self, item: ObjectInfo) -> Image:
         """(h, w, 3) linear base colour of an object, row 0 = top (v = 1); a constant becomes 1 x 1."""
@@ -218,14 +231,16 @@ class Capture:
 
     @staticmethod
     def load(folder: Path | str) -> Capture:
-        """Read a folder's manifest. Raises InputError if it is missing, damaged or of a newer version."""
+        """Read a folder's manifest. Raises InputError if it is missing, damaged, unusable or of a newer version."""
         path = Path(folder) / MANIFEST
         manifest = read_json(path, FORMAT, VERSION)
         try:
-            return _CONVERTER.structure({**manifest, "folder": str(folder)}, Capture)
+            capture = _CONVERTER.structure({**manifest, "folder": str(folder)}, Capture)
         except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
             reason = "; ".join(cattrs.transform_error(error)[:2]) if isinstance(error, Exception) else str(error)
             raise InputError(f"The manifest {path} is damaged ({reason}).", "Capture again.") from error
+        check_manifest(capture)
+        return capture
 
     def nerfstudio_transforms(self) -> dict[str, Any]:
         """The same views as nerfstudio's transforms.json (OpenGL cameras, PNG previews with alpha)."""
@@ -264,10 +279,9 @@ def write_preview(path: Path | str, images: ViewImages) -> None:
 
 def write_json(path: Path | str, value: Any) -> None:
     """Write JSON, beside `path` first, then renamed, so that a kill leaves the old file or the new one."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
 def read_json(path: Path | str, format_name: str, newest: int) -> dict[str, Any]:
@@ -276,6 +290,8 @@ def read_json(path: Path | str, format_name: str, newest: int) -> dict[str, Any]
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} is missing.", "Check the folder's name.") from None
+    except RecursionError:
+        raise InputError(f"{path} cannot be read as JSON (nested too deep).", "Write it again.") from None
     except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path} cannot be read as JSON ({error}).", "Write it again.") from error
     if not isinstance(value, dict) or value.get("format") != format_name:

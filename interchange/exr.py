@@ -8,7 +8,6 @@ every EXR reader knows; the OpenEXR library is the oracle in the tests. Layout: 
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
+from .whole_files import whole_file
 
 _MAGIC = b"\x76\x2f\x31\x01\x02\x00\x00\x00"
 _LINES = 16  # scanlines in a ZIP block
@@ -52,12 +52,9 @@ def write_exr(path: Path | str, channels: Mapping[str, npt.NDArray]) -> None:
     for block in blocks:
         table.append(offset)
         offset += len(block)
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    with open(temporary, "wb") as file:
+    with whole_file(path) as file:
         file.write(header + struct.pack(f"<{len(table)}Q", *table))
         file.writelines(blocks)
-    os.replace(temporary, path)
 
 
 def read_exr(path: Path | str, channels: Iterable[str] | None = None) -> dict[str, npt.NDArray[np.float32]]:
@@ -71,6 +68,8 @@ def read_exr(path: Path | str, channels: Iterable[str] | None = None) -> dict[st
         return _parse(data, None if channels is None else set(channels))
     except FileNotFoundError:
         raise InputError(f"The picture {path} is missing.", "Capture this view again.") from None
+    except OSError as error:
+        raise InputError(f"The picture {path} cannot be read ({error.strerror}).", "Capture it again.") from error
     except (struct.error, zlib.error, ValueError, KeyError, IndexError, UnicodeDecodeError, OverflowError) as error:
         raise InputError(
             f"The picture {path} is damaged ({error}).", "Delete it and capture again: only this view is rendered."

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import enum
-import os
+import io
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
+from .whole_files import whole_file
+
+_DAMAGE = (KeyError, ValueError, TypeError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 LANDMARK_COUNT = 68
 """iBUG / Multi-PIE order; point 0 lies on the jaw at the character's right ear, which is the picture's left."""
@@ -69,6 +73,9 @@ class Mesh:
             raise InputError("The captured mesh has face arrays of different lengths.", "Capture again.")
         if faces and (self.faces.min() < 0 or self.faces.max() >= count) or self.landmarks.max(initial=-1) >= count:
             raise InputError("The captured mesh refers to vertices that it does not have.", "Capture again.")
+        for field in attrs.fields(Mesh):
+            if not np.isfinite(getattr(self, field.name)).all():
+                raise InputError(f"The captured mesh holds {field.name} that are NaN or infinite.", "Capture again.")
 
     @property
     def has_landmarks(self) -> bool:
@@ -77,19 +84,22 @@ class Mesh:
 
     def save(self, path: Path | str) -> None:
         """Write as .npz (no pickled objects), beside `path` first, then renamed."""
-        path = Path(path)
-        temporary = path.with_name(path.name + ".part")
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, **attrs.asdict(self, recurse=False))
-        os.replace(temporary, path)
+        packed = io.BytesIO()  # on a full disk, an archive that was being written complains once more when it goes
+        np.savez_compressed(packed, **attrs.asdict(self, recurse=False))
+        with whole_file(path) as file:
+            file.write(packed.getbuffer())
 
     @staticmethod
     def load(path: Path | str) -> Mesh:
         """Read what `save` wrote. Raises InputError when the file is missing, damaged or inconsistent."""
         try:
+            if not zipfile.is_zipfile(path) and Path(path).exists():
+                raise ValueError("not an .npz archive")
             with np.load(path, allow_pickle=False) as archive:
                 return Mesh(**{field.name: archive[field.name] for field in attrs.fields(Mesh)})
         except FileNotFoundError:
             raise InputError(f"The mesh {path} is missing.", "Capture again.") from None
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except InputError as error:
+            raise InputError(f"The mesh {path} is damaged: {error.message}", "Capture again.") from error
+        except _DAMAGE as error:
             raise InputError(f"The mesh {path} is damaged ({error}).", "Capture again.") from error

@@ -7,7 +7,6 @@ OpenCV in the backend. Format: W3C PNG specification, third edition.
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
+from .whole_files import whole_file
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> colour type
@@ -36,12 +36,9 @@ def write_png(path: Path | str, image: npt.NDArray[np.uint8]) -> None:
     rows[0, 1:] = flat[0]
     rows[1:, 1:] = flat[1:] - flat[:-1]
     header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPE[channels], 0, 0, 0)
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    with open(temporary, "wb") as file:
+    with whole_file(path) as file:
         file.write(_SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"sRGB", b"\0"))
         file.write(_chunk(b"IDAT", zlib.compress(rows.tobytes(), 6)) + _chunk(b"IEND", b""))
-    os.replace(temporary, path)
 
 
 def read_png(path: Path | str) -> npt.NDArray[np.uint8]:
@@ -53,7 +50,9 @@ def read_png(path: Path | str) -> npt.NDArray[np.uint8]:
     try:
         return _parse(path.read_bytes())
     except FileNotFoundError:
-        raise InputError(f"The picture {path} is missing.") from None
+        raise InputError(f"The picture {path} is missing.", "Capture again.") from None
+    except OSError as error:
+        raise InputError(f"The picture {path} cannot be read ({error.strerror}).", "Capture again.") from error
     except (struct.error, zlib.error, ValueError, KeyError) as error:
         raise InputError(f"The picture {path} is damaged or not a plain 8-bit PNG ({error}).") from error
 

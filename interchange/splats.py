@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import InputError
+from .whole_files import whole_file
 
 SH_C0 = 0.28209479177387814
 """The constant band of spherical harmonics: colour = 0.5 + SH_C0 * f_dc."""
@@ -104,12 +104,9 @@ def write_ply(path: Path | str, cloud: SplatCloud) -> None:
     header = ["ply", "format binary_little_endian 1.0", f"comment SplatRenderMode: {mode}"]
     header += [f"element vertex {len(cloud)}"]
     header += [f"property float {name}" for name in names] + ["end_header"]
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    with open(temporary, "wb") as file:
+    with whole_file(path) as file:
         file.write(("\n".join(header) + "\n").encode("ascii"))
         file.write(np.concatenate(columns, axis=1).astype("<f4").tobytes())
-    os.replace(temporary, path)
 
 
 _PLY_TYPES = {

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from backend.service.server import serve
 from backend.terminal import Terminal
@@ -14,7 +13,9 @@ from . import _arguments
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
-    parser.add_argument("--state", type=_arguments.new_path, required=True, metavar="DIR", help="jobs, files and keys are kept here")
+    parser.add_argument(
+        "--state", type=_arguments.new_path, required=True, metavar="DIR", help="jobs, files and keys are kept here"
+    )
     parser.add_argument(
         "--port", type=int, default=0, metavar="N", help="TCP port on 127.0.0.1 (default: any free one)"
     )

@@ -203,3 +203,86 @@ def test_damaged_capture_is_one_sentence(tmp_path: Path, rng: np.random.Generato
     manifest.write_text(json.dumps(good))
     with pytest.raises(InputError, match="damaged"):
         Capture.load(tmp_path / "capture").load_mesh()
+
+
+def _camera(**changes: object) -> dict:
+    return {"K": [[50, 0, 16], [0, 50, 12], [0, 0, 1]], "world_to_camera": np.eye(4).tolist(), "width": 32,
+            "height": 24} | changes  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"name": "../evil"}, "leads out of its folder"),
+        ({"name": "a/b"}, "cannot be called 'a/b'"),
+        ({"name": "view_001"}, "two views called view_001"),
+        ({"split": "test"}, "It is one of train, held_out"),
+        ({"exr": "/etc/passwd"}, "is absolute"),
+        ({"preview": "../p.png"}, "leads out"),
+        ({"camera": _camera(K=[[float("nan"), 0, 16], [0, 50, 12], [0, 0, 1]])}, "view_000 holds NaN"),
+        ({"camera": _camera(K=[[-50, 0, 16], [0, 50, 12], [0, 0, 1]])}, "no positive focal length"),
+        ({"camera": _camera(width=0)}, "picture of 0 x 24"),
+        ({"camera": _camera(world_to_camera=np.zeros((4, 4)).tolist())}, "no rigid transform"),
+        ({"camera": _camera(world_to_camera=np.diag([1, 1, -1, 1]).tolist())}, "no rigid transform"),
+        ({"camera": _camera(world_to_camera=[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 1]])}, "last row"),
+    ],
+)
+def test_an_unusable_view_is_one_sentence(
+    tmp_path: Path, rng: np.random.Generator, change: dict, sentence: str
+) -> None:
+    small_capture(tmp_path / "capture", rng)
+    manifest = tmp_path / "capture/capture.json"
+    content = json.loads(manifest.read_text())
+    content["views"][0] |= change
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=sentence) as caught:
+        Capture.load(tmp_path / "capture")
+    assert caught.value.hint
+
+
+def test_json_that_is_nested_without_end(tmp_path: Path) -> None:
+    (tmp_path / "capture.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="nested too deep"):
+        Capture.load(tmp_path)
+
+
+def test_pictures_that_are_not_finite_or_no_files(tmp_path: Path, rng: np.random.Generator) -> None:
+    capture = small_capture(tmp_path / "capture", rng)
+    view = capture.views[0]
+    images = capture.load_view(view)
+    images.rgb[3, 4, 0] = np.nan
+    write_view(capture.folder / view.exr, images)
+    with pytest.raises(InputError, match="NaN or infinite"):
+        capture.load_view(view)
+    (capture.folder / view.exr).unlink()
+    (capture.folder / view.exr).mkdir()
+    with pytest.raises(InputError, match="cannot be read"):
+        capture.load_view(view)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"rest_vertices": np.full((4, 3), np.nan)}, "rest_vertices that are NaN"),
+        ({"face_uvs": np.full((2, 3, 2), np.inf)}, "face_uvs that are NaN"),
+        ({"faces": np.full((2, 3), 9)}, "refers to vertices"),
+        ({"bone_index": np.full((4, 4), 7)}, "bones that its pose lacks"),
+        ({"face_object": np.full(2, 3)}, "objects that are not listed"),
+        ({"vertices": np.array(["a"])}, "damaged"),
+    ],
+)
+def test_a_damaged_mesh_is_one_sentence(
+    tmp_path: Path, rng: np.random.Generator, change: dict, sentence: str
+) -> None:
+    capture = small_capture(tmp_path / "capture", rng)
+    path = capture.folder / "meshes/rest.npz"
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, **arrays | change)
+    with pytest.raises(InputError, match=sentence) as caught:
+        capture.load_mesh()
+    assert "rest.npz" in caught.value.message
+    with open(path, "wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(InputError, match="not an .npz archive"):
+        capture.load_mesh()
