@@ -264,7 +264,7 @@ class TestBadInput:
         self.check("no avatar called 'B'.*has A", tmp_path, avatar="B")
 
     def test_no_avatar(self, empty: Any, tmp_path: Path) -> None:
-        self.check("not clear which avatar", tmp_path)
+        self.check("holds no avatar", tmp_path)
 
     def test_no_uvs(self, standin: Any, tmp_path: Path) -> None:
         layers = bpy.data.objects["A"].data.uv_layers
