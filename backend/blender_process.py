@@ -18,6 +18,7 @@ from pathlib import Path
 from interchange.errors import Cancelled, InputError, Progress
 
 INTERRUPTED = 130
+PATIENCE_S = 30.0
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -67,8 +68,7 @@ def run_blender(
                     raise Cancelled
             code = child.wait()
         finally:
-            if child.poll() is None:
-                child.terminate()
+            _end(child)
             reader.join()
     if log is not None and (chatter or complaints):
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +87,21 @@ def run_blender(
             "Most often the .blend file is damaged or memory ran out: try another file, or fewer and smaller pictures.",
         )
     raise InputError(f"Blender stopped with code {code} ({last}).", f"The log is {log}." if log else "")
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """Ask a child that still runs to stop, so that it finishes its view; end it if it takes too long, or when Ctrl-C
+    is pressed once more. Files are written whole or not at all, so nothing is lost but the view."""
+    if child.poll() is not None:
+        return
+    child.terminate()
+    try:
+        child.wait(PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+    except KeyboardInterrupt:
+        child.kill()
+        raise
 
 
 def _report(line: str, progress: Progress | None) -> bool:

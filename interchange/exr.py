@@ -71,8 +71,9 @@ def read_exr(path: Path | str, channels: Iterable[str] | None = None) -> dict[st
     except OSError as error:
         raise InputError(f"The picture {path} cannot be read ({error.strerror}).", "Capture it again.") from error
     except (struct.error, zlib.error, ValueError, KeyError, IndexError, UnicodeDecodeError, OverflowError) as error:
+        reason = "it ends too early" if isinstance(error, struct.error) else error
         raise InputError(
-            f"The picture {path} is damaged ({error}).", "Delete it and capture again: only this view is rendered."
+            f"The picture {path} is damaged ({reason}).", "Delete it and capture again: only this view is rendered."
         ) from error
 
 

@@ -54,7 +54,10 @@ def read_png(path: Path | str) -> npt.NDArray[np.uint8]:
     except OSError as error:
         raise InputError(f"The picture {path} cannot be read ({error.strerror}).", "Capture again.") from error
     except (struct.error, zlib.error, ValueError, KeyError) as error:
-        raise InputError(f"The picture {path} is damaged or not a plain 8-bit PNG ({error}).") from error
+        reason = "it ends too early" if isinstance(error, struct.error) else error
+        raise InputError(
+            f"The picture {path} is damaged or not a plain 8-bit PNG ({reason}).", "Make or capture it again."
+        ) from error
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

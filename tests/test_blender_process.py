@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,17 @@ def test_cancel_ends_the_child(tmp_path: Path) -> None:
     play(tmp_path, 'print("hello", flush=True); time.sleep(60)')
     with pytest.raises(Cancelled):
         blender_process.run_blender("actor", [], cancelled=lambda: True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot ignore termination")
+def test_a_child_that_does_not_stop_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blender_process, "PATIENCE_S", 0.2)
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    play(tmp_path, f'{deaf}; print("hello", flush=True); time.sleep(60)')
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        blender_process.run_blender("actor", [], cancelled=lambda: True)
+    assert time.monotonic() - started < 20
 
 
 def test_no_environment_says_what_to_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
