@@ -209,10 +209,12 @@ class Capture:
             raise InputError(f"The capture {self.folder} has no mesh.", "Capture again.")
         chosen = pose or self.poses[0]
         mesh = Mesh.load(self.folder / chosen.mesh)
+        if not len(mesh.faces):
+            raise InputError(f"The mesh {self.folder / chosen.mesh} is empty.", "Capture again.")
         if mesh.bone_index.min(initial=0) < 0 or mesh.bone_index.max(initial=0) >= max(len(chosen.bones), 1):
-            raise InputError(f"The mesh {chosen.mesh} hangs on bones that its pose lacks.", "Capture again.")
+            raise InputError(f"The mesh {self.folder / chosen.mesh} hangs on bones that its pose lacks.", "Capture again.")
         if mesh.face_object.max(initial=-1) >= max(len(self.objects), 1):
-            raise InputError(f"The mesh {chosen.mesh} has faces of objects that are not listed.", "Capture again.")
+            raise InputError(f"The mesh {self.folder / chosen.mesh} has faces of unlisted objects.", "Capture again.")
         return mesh
 
     def load_texture(self, item: ObjectInfo) -> Image:
@@ -239,7 +241,10 @@ class Capture:
         except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
             reason = "; ".join(cattrs.transform_error(error)[:2]) if isinstance(error, Exception) else str(error)
             raise InputError(f"The manifest {path} is damaged ({reason}).", "Capture again.") from error
-        check_manifest(capture)
+        try:
+            check_manifest(capture)
+        except InputError as error:
+            raise InputError(f"{path}: {error.message}", "Mend that entry, or capture again.") from error
         return capture
 
     def nerfstudio_transforms(self) -> dict[str, Any]:

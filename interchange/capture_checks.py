@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "held_out")
 _LARGEST_SIDE = 32768  # pixels
-_HINT = "Mend that entry, or capture again."
 
 
 def check_manifest(capture: Capture) -> None:
@@ -29,24 +28,24 @@ def check_manifest(capture: Capture) -> None:
     for kind, names in (("views", [v.name for v in capture.views]), ("poses", [p.name for p in capture.poses])):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
-            raise InputError(f"The capture {capture.folder} has two {kind} called {twice[0]}.", "Capture again.")
+            raise InputError(f"There are two {kind} called {twice[0]}.")
     for path in [p.mesh for p in capture.poses] + [o.texture for o in capture.objects if o.texture is not None]:
         check_relative_path(path)
     for item in capture.objects:
         if len(item.base_color) != 3 or not np.isfinite(item.base_color).all():
-            raise InputError(f"The base colour of {item.name} is not three numbers.", _HINT)
+            raise InputError(f"The base colour of {item.name} is not three numbers.")
 
 
 def _check_view(view: View) -> None:
     check_relative_path(view.exr)
     check_relative_path(view.preview)
     if "/" in check_relative_path(view.name):
-        raise InputError(f"A view cannot be called {view.name!r}.", "Rename it.")
+        raise InputError(f"A view cannot be called {view.name!r}.")
     if view.split not in SPLITS:
         raise InputError(f'The view {view.name} has split "{view.split}".', f"It is one of {', '.join(SPLITS)}.")
     problem = _problem_of(view.camera)
     if problem:
-        raise InputError(f"The camera of view {view.name} {problem}.", _HINT)
+        raise InputError(f"The camera of view {view.name} {problem}.")
 
 
 def _problem_of(camera: Camera) -> str:
