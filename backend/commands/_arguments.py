@@ -40,10 +40,10 @@ def add_avatar(parser: argparse.ArgumentParser) -> None:
 
 def add_views(parser: argparse.ArgumentParser) -> None:
     """How many views of what size."""
-    parser.add_argument("--train", type=int, default=40, metavar="N", help="views to fit to (default 40)")
+    parser.add_argument("--train", type=int, default=48, metavar="N", help="views to fit to (default 48)")
     parser.add_argument("--held-out", type=int, default=8, metavar="N", help="views to measure with (default 8)")
     parser.add_argument("--size", type=int, default=320, metavar="PIXELS", help="edge of a view (default 320)")
-    parser.add_argument("--samples", type=int, default=8, metavar="N", help="Cycles samples, denoised (default 8)")
+    parser.add_argument("--samples", type=int, default=12, metavar="N", help="Cycles samples, denoised (default 12)")
 
 
 def add_fit(parser: argparse.ArgumentParser) -> None:

@@ -19,9 +19,9 @@ class FitSettings:
     Learning rates are given for the first step; `schedule` lets them decay with the run, whatever its length.
     """
 
-    iterations: int = 700
+    iterations: int = 900
     """Training steps, one view each. The rates' decay is tied to this number."""
-    splats: int = 40_000
+    splats: int = 50_000
     """Number of Gaussians; it stays fixed, except that invisible ones are dropped at the end."""
     sh_degree: int = 2
     """Degree 0..3 of the spherical harmonics: how much a splat's colour may change with the direction of view."""
