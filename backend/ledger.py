@@ -18,13 +18,15 @@ class Ledger:
     """Survives kill -9: written (beside, then renamed) whenever a step ends, also when it ends badly."""
 
     def __init__(self, path: Path, settings: dict[str, Any], clock: Callable[[], float] = time.monotonic) -> None:
-        """Open or start the ledger. Raises InputError if the folder holds a job with other settings."""
+        """Open or start the ledger. Raises InputError if the folder holds parts of a job with other settings."""
         self.path, self.clock = path, clock
         self.data: dict[str, Any] = {"settings": settings, "steps": {}, "notes": {}}
         if path.exists():
             self.data = self._read()
             changed = [k for k in settings if settings[k] != self.data["settings"].get(k)]
-            if changed:
+            if not any(entry["done"] for entry in self.data["steps"].values()):
+                self.data["settings"] = settings  # nothing was made with the old ones, which may have been a slip
+            elif changed:
                 was, now = self.data["settings"].get(changed[0]), settings[changed[0]]
                 raise InputError(
                     f"{path.parent} holds a job with other settings ({changed[0]} was {was}, now {now}).",
@@ -36,8 +38,12 @@ class Ledger:
     def _read(self) -> dict[str, Any]:
         try:
             data = json.loads(self.path.read_text(encoding="utf-8"))
-            return {"settings": dict(data["settings"]), "steps": dict(data["steps"]), "notes": dict(data["notes"])}
-        except (ValueError, KeyError, TypeError) as error:
+            steps = {
+                str(name): {"done": bool(entry["done"]), "seconds": float(entry["seconds"])}
+                for name, entry in dict(data["steps"]).items()
+            }
+            return {"settings": dict(data["settings"]), "steps": steps, "notes": dict(data["notes"])}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 f"{self.path} is damaged ({error}).", "Delete it; finished parts are found again."
             ) from error

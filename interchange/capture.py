@@ -212,7 +212,7 @@ class Capture:
         if not len(mesh.faces):
             raise InputError(f"The mesh {self.folder / chosen.mesh} is empty.", "Capture again.")
         if mesh.bone_index.min(initial=0) < 0 or mesh.bone_index.max(initial=0) >= max(len(chosen.bones), 1):
-            raise InputError(f"The mesh {self.folder / chosen.mesh} hangs on bones that its pose lacks.", "Capture again.")
+            raise InputError(f"The mesh {self.folder / chosen.mesh} hangs on unlisted bones.", "Capture again.")
         if mesh.face_object.max(initial=-1) >= max(len(self.objects), 1):
             raise InputError(f"The mesh {self.folder / chosen.mesh} has faces of unlisted objects.", "Capture again.")
         return mesh

@@ -42,7 +42,7 @@ def _check_view(view: View) -> None:
     if "/" in check_relative_path(view.name):
         raise InputError(f"A view cannot be called {view.name!r}.")
     if view.split not in SPLITS:
-        raise InputError(f'The view {view.name} has split "{view.split}".', f"It is one of {', '.join(SPLITS)}.")
+        raise InputError(f'The view {view.name} has split "{view.split}", not one of {", ".join(SPLITS)}.')
     problem = _problem_of(view.camera)
     if problem:
         raise InputError(f"The camera of view {view.name} {problem}.")

@@ -37,6 +37,7 @@ def describe_os_error(error: OSError) -> str:
     words = {
         errno.ENOSPC: "The disk is full{}. Make room and run the same command again; it goes on from there.",
         errno.EDQUOT: "The disk quota is used up{}. Make room and run the same command again.",
+        errno.ENOENT: "There is no such file or folder{}. Check its name.",
         errno.EACCES: "This may not be read or written{}. Choose another place, or change its permissions.",
         errno.EPERM: "This may not be read or written{}. Choose another place, or change its permissions.",
         errno.EROFS: "This disk is read-only{}. Choose another folder with --out.",

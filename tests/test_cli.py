@@ -63,6 +63,11 @@ def test_a_full_disk_in_words() -> None:
         ["nonsense"],
         ["capture", "--blend", "a.blend", "--out", "x", "--train", "many"],
         ["capture", "--blend", "a.blend", "--out", ""],
+        ["capture", "--blend", "a.blend", "--out", "x", "--size", "1"],
+        ["demo", "--out", "x", "--train", "0"],
+        ["demo", "--out", "x", "--held-out", "0"],
+        ["run", "--blend", "a.blend", "--source", "s", "--out", "x", "--samples", "0"],
+        ["fit", "x", "--out", "x", "--seed", "-1"],
         ["fit"],
     ],
 )

@@ -41,13 +41,26 @@ def test_notes_survive(tmp_path: Path) -> None:
 
 
 def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
-    Ledger(tmp_path / "ledger.json", {"target": "ada", "size": 320})
+    with Ledger(tmp_path / "ledger.json", {"target": "ada", "size": 320}).step("capture"):
+        pass
     with pytest.raises(InputError, match="size was 320, now 512"):
         Ledger(tmp_path / "ledger.json", {"target": "ada", "size": 512})
     assert json.loads((tmp_path / "ledger.json").read_text())["settings"]["size"] == 320
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"settings": 3}'])
+def test_settings_may_change_as_long_as_nothing_was_made_with_them(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.json", {"target": "adda"})
+    with pytest.raises(InputError), ledger.step("target"):
+        raise InputError("There is no identity 'adda'.")
+    Ledger(tmp_path / "ledger.json", {"target": "ada"})
+    assert json.loads((tmp_path / "ledger.json").read_text())["settings"] == {"target": "ada"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"settings": 3}', '{"settings": {}, "steps": {"capture": 3}, "notes": {}}', "[" * 100_000],
+    ids=["empty", "cut", "list", "number", "step", "deep"],
+)
 def test_a_damaged_ledger_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "ledger.json").write_text(text)
     with pytest.raises(InputError, match="damaged"):

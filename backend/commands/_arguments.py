@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,33 @@ def add_avatar(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_views(parser: argparse.ArgumentParser) -> None:
-    """How many views of what size."""
-    parser.add_argument("--train", type=int, default=48, metavar="N", help="views to fit to (default 48)")
-    parser.add_argument("--held-out", type=int, default=8, metavar="N", help="views to measure with (default 8)")
-    parser.add_argument("--size", type=int, default=320, metavar="PIXELS", help="edge of a view (default 320)")
-    parser.add_argument("--samples", type=int, default=12, metavar="N", help="Cycles samples, denoised (default 12)")
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """A type of option: a whole number in a range, so that a slip is seen before any work."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is not possible, choose {least} to {most}")
+        return value
+
+    number.__name__ = "whole number"
+    return number
+
+
+SIZE = whole_number(16, 8192)
+"""Pixels a side of a rendered picture."""
+
+SEED = whole_number(0, 2**31 - 1)
+"""Of random numbers."""
+
+
+def add_views(parser: argparse.ArgumentParser, held_out_at_least: int = 0) -> None:
+    """How many views of what size. A whole job measures itself, so it needs held-out views."""
+    views, judges, samples = whole_number(1, 10_000), whole_number(held_out_at_least, 10_000), whole_number(1, 65536)
+    parser.add_argument("--train", type=views, default=48, metavar="N", help="views to fit to (default 48)")
+    parser.add_argument("--held-out", type=judges, default=8, metavar="N", help="views to measure with (default 8)")
+    parser.add_argument("--size", type=SIZE, default=320, metavar="PIXELS", help="edge of a view (default 320)")
+    parser.add_argument("--samples", type=samples, default=12, metavar="N", help="Cycles samples (default 12)")
 
 
 def add_fit(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +82,7 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
         choices=range(4),
         help="how far colour may change with the view",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same result (default 0)")
+    parser.add_argument("--seed", type=SEED, default=0, metavar="N", help="same seed, same result (default 0)")
     parser.add_argument("--time-budget", type=float, metavar="SECONDS", help="end the fit after this time")
 
 

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--makehuman", type=Path, metavar="DIR", help="MakeHuman's CC0 files; without, a procedural head"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="varies freckles and the like")
+    parser.add_argument("--seed", type=_arguments.SEED, default=0, metavar="N", help="varies freckles and the like")
     parser.add_argument("--name", metavar="NAME", help="the avatar's name in the file (default: the identity)")
     parser.add_argument("--out", type=_arguments.new_path, metavar="FILE", help="the .blend file to write")
     parser.add_argument(

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="NAME", help="identity of A")
     parser.add_argument("--source", metavar="NAME", help="identity of B")
     parser.add_argument("--makehuman", type=Path, metavar="DIR", help="use heads from MakeHuman's CC0 files")
-    _arguments.add_views(parser)
+    _arguments.add_views(parser, held_out_at_least=1)
     _arguments.add_fit(parser)
     _arguments.add_swap(parser)
 
@@ -61,6 +61,8 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     root = options.out.resolve()
     usual = MAKEHUMAN if options.makehuman else PROCEDURAL
     pair = _Pair(options.target or usual[0], options.source or usual[1], options.makehuman, root / "avatars")
+    if pair.target == pair.source:
+        raise InputError(f"Target and source are both {pair.target}.", "Choose two identities.")
     plan = make_plan(options, root, pair)
     ledger = Ledger(root / "ledger.json", settings_of(plan, pair))
     terminal.say(f"Digidouble demo: {pair.source}'s face on {pair.target}, in {root}")
@@ -95,8 +97,6 @@ def settings_of(plan: JobPlan, pair: _Pair) -> dict[str, object]:
 
 def avatars_step(pair: _Pair, plan: JobPlan, ledger: Ledger, terminal: Terminal) -> None:
     """Two .blend files."""
-    if pair.target == pair.source:
-        raise InputError(f"Target and source are both {pair.target}.", "Choose two identities.")
     for name, identity, blend in (
         ("target", pair.target, pair.target_blend),
         ("source", pair.source, pair.source_blend),

@@ -14,7 +14,9 @@ from . import _arguments
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
     _arguments.add_avatar(parser)
-    parser.add_argument("--size", type=int, default=640, metavar="PIXELS", help="edge of the portrait (default 640)")
+    parser.add_argument(
+        "--size", type=_arguments.SIZE, default=640, metavar="PIXELS", help="edge of the portrait (default 640)"
+    )
     _arguments.add_out(parser, "the source folder to write")
 
 

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
     _arguments.add_avatar(parser)
     parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="the performer's source folder")
-    _arguments.add_views(parser)
+    _arguments.add_views(parser, held_out_at_least=1)
     _arguments.add_fit(parser)
     _arguments.add_swap(parser)
     _arguments.add_out(parser, "where everything goes")

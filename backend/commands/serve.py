@@ -17,8 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--state", type=_arguments.new_path, required=True, metavar="DIR", help="jobs, files and keys are kept here"
     )
     parser.add_argument(
-        "--port", type=int, default=0, metavar="N", help="TCP port on 127.0.0.1 (default: any free one)"
-    )
+        "--port", type=_arguments.whole_number(0, 65535), default=0, metavar="N",
+        help="TCP port on 127.0.0.1 (default: any free one)",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:

@@ -266,7 +266,7 @@ def test_pictures_that_are_not_finite_or_no_files(tmp_path: Path, rng: np.random
         ({"rest_vertices": np.full((4, 3), np.nan)}, "rest_vertices that are NaN"),
         ({"face_uvs": np.full((2, 3, 2), np.inf)}, "face_uvs that are NaN"),
         ({"faces": np.full((2, 3), 9)}, "refers to vertices"),
-        ({"bone_index": np.full((4, 4), 7)}, "bones that its pose lacks"),
+        ({"bone_index": np.full((4, 4), 7)}, "unlisted bones"),
         ({"face_object": np.full(2, 3)}, "unlisted objects"),
         ({"vertices": np.array(["a"])}, "damaged"),
     ],
