@@ -34,6 +34,8 @@ from .report.build import build_report
 from .terminal import Terminal
 
 ADDON = "blender_addon.headless"
+REWRITTEN = ("double/metrics.json", "double/manifest.json", "timings.json")
+"""Results that this side completes after they were fetched."""
 
 
 @attrs.frozen
@@ -151,8 +153,6 @@ def _new_job_id(ledger: Ledger) -> str:
 
 def wait_step(ledger: Ledger, client: JobClient, job_id: str, terminal: Terminal) -> None:
     """Show the job's progress until it has ended. Raises InputError or ServiceError with the server's sentence."""
-    if ledger.is_done("compute"):
-        return
     with ledger.step("compute"):
         client.wait(job_id, terminal.progress("job"))
 
@@ -160,7 +160,25 @@ def wait_step(ledger: Ledger, client: JobClient, job_id: str, terminal: Terminal
 def fetch_step(plan: JobPlan, ledger: Ledger, client: JobClient, job_id: str, terminal: Terminal) -> None:
     """Download swapped/, double/ and the stage times."""
     with ledger.step("fetch"):
-        client.download(job_id, plan.root, progress=terminal.progress("transfer"))
+        paths = client.download(job_id, plan.root, progress=terminal.progress("transfer"))
+    names = [path.relative_to(plan.root).as_posix() for path in paths]
+    ledger.note("fetched", {name: _stamp(plan.root / name) for name in names if name not in REWRITTEN})
+
+
+def _stamp(path: Path) -> list[int]:
+    """Size and time of a file; empty if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns]
+
+
+def is_fetched(plan: JobPlan, ledger: Ledger) -> bool:
+    """True if an earlier run fetched the results and nobody has touched them since."""
+    if not ledger.is_done("fetch") or not (plan.double / "splats.ply").exists():
+        return False
+    return all(_stamp(plan.root / name) == stamp for name, stamp in (ledger.noted("fetched") or {}).items())
 
 
 def import_step(plan: JobPlan, ledger: Ledger, terminal: Terminal) -> None:
@@ -209,8 +227,8 @@ def install_seconds() -> float | None:
 
 
 def compute_and_fetch(plan: JobPlan, ledger: Ledger, terminal: Terminal) -> None:
-    """Send, wait, fetch; nothing if an earlier run has fetched all of it."""
-    if ledger.is_done("fetch") and (plan.double / "splats.ply").exists():
+    """Send, wait, fetch; nothing if an earlier run has fetched all of it. A damaged result is fetched again."""
+    if is_fetched(plan, ledger):
         return
     check_disk(plan)
     with service(plan, terminal) as client:

@@ -144,6 +144,10 @@ def run_import(options: argparse.Namespace, progress: errors.Progress, stop: Cal
     """Put splats into a .blend file."""
     from .display.demo import build_demo
 
+    if options.out.suffix.lower() != ".blend":
+        raise errors.InputError(f"{options.out} is not a .blend file name.", "Give --out a name that ends in .blend.")
+    if options.blend is not None and options.out.exists() and options.out.samefile(options.blend):
+        raise errors.InputError(f"--out would overwrite the avatar's file {options.blend}.", "Give another name.")
     context = open_blend(options.blend)
     captured = capture.Capture.load(options.capture) if options.capture else None
     progress("import", 0.1, "reading splats")

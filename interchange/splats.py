@@ -119,19 +119,24 @@ _PLY_TYPES = {
 def read_ply(path: Path | str) -> SplatCloud:
     """Read a 3DGS PLY by property name, whatever their order, any SH degree 0..3.
 
-    Raises InputError that names the missing properties, or says that the file is damaged.
+    Raises InputError that names the missing properties, or says that the file is damaged or empty.
     """
     path = Path(path)
     try:
         with open(path, "rb") as file:
             kind, count, antialiased = _read_header(file, path)
-            table = np.frombuffer(file.read(kind.itemsize * count), kind)
+            room = path.stat().st_size - file.tell()
+            table = np.frombuffer(file.read(min(kind.itemsize * count, room // kind.itemsize * kind.itemsize)), kind)
     except FileNotFoundError:
-        raise InputError(f"The splat file {path} is missing.") from None
-    except (OSError, ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"The splat file {path} is missing.", "Check its name.") from None
+    except OSError as error:
+        raise InputError(f"The splat file {path} cannot be read ({error.strerror}).", "Check its name.") from error
+    except (ValueError, TypeError, IndexError, ZeroDivisionError) as error:
         raise InputError(f"The splat file {path} is damaged ({error}).", "Export it again.") from error
     if len(table) != count:
         raise InputError(f"The splat file {path} ends after {len(table)} of {count} splats.", "Copy it again.")
+    if not count:
+        raise InputError(f"The splat file {path} holds no splats.", "Export it again.")
     return _cloud_from_table(table, path, antialiased)
 
 
@@ -153,6 +158,8 @@ def _read_header(file: Any, path: Path) -> tuple[np.dtype, int, bool]:
                 raise InputError(f"The first element of {path} is {words[1]}, not vertex.", "Give a plain splat PLY.")
             element = words[1]
             count = int(words[2]) if element == "vertex" else count
+            if count < 0:
+                raise ValueError(f"{count} splats")
         elif words[:1] == ["property"] and element == "vertex":
             if words[1] == "list":
                 raise InputError(f"{path} is a mesh, not a splat cloud.", "Give the .ply of a splat cloud.")

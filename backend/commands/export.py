@@ -31,7 +31,10 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     cloud = read_ply(path)
     if options.sh_degree is not None:
         cloud = attrs.evolve(cloud, sh=cloud.sh[:, : (options.sh_degree + 1) ** 2])
-    cloud = cloud.subset(cloud.finite() & (cloud.opacities >= options.min_opacity))
+    kept = cloud.finite() & (cloud.opacities >= options.min_opacity)
+    if not kept.any():
+        raise InputError(f"No splat of {path} would be left.", "Lower --min-opacity, or fit again if they are broken.")
+    cloud = cloud.subset(kept)
     write_ply(options.out, cloud)
     terminal.say(f"Wrote {options.out}: {len(cloud)} splats, SH degree {cloud.degree}")
     return 0

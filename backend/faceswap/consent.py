@@ -60,7 +60,7 @@ def load_consent(folder: Path | str) -> ConsentRecord:
         record = json.loads(data)
     except FileNotFoundError:
         raise refusal(f"The source {folder} has no consent record ({FILE_NAME}).") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise refusal(f"The consent record {path} cannot be read ({error}).") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("version") != VERSION:
         raise refusal(f"{path} is not a consent record of version {VERSION}.")

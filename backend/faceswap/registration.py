@@ -170,7 +170,10 @@ def _fit_camera(points: Floats, pixels: Floats, width: int, height: int) -> Came
 def _solve_pose(points: Floats, pixels: Floats, focal: float, width: int, height: int) -> Floats | None:
     """(6,) rotation vector and translation with the points in front of the camera, or None."""
     K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
-    found, turns, moves, _ = cv2.solvePnPGeneric(points, pixels, K, None, flags=cv2.SOLVEPNP_SQPNP)
+    try:
+        found, turns, moves, _ = cv2.solvePnPGeneric(points, pixels, K, None, flags=cv2.SOLVEPNP_SQPNP)
+    except cv2.error:  # degenerate: the avatar's landmarks all lie in one place, say
+        return None
     for turn, move in zip(turns, moves, strict=True) if found else ():
         depth = (points @ cv2.Rodrigues(turn)[0].T + move.ravel())[:, 2]
         if np.isfinite(depth).all() and (depth > 0).all():

@@ -23,6 +23,8 @@ from .consent import ConsentRecord, check_consent, load_consent, sha256_of_file
 FORMAT, VERSION = "digidouble-landmarks", 1
 SMALLEST_SIDE = 128  # pixels
 FEWEST_LANDMARKS = 5
+_LANDMARK_IDS = frozenset(map(str, range(LANDMARK_COUNT)))
+_FARTHEST = 1e6  # pixels
 _EXIF_ORIENTATION = 274
 # What each EXIF orientation needs to stand upright: transpose first, then flip rows, flip columns.
 _UPRIGHT = {
@@ -95,15 +97,17 @@ def _read_landmarks(path: Path) -> tuple[str, dict[int, tuple[float, float]]]:
 
 
 def _landmark_id(key: str, path: Path) -> int:
-    if not key.isdigit() or int(key) >= LANDMARK_COUNT:
+    if key not in _LANDMARK_IDS:
         raise InputError(f'The landmark file {path} has a point "{key}"; ids go from 0 to {LANDMARK_COUNT - 1}.')
     return int(key)
 
 
 def _pixel(value: Any, key: str, path: Path) -> tuple[float, float]:
-    numbers = isinstance(value, list) and len(value) == 2 and all(isinstance(v, (int, float)) for v in value)
-    if not numbers or not np.isfinite(value).all():
-        raise InputError(f"Point {key} in {path} is not a pair of pixel coordinates.")
+    numbers = isinstance(value, list) and len(value) == 2 and all(type(v) in (int, float) for v in value)
+    if not numbers or not all(abs(v) < _FARTHEST for v in value):  # also false for NaN
+        raise InputError(
+            f"Point {key} in {path} is not a pair of pixel coordinates.", "Write it as [x, y], or leave it out."
+        )
     return float(value[0]), float(value[1])
 
 
@@ -124,6 +128,8 @@ def _load_photo(path: Path, landmarks: dict[int, tuple[float, float]]) -> Photo:
     colour, alpha = pixels[..., :3], pixels[..., 3] if pixels.shape[2] == 4 else None
     if alpha is not None and alpha.max() <= 0:
         raise InputError(f"The photo {path} is fully transparent.", "Export it with the person visible.")
+    if float(np.ptp(colour.reshape(-1, 3), axis=0).max()) < 2 / 255:
+        raise InputError(f"The photo {path} is of one flat colour.", "Use a photo that shows the face.")
     grey = bool(np.abs(colour - colour.mean(-1, keepdims=True)).max() < 2 / 255)
     return Photo(path, linear_from_srgb(np.ascontiguousarray(colour)), alpha, landmarks, grey)
 

@@ -87,7 +87,10 @@ def swap(
         swapped.save_manifest()
         write_json(out_folder / REPORT, report)
     except OSError as error:
-        raise InputError(f"The swap cannot be written to {out_folder} ({error.strerror or error}).") from error
+        raise InputError(
+            f"The swap cannot be written to {out_folder} ({error.strerror or error}).",
+            "Make room on the disk or choose another --out; finished views are kept.",
+        ) from error
     seconds = time.monotonic() - started
     if progress:
         progress("swap", 1.0, f"{len(rendered)} views swapped, {len(kept)} kept")

@@ -90,7 +90,9 @@ def test_portrait_is_a_source_folder(blend: Path, tmp_path: Path) -> None:
         (["capture", "--blend", "BLEND", "--out", "OUT", "--expression", "smile"], "Write it like smile=0.3"),
         (["capture", "--blend", "BLEND"], "required: --out"),
         (["truth", "--capture", "x", "--blend", "BLEND", "--skin", "y.png", "--out", "OUT"], "is missing"),
-        (["import", "--splats", "BLEND", "--out", "OUT"], "not a PLY"),
+        (["import", "--splats", "BLEND", "--out", "OUT.blend"], "not a PLY"),
+        (["import", "--splats", "BLEND", "--out", "OUT"], "not a .blend file name"),
+        (["import", "--splats", "BLEND", "--blend", "BLEND", "--out", "BLEND"], "would overwrite the avatar's file"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(

@@ -89,7 +89,7 @@ def test_a_record_without_an_expiry_is_refused(folder: Path) -> None:
     refused(folder, "expires")
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff\xfe\x00", b"[]"])
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe\x00", b"[]", b"[" * 100_000], ids=range(4))
 def test_a_damaged_record_is_refused(folder: Path, content: bytes) -> None:
     (folder / "consent.json").write_bytes(content)
     refused(folder, "consent record")

@@ -121,3 +121,11 @@ def test_landmarks_in_one_spot_or_too_few_are_refused() -> None:
     mesh.landmarks[:4] = [0, 1, 2, 3]
     with pytest.raises(InputError, match="share 4 landmarks"):
         register(mesh, photo)
+
+
+def test_an_avatar_with_all_landmarks_in_one_place_is_refused() -> None:
+    mesh, camera = head("A"), dome_camera(0, 0, SIZE)
+    photo = photo_of(mesh, camera)
+    mesh.landmarks[:] = mesh.landmarks[30]
+    with pytest.raises(InputError):
+        register(mesh, photo)

@@ -119,6 +119,12 @@ def test_a_transparent_photo_is_refused(folder: Path) -> None:
     refused(folder, "fully transparent")
 
 
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_photo_of_nothing_is_refused(folder: Path, value: int) -> None:
+    replace(folder, np.full((360, 360, 3), value, np.uint8))
+    refused(folder, "one flat colour")
+
+
 def test_missing_files_are_refused(folder: Path) -> None:
     (folder / "portrait.png").unlink()
     refused(folder, "portrait.png is missing")
@@ -142,6 +148,11 @@ def test_landmarks_outside_the_photo_are_refused(folder: Path) -> None:
         ({"nose": [1, 1]}, '"nose"'),
         ({"1": [1]}, "not a pair"),
         ({"1": ["a", 2]}, "not a pair"),
+        ({"1": [True, False]}, "not a pair"),
+        ({"1": [10**400, 2]}, "not a pair"),
+        ({"1": [float("nan"), 2]}, "not a pair"),
+        ({"\u00b2": [1, 1]}, "ids go from 0 to 67"),  # a superscript two is a digit, too
+        ({"05": [1, 1]}, "ids go from 0 to 67"),
         ([[1, 2]], '"points"'),
     ],
 )

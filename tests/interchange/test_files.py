@@ -137,6 +137,28 @@ def test_truncated_ply(tmp_path: Path, rng: np.random.Generator) -> None:
         read_ply(tmp_path / "s.ply")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"vertex 53", b"vertex 0"),
+        (b"vertex 53", b"vertex -3"),
+        (b"vertex 53", b"vertex 99999999999999999"),
+        (b"vertex 53", b"vertex"),
+        (b"property float", b"property quux"),
+        (b"property float x\n", b"property float\n"),
+        (b"float y", b"float x"),
+        (b"format binary_little_endian 1.0", b"format"),
+    ],
+)
+def test_a_damaged_ply_header_is_one_sentence(tmp_path: Path, rng: np.random.Generator, old: bytes, new: bytes) -> None:
+    path = tmp_path / "s.ply"
+    write_ply(path, random_cloud(rng, 53, 0))
+    path.write_bytes(path.read_bytes().replace(old, new))
+    with pytest.raises(InputError) as caught:
+        read_ply(path)
+    assert str(path) in caught.value.message and caught.value.hint
+
+
 def quad_mesh() -> Mesh:
     vertices = np.array([[0, 0, 0], [1, 0, 0], [1, 0, 1], [0, 0, 1]], np.float32)
     faces = np.array([[0, 1, 2], [0, 2, 3]])
