@@ -69,6 +69,13 @@ class Ledger:
             entry["seconds"] = round(entry["seconds"] + self.clock() - start, 3)
             write_json(self.path, self.data)
 
+    def forget(self, *steps: str) -> None:
+        """These steps are to be done again, because what they worked on has changed."""
+        for name in steps:
+            if name in self.data["steps"]:
+                self.data["steps"][name]["done"] = False
+        write_json(self.path, self.data)
+
     def note(self, key: str, value: Any) -> None:
         """Remember a fact, such as the job's id."""
         self.data["notes"][key] = value

@@ -30,7 +30,9 @@ from .blender_process import ROOT, run_blender
 from .evaluation.results import merge_timings
 from .ledger import Ledger
 from .pipeline import sign
+from .provenance import list_files, sha256_file
 from .report.build import build_report
+from .service.locks import FileLock
 from .terminal import Terminal
 
 ADDON = "blender_addon.headless"
@@ -87,6 +89,47 @@ class JobPlan:
     def log(self) -> Path:
         """What Blender said."""
         return self.root / "logs" / "blender.log"
+
+
+@contextlib.contextmanager
+def alone_in(root: Path) -> Iterator[None]:
+    """Keep a second command out of a job's folder; the system takes the lock back when the process dies.
+
+    Raises InputError if another one is at work there.
+    """
+    lock = FileLock(root / "job.lock")
+    if not lock.acquire():
+        raise InputError(f"Another digidouble is at work in {root}.", "Wait until it ends, or choose another --out.")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def take_in(plan: JobPlan, ledger: Ledger, source: Path) -> None:
+    """Copy the source folder into the job, and see to it that what depends on changed inputs is done again.
+
+    The capture keeps those views that a changed .blend file leaves as they are.
+    """
+    source = source.resolve()
+    if plan.root.is_relative_to(source):
+        raise InputError(f"--out {plan.root} lies in the source folder.", "Choose another --out.")
+    files = {path.relative_to(source).as_posix(): path for path in list_files(source)}
+    blend = sha256_file(plan.blend) if plan.blend.is_file() else ""
+    now = {"blend": blend, "source": {name: sha256_file(path) for name, path in files.items()}}
+    before = ledger.noted("inputs") or now
+    if before["blend"] != now["blend"]:
+        ledger.forget("capture")
+    if before != now:
+        ledger.forget("send", "compute", "fetch", "import", "report")
+    ledger.note("inputs", now)
+    if source == plan.source.resolve():
+        return
+    for name in set(before["source"]) - set(files):
+        (plan.source / name).unlink(missing_ok=True)
+    for name, path in files.items():
+        (plan.source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, plan.source / name)
 
 
 def capture_step(plan: JobPlan, ledger: Ledger, terminal: Terminal) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from backend.ledger import Ledger
 from backend.terminal import Terminal
-from backend.whole_job import JobPlan, fetch_step, is_fetched
+from backend.whole_job import JobPlan, alone_in, fetch_step, is_fetched, take_in
+from interchange.errors import InputError
 
 
 class Shelf:
@@ -55,3 +56,61 @@ def test_a_result_that_was_damaged_or_deleted_is_fetched_again(plan: JobPlan, na
     assert is_fetched(plan, ledger)
     (plan.root / name).unlink()
     assert not is_fetched(plan, ledger)
+
+
+def test_one_command_at_a_time_in_a_folder(tmp_path: Path) -> None:
+    job, refused = tmp_path / "job", pytest.raises(InputError, match="Another digidouble is at work")
+    with alone_in(job), refused, alone_in(job):
+        raise AssertionError("never entered")
+    with alone_in(tmp_path / "job"):
+        pass
+
+
+STEPS = ("capture", "send", "compute", "fetch", "import", "report")
+
+
+def done_job(plan: JobPlan, source: Path) -> Ledger:
+    plan.blend.write_text("blend")
+    source.mkdir()
+    (source / "photo.png").write_text("photo")
+    (source / "landmarks_2.json").write_text("second")
+    ledger = Ledger(plan.root / "ledger.json", {})
+    take_in(plan, ledger, source)
+    for name in STEPS:
+        with ledger.step(name):
+            pass
+    return Ledger(plan.root / "ledger.json", {})
+
+
+def test_unchanged_inputs_leave_a_job_done(plan: JobPlan) -> None:
+    source = plan.root / "given"
+    ledger = done_job(plan, source)
+    take_in(plan, ledger, source)
+    assert all(ledger.is_done(name) for name in STEPS)
+    assert (plan.source / "photo.png").read_text() == "photo"
+
+
+def test_another_photo_is_swapped_again_but_not_captured_again(plan: JobPlan) -> None:
+    source = plan.root / "given"
+    ledger = done_job(plan, source)
+    (source / "photo.png").write_text("another")
+    (source / "landmarks_2.json").unlink()
+    take_in(plan, ledger, source)
+    assert [name for name in STEPS if ledger.is_done(name)] == ["capture"]
+    assert [p.name for p in plan.source.iterdir()] == ["photo.png"]
+    assert (plan.source / "photo.png").read_text() == "another"
+
+
+def test_another_avatar_is_captured_again(plan: JobPlan) -> None:
+    ledger = done_job(plan, plan.root / "given")
+    plan.blend.write_text("another")
+    take_in(plan, ledger, plan.root / "given")
+    assert not any(ledger.is_done(name) for name in STEPS)
+
+
+def test_the_jobs_own_source_folder_may_be_given_but_not_one_around_the_job(plan: JobPlan) -> None:
+    ledger = done_job(plan, plan.source)
+    take_in(plan, ledger, plan.source)
+    assert (plan.source / "photo.png").read_text() == "photo"
+    with pytest.raises(InputError, match="lies in the source folder"):
+        take_in(plan, ledger, plan.root)

@@ -17,7 +17,7 @@ import attrs
 from backend.blender_process import run_blender
 from backend.ledger import Ledger
 from backend.terminal import Terminal
-from backend.whole_job import ADDON, JobPlan, capture_step, compiling_kernels, complete
+from backend.whole_job import ADDON, JobPlan, alone_in, capture_step, compiling_kernels, complete
 from interchange.errors import InputError
 
 from . import _arguments, avatar
@@ -64,14 +64,15 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     if pair.target == pair.source:
         raise InputError(f"Target and source are both {pair.target}.", "Choose two identities.")
     plan = make_plan(options, root, pair)
-    ledger = Ledger(root / "ledger.json", settings_of(plan, pair))
-    terminal.say(f"Digidouble demo: {pair.source}'s face on {pair.target}, in {root}")
-    with compiling_kernels():
-        avatars_step(pair, plan, ledger, terminal)
-        portrait_step(pair, plan, ledger, terminal)
-        capture_step(plan, ledger, terminal)
-        truth_step(pair, plan, ledger, terminal)
-    complete(plan, ledger, terminal, started)
+    with alone_in(root):
+        ledger = Ledger(root / "ledger.json", settings_of(plan, pair))
+        terminal.say(f"Digidouble demo: {pair.source}'s face on {pair.target}, in {root}")
+        with compiling_kernels():
+            avatars_step(pair, plan, ledger, terminal)
+            portrait_step(pair, plan, ledger, terminal)
+            capture_step(plan, ledger, terminal)
+            truth_step(pair, plan, ledger, terminal)
+        complete(plan, ledger, terminal, started)
     return 0
 
 

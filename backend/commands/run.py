@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import time
 from pathlib import Path
 
 from backend.faceswap.source import load_source
 from backend.ledger import Ledger
 from backend.terminal import Terminal
-from backend.whole_job import JobPlan, capture_step, compiling_kernels, complete
+from backend.whole_job import JobPlan, alone_in, capture_step, compiling_kernels, complete, take_in
 
 from . import _arguments
 
@@ -43,9 +42,10 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         "views": [plan.train, plan.held_out, plan.size, plan.samples],
         "parameters": parameters,
     }
-    ledger = Ledger(root / "ledger.json", settings)
-    shutil.copytree(options.source, plan.source, dirs_exist_ok=True)
-    with compiling_kernels():
-        capture_step(plan, ledger, terminal)
-    complete(plan, ledger, terminal, started)
+    with alone_in(root):
+        ledger = Ledger(root / "ledger.json", settings)
+        take_in(plan, ledger, options.source)
+        with compiling_kernels():
+            capture_step(plan, ledger, terminal)
+        complete(plan, ledger, terminal, started)
     return 0
