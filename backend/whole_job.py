@@ -160,13 +160,19 @@ def files_to_send(plan: JobPlan) -> dict[str, Path]:
 
 @contextlib.contextmanager
 def service(plan: JobPlan, terminal: Terminal) -> Iterator[JobClient]:
-    """A local server process for the time of the job, and a client connected to it."""
+    """A local server process for the time of the job, and a client connected to it. Whoever finds that it died need
+    not start it: the next run does."""
     state = plan.root / "service"
     connection = start_local_server(state, python=Path(sys.executable), working_folder=ROOT)
     terminal.say(f"  service {connection.endpoint}, encrypted, keys in {state}")
     try:
         with JobClient(state) as client:
             yield client
+    except ServiceError as error:
+        if error.code != "UNAVAILABLE":
+            raise
+        hint = f"Run the same command again, it goes on from there; {state / 'server.log'} may say why."
+        raise ServiceError(error.code, "The service of this job ended unexpectedly.", hint, error.retry) from error
     finally:
         stop_local_server(state)
 
@@ -276,7 +282,10 @@ def compute_and_fetch(plan: JobPlan, ledger: Ledger, terminal: Terminal) -> None
     check_disk(plan)
     with service(plan, terminal) as client:
         job_id = send_step(plan, ledger, client, terminal)
-        wait_step(ledger, client, job_id, terminal)
+        try:
+            wait_step(ledger, client, job_id, terminal)
+        except InputError as error:
+            raise in_own_words(plan, job_id, error) from error
         fetch_step(plan, ledger, client, job_id, terminal)
 
 
@@ -298,6 +307,14 @@ def compiling_kernels() -> Iterator[None]:
     finally:
         compiler.terminate()
         compiler.wait()
+
+
+def in_own_words(plan: JobPlan, job_id: str, error: InputError) -> InputError:
+    """The same error with the paths that the user knows instead of those of the service's copies."""
+    message = error.message
+    for folder in ("inputs", "work"):
+        message = message.replace(str(plan.root / "service" / "jobs" / job_id / folder), str(plan.root))
+    return InputError(message, error.hint, error.code)
 
 
 def check_disk(plan: JobPlan) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from backend.ledger import Ledger
 from backend.terminal import Terminal
-from backend.whole_job import JobPlan, alone_in, fetch_step, is_fetched, take_in
+from backend.whole_job import JobPlan, alone_in, fetch_step, in_own_words, is_fetched, service, take_in
 from interchange.errors import InputError
+from interchange.service_errors import ServiceError
 
 
 class Shelf:
@@ -114,3 +115,20 @@ def test_the_jobs_own_source_folder_may_be_given_but_not_one_around_the_job(plan
     assert (plan.source / "photo.png").read_text() == "photo"
     with pytest.raises(InputError, match="lies in the source folder"):
         take_in(plan, ledger, plan.root)
+
+
+def test_a_service_that_died_is_started_by_the_next_run(plan: JobPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = type("Found", (), {"endpoint": "tcp://127.0.0.1:1"})
+    monkeypatch.setattr("backend.whole_job.start_local_server", lambda *_, **__: connection)
+    monkeypatch.setattr("backend.whole_job.stop_local_server", lambda *_: False)
+    with pytest.raises(ServiceError, match="Run the same command again"), service(plan, Terminal()):
+        raise ServiceError("UNAVAILABLE", "The service cannot be reached.", "Start it: digidouble serve.")
+    with pytest.raises(ServiceError, match="full"), service(plan, Terminal()):
+        raise ServiceError("DISK_FULL", "The service's disk is full.")
+
+
+def test_errors_name_the_users_own_files(plan: JobPlan) -> None:
+    theirs = plan.root / "service/jobs/abc/inputs/source/portrait.png"
+    error = in_own_words(plan, "abc", InputError(f"The landmarks of {theirs} lie mirrored.", "Flip it.", "INPUT_X"))
+    assert error.message == f"The landmarks of {plan.root / 'source/portrait.png'} lie mirrored."
+    assert (error.hint, error.code) == ("Flip it.", "INPUT_X")
