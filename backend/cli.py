@@ -63,7 +63,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 1 a check or the service failed, 2 unusable input, 130 stopped."""
-    options = make_parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words:
+        make_parser().print_help(sys.stderr)
+        return 2
+    options = make_parser().parse_args(words)
     name = options.command
     module = importlib.import_module(f"backend.commands.{_MODULES.get(name, name)}")
     parser = _Parser(

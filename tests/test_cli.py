@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from backend import cli
 
@@ -102,3 +105,35 @@ def test_kill_ends_a_command_like_ctrl_c(monkeypatch: pytest.MonkeyPatch, capsys
     finally:
         signal.signal(signal.SIGTERM, before)
     assert "Stopped" in capsys.readouterr().err
+
+
+def test_a_bad_photo_or_record_leaves_an_earlier_source_in_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (200, 200, 3), dtype=np.uint8)).save(tmp_path / "me.png")
+    marks = {"format": "digidouble-landmarks", "version": 1, "points": {str(i): [50 + i, 60] for i in range(68)}}
+    (tmp_path / "marks.json").write_text(json.dumps(marks))
+    (tmp_path / "text.png").write_text("no picture")
+    out = tmp_path / "source"
+    usual = {"photo": tmp_path / "me.png", "landmarks": tmp_path / "marks.json", "subject": "S", "granted-by": "S",
+             "use": "tests", "out": out}  # fmt: skip
+
+    def source(**changes: object) -> int:
+        options = usual | {name.replace("_", "-"): value for name, value in changes.items()}
+        return cli.main(["source", *(str(word) for name, value in options.items() for word in (f"--{name}", value))])
+
+    assert source() == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert set(before) == {"portrait.png", "landmarks.json", "consent.json"}
+    for change in ({"photo": tmp_path / "text.png"}, {"expires": "2001-01-01"}, {"subject": " "}):
+        assert source(**change) == 2
+        error = capsys.readouterr().err
+        assert "photo" not in change or str(tmp_path / "text.png") in error
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert source(photo=out / "portrait.png", landmarks=out / "landmarks.json") == 0  # again from its own files
+
+
+def test_no_command_shows_them_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+    assert all(name in capsys.readouterr().err for name in cli.COMMANDS)

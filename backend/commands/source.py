@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import tempfile
 from datetime import date
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from backend.faceswap.source import load_source
 from backend.terminal import Terminal
 from interchange.capture import read_json, write_json
 from interchange.errors import InputError
+from interchange.whole_files import whole_file
 
 from . import _arguments
 
@@ -37,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Copy photo and landmarks, write the record, and read all of it back with the job's own checks."""
+    """Write a draft and read it back with the job's own checks; only a good one takes the place of an earlier one."""
     for path in (options.photo, options.landmarks):
         if not path.is_file():
             raise InputError(f"{path} is missing.", "Check the file's name.")
@@ -46,26 +48,44 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
             date.fromisoformat(options.expires)
         except ValueError:
             raise InputError(f"{options.expires} is not a date.", "Write it as YYYY-MM-DD.") from None
-    options.out.mkdir(parents=True, exist_ok=True)
-    photo = options.out / ("portrait" + options.photo.suffix.lower())
-    shutil.copyfile(options.photo, photo)
-    landmarks = read_json(options.landmarks, "digidouble-landmarks", 1)
-    write_json(options.out / "landmarks.json", landmarks | {"image": photo.name})
-    write_json(
-        options.out / "consent.json",
-        {
-            "format": "digidouble-consent",
-            "version": 1,
-            "kind": options.kind,
-            "subject": options.subject,
-            "granted_by": options.granted_by,
-            "authority": options.authority,
-            "use": options.use,
-            "operations": ["swap"],
-            "expires": options.expires,
-            "source_sha256": {photo.name: sha256_of_file(photo)},
-        },
-    )
-    load_source(options.out)
+    with tempfile.TemporaryDirectory() as scratch:
+        draft = Path(scratch)
+        names = write_source(options, draft)
+        try:
+            load_source(draft)
+        except InputError as error:
+            raise _about_the_users_files(error, options, draft) from error
+        options.out.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            with whole_file(options.out / name) as file:
+                file.write((draft / name).read_bytes())
     terminal.say(f"Wrote {options.out}")
     return 0
+
+
+def write_source(options: argparse.Namespace, folder: Path) -> list[str]:
+    """Photo, landmarks, consent record; their names."""
+    photo = folder / ("portrait" + options.photo.suffix.lower())
+    shutil.copyfile(options.photo, photo)
+    landmarks = read_json(options.landmarks, "digidouble-landmarks", 1)
+    write_json(folder / "landmarks.json", landmarks | {"image": photo.name})
+    record = {
+        "format": "digidouble-consent",
+        "version": 1,
+        "kind": options.kind,
+        "subject": options.subject,
+        "granted_by": options.granted_by,
+        "authority": options.authority,
+        "use": options.use,
+        "operations": ["swap"],
+        "expires": options.expires,
+        "source_sha256": {photo.name: sha256_of_file(photo)},
+    }
+    write_json(folder / "consent.json", record)
+    return [photo.name, "landmarks.json", "consent.json"]
+
+
+def _about_the_users_files(error: InputError, options: argparse.Namespace, draft: Path) -> InputError:
+    message = error.message.replace(str(draft / ("portrait" + options.photo.suffix.lower())), str(options.photo))
+    message = message.replace(str(draft / "landmarks.json"), str(options.landmarks))
+    return InputError(message.replace(str(draft), str(options.out)), error.hint, error.code)
