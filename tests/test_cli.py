@@ -136,4 +136,5 @@ def test_a_bad_photo_or_record_leaves_an_earlier_source_in_place(
 
 def test_no_command_shows_them_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
-    assert all(name in capsys.readouterr().err for name in cli.COMMANDS)
+    shown = capsys.readouterr().err
+    assert all(name in shown for name in cli.COMMANDS)
