@@ -10,15 +10,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from backend.evaluation.metrics import psnr
-from backend.kernels.engine import CpuEngine
 from backend.kernels.parameters import ROW_OPACITY, ROW_QUAT, AdamState, SplatParameters
+from backend.kernels.rasterizer import LossWeights, Rasterizer, Session, Step, StepResult, Target
 from interchange.errors import Cancelled, InputError, Progress
 
 from .dataset import FitView, never
@@ -38,6 +37,7 @@ MAX_BROKEN = 0.01
 _DEAD_LOGIT = -20.0
 _REPORT_EVERY_S = 0.2
 _BUDGET_WARM_UP = 10  # steps before the time budget is turned into a number of steps
+_BUDGET_EVERY = 5  # steps between two looks at it
 
 
 @attrs.define
@@ -74,7 +74,7 @@ class Observer:
 class Trainer:
     """Fits `parameters` to views. `save` writes a checkpoint; it is called every `checkpoint_every_s` and on cancel."""
 
-    engine: CpuEngine
+    engine: Rasterizer
     parameters: SplatParameters
     adam: AdamState
     views: list[FitView]
@@ -84,51 +84,83 @@ class Trainer:
     run: RunState
     observer: Observer
     save: Callable[[], None]
-    _prepared: list[Any] = attrs.field(init=False, factory=list)
+    _session: Session = attrs.field(init=False)
     _good: tuple[npt.NDArray, npt.NDArray, npt.NDArray, RunState] | None = attrs.field(init=False, default=None)
     _marks: dict[str, float] = attrs.field(init=False, factory=dict)
 
     def train(self) -> None:
         """Run to the end. Raises Cancelled (after a checkpoint) when told, InputError if the fit diverges for good."""
-        self._prepared = [self.engine.prepare_view(v.camera, v.rgb, v.alpha) for v in self.views]
+        weights = LossWeights(self.settings.ssim_weight, self.settings.alpha_weight)
+        targets = [Target(view.camera, view.rgb, view.alpha) for view in self.views]
+        self._session = self.engine.begin(self.parameters, self.adam, targets, weights)
+        try:
+            self._train()
+        finally:
+            self._session.close()
+
+    def _train(self) -> None:
         now = self.observer.clock()
-        self._marks = {"start": now - self.run.seconds, "saved": now, "reported": -math.inf}
+        self._marks = {"start": now - self.run.seconds, "saved": now, "reported": -math.inf, "budgeted": -math.inf}
         self._remember()
         while self.run.iteration < self.run.planned:
             if self.observer.cancelled():
-                self.save()
+                self._save()
                 raise Cancelled
-            self._step()
+            self._advance()
             self._keep_time()
             if self.run.iteration >= self.run.planned:
                 self._evaluate()  # which may find the run diverged and send it back
 
-    def _step(self) -> None:
+    def _advance(self) -> None:
+        """Hand the engine as many steps as it likes at a time, but none across a round's or the curve's mark."""
+        run = self.run
+        last = min(run.iteration + self.engine.steps_at_once, self._next_mark())
+        results = self._session.run([self._plan(i) for i in range(run.iteration + 1, last + 1)])
+        for result in results:
+            run.iteration += 1
+            if not self._take_note(result):
+                return
+        due = run.iteration * self.settings.evaluations >= (run.evaluated + 1) * run.planned
+        if due and run.iteration < run.planned:
+            self._evaluate()
+
+    def _next_mark(self) -> int:
+        """The next step after which the plan may change (end of a round) or the curve wants a point."""
+        run = self.run
+        marks = [run.planned, run.iteration + self._round_steps() - run.iteration % self._round_steps()]
+        if self.settings.evaluations:
+            marks.append(-(-(run.evaluated + 1) * run.planned // self.settings.evaluations))
+        return max(run.iteration + 1, min(marks))
+
+    def _plan(self, iteration: int) -> Step:
         run, settings = self.run, self.settings
-        run.iteration += 1
-        rates = learning_rates(settings, self.reach, run.iteration / run.planned)
-        result = self.engine.train_step(
-            self.parameters,
-            self.adam,
-            self._prepared[view_index(run.iteration, len(self.views), settings.seed)],
+        rates = learning_rates(settings, self.reach, iteration / run.planned)
+        return Step(
+            view_index(iteration, len(self.views), settings.seed),
+            iteration,
             self.parameters.learning_rates(**{name: rate * run.rate_cut for name, rate in rates.items()}),
-            run.iteration,
-            background=background(run.iteration, settings),
-            ssim_weight=settings.ssim_weight,
-            alpha_weight=settings.alpha_weight,
+            background(iteration, settings),
         )
+
+    def _take_note(self, result: StepResult) -> bool:
+        """Count a step that was taken; False if it has broken the run and the run went back."""
         if not math.isfinite(result.loss):
             self._go_back()
-            return
-        run.recent_loss.append(result.loss)
+            return False
+        self.run.recent_loss.append(result.loss)
         self._watch_plateau(result.loss)
-        if run.iteration * settings.evaluations >= (run.evaluated + 1) * run.planned and run.iteration < run.planned:
-            self._evaluate()
+        return True
+
+    def _save(self) -> None:
+        self._session.pull()
+        self.save()
+
+    def _round_steps(self) -> int:
+        return len(self.views) * -(-_ROUND_STEPS // len(self.views))
 
     def _watch_plateau(self, loss: float) -> None:
         """After each round: has the loss still fallen? If not, let the rates decay now and end."""
-        run, views = self.run, len(self.views)
-        steps = views * -(-_ROUND_STEPS // views)
+        run, steps = self.run, self._round_steps()
         run.round_loss += loss
         if run.iteration % steps:
             return
@@ -146,19 +178,20 @@ class Trainer:
         run, now = self.run, self.observer.clock()
         run.seconds = now - self._marks["start"]
         budget = self.settings.time_budget_s
-        if budget is not None and run.iteration >= _BUDGET_WARM_UP and run.iteration % 5 == 0:
+        if budget is not None and run.iteration >= max(_BUDGET_WARM_UP, self._marks["budgeted"] + _BUDGET_EVERY):
+            self._marks["budgeted"] = run.iteration
             affordable = run.iteration + max(0, int((budget - run.seconds) / (run.seconds / run.iteration)))
             wanted = run.planned if run.stopping == "plateau" else self.settings.iterations
             if affordable < wanted:
                 run.planned, run.stopping = affordable, "time budget"
         if now - self._marks["saved"] >= self.settings.checkpoint_every_s and run.iteration < run.planned:
-            self.save()
+            self._save()
             self._marks["saved"] = self.observer.clock()
         if now - self._marks["reported"] >= _REPORT_EVERY_S:
             self._marks["reported"] = now
             self._report()
         if self.observer.preview is not None and self.observer.preview_wanted():
-            image, _ = self.engine.render(self.parameters, self.views[0].camera)
+            image, _ = self._session.render(self.views[0].camera)
             self.observer.preview(to_8_bit(image), run.iteration)
 
     def _report(self) -> None:
@@ -181,7 +214,7 @@ class Trainer:
         run.evaluated = run.iteration * self.settings.evaluations // run.planned
         run.seconds = self.observer.clock() - self._marks["start"]
         losses, run.recent_loss = run.recent_loss, []
-        scores = [psnr(np.clip(self.engine.render(self.parameters, v.camera)[0], 0, 1), v.rgb) for v in self.held_out]
+        scores = [psnr(np.clip(self._session.render(v.camera)[0], 0, 1), v.rgb) for v in self.held_out]
         run.curve["iteration"].append(run.iteration)
         run.curve["loss"].append(float(np.mean(losses)) if losses else None)
         run.curve["psnr"].append(float(np.mean(scores)) if scores else None)
@@ -189,6 +222,7 @@ class Trainer:
 
     def _remember(self) -> None:
         """Keep a copy to go back to; a few splats with broken numbers are buried first (invisible, at rest)."""
+        self._session.pull()
         block, first, second = self.parameters.block, self.adam.first, self.adam.second
         broken = ~(np.isfinite(block).all(axis=0) & np.isfinite(first).all(axis=0) & np.isfinite(second).all(axis=0))
         if self._good is not None and broken.mean() > MAX_BROKEN:
@@ -198,6 +232,7 @@ class Trainer:
             block[:, broken] = 0
             block[ROW_QUAT, broken], block[ROW_OPACITY, broken] = 1, _DEAD_LOGIT  # a unit quaternion, no opacity
             first[:, broken] = second[:, broken] = 0
+            self._session.push()
         self._good = (block.copy(), first.copy(), second.copy(), attrs.evolve(self.run))
 
     def _go_back(self) -> None:
@@ -214,6 +249,7 @@ class Trainer:
         self.parameters.block[...] = block
         self.adam.first[...] = first
         self.adam.second[...] = second
+        self._session.push()
         self.run.iteration, self.run.round_loss, self.run.rounds = run.iteration, run.round_loss, run.rounds
         self.run.divergences, self.run.rate_cut = divergences, self.run.rate_cut / 2
         self.run.recent_loss = []

@@ -31,6 +31,8 @@ advance.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 import numba
 import numpy as np
@@ -42,33 +44,23 @@ from interchange.errors import InputError, Progress
 from .adam.cpu import BETA1, BETA2
 from .binning.cpu import count_entries, fill_entries
 from .buffers import aligned_zeros
+from .cpu_session import CpuSession
 from .layout import TILE, camera_numbers, padded
 from .loss.cpu import SEGMENT, blur_target, compare, differentiate, gaussian_window
 from .parameters import PADDING, ROW_SH, AdamState, SplatParameters
 from .projection.cpu import ADAM_SEEN, GRADIENTS_ONLY, project, project_backward
 from .rasterization.cpu import rasterize, rasterize_backward
-from .simd import RECORD_SIZE
+from .rasterizer import BLACK, Colour, LossWeights, StepResult, Target
+from .simd import RECORD_SIZE, VECTOR_WIDTH
 from .views import SSIM_REACH, Box, PreparedView, grown_box, joined_box, prepare_view
 
 Array = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
-Colour = tuple[float, float, float]
-BLACK: Colour = (0.0, 0.0, 0.0)
 
 MAX_ENTRIES = 1 << 24
 """Pairs of splat and tile in one frame, 80 bytes each: 1.3 GB. A head of 100k splats at 1024^2 has less than 2^20."""
 
 _SLACK = 64  # elements that whole-vector loads and prefetches may touch past the end
-
-
-@attrs.frozen
-class StepResult:
-    """The loss of one step and its terms (unweighted means; `dssim` is 1 - SSIM)."""
-
-    loss: float
-    l1: float
-    dssim: float
-    alpha: float
 
 
 @attrs.define(eq=False)
@@ -139,6 +131,9 @@ class _EntryBuffers:
 class CpuEngine:
     """Renders splats and takes training steps on the CPU; see the module's text for a tour."""
 
+    name = "cpu"
+    steps_at_once = 1
+
     def __init__(self, count: int, width: int, height: int, sh_degree: int, threads: int | None = None) -> None:
         """Buffers for `count` splats and frames up to width x height pixels; larger ones make the buffers grow.
 
@@ -155,6 +150,17 @@ class CpuEngine:
         self._frame = _FrameBuffers.of(padded(width) * padded(height), _tiles(width, height), self.threads)
         self._entries = _EntryBuffers.of(max(4096, 4 * count))
         self._empty = np.zeros(0, np.float32)
+
+    def describe(self) -> str:
+        """For reports."""
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return f"Fitted on the CPU with {threads} and vectors of {VECTOR_WIDTH} numbers."
+
+    def begin(
+        self, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target], weights: LossWeights
+    ) -> CpuSession:
+        """See `Rasterizer.begin`; `parameters` and `adam` themselves are changed by the session's steps."""
+        return CpuSession(self, parameters, adam, targets, weights)
 
     def prepare_view(
         self,

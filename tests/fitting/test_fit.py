@@ -17,6 +17,7 @@ from backend.fitting.checkpoint import NAME
 from backend.fitting.fit import fit
 from backend.fitting.settings import FitSettings
 from backend.fitting.trainer import Observer
+from backend.kernels.engine import CpuEngine
 from interchange.capture import Capture
 from interchange.errors import Cancelled, InputError
 from interchange.png import read_png
@@ -174,9 +175,7 @@ def test_early_stop_when_nothing_improves(capture, tmp_path):
 
 
 def test_divergence_is_survived_or_said(capture, tmp_path, monkeypatch):
-    from backend.fitting import trainer
-
-    real = trainer.CpuEngine.train_step
+    real = CpuEngine.train_step
     wrong_steps, loudly = {10}, True
 
     def spoil(self, parameters, adam, *rest, **options):
@@ -186,7 +185,7 @@ def test_divergence_is_survived_or_said(capture, tmp_path, monkeypatch):
             return attrs.evolve(result, loss=float("nan")) if loudly else result
         return result
 
-    monkeypatch.setattr(trainer.CpuEngine, "train_step", spoil)
+    monkeypatch.setattr(CpuEngine, "train_step", spoil)
     count = itertools.count()
     result = fit(capture.folder, tmp_path / "a", SETTINGS)
     assert result.psnr > 25 and result.iterations == 60

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A session of the CPU engine: `rasterizer.Session` over `CpuEngine.train_step`, in main memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from interchange.cameras import Camera
+
+from .parameters import AdamState, SplatParameters
+from .rasterizer import BLACK, Array, Colour, LossWeights, Step, StepResult, Target
+
+if TYPE_CHECKING:
+    from .engine import CpuEngine
+
+
+class CpuSession:
+    """Changes `parameters` and `adam` in place, so that pull and push have nothing to do."""
+
+    def __init__(
+        self, engine: CpuEngine, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target],
+        weights: LossWeights,
+    ) -> None:  # fmt: skip
+        self._engine, self._parameters, self._adam, self._weights = engine, parameters, adam, weights
+        self._views = [engine.prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights) for t in targets]
+
+    def run(self, steps: Sequence[Step]) -> list[StepResult]:
+        """See `Session.run`."""
+        return [
+            self._engine.train_step(
+                self._parameters, self._adam, self._views[step.view], step.learning_rates, step.iteration,
+                step.background, self._weights.ssim, self._weights.alpha,
+            )
+            for step in steps
+        ]  # fmt: skip
+
+    def render(self, camera: Camera, background: Colour = BLACK) -> tuple[Array, Array]:
+        """See `Session.render`."""
+        return self._engine.render(self._parameters, camera, background)
+
+    def pull(self) -> None:
+        """The state is where the caller sees it."""
+
+    def push(self) -> None:
+        """The state is where the caller sees it."""
+
+    def close(self) -> None:
+        """Let the targets go."""
+        self._views.clear()

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every engine offers: the one interface between the trainer and whatever computes, on the CPU or on a GPU.
+
+An engine renders splats and opens *sessions*. A session holds the splats, Adam's moments and the targets where the
+engine computes (main memory or the GPU's), and takes steps there. Steps are handed over many at a time, each with
+everything that changes from step to step, so that a GPU never waits for Python::
+
+    session = engine.begin(parameters, adam, targets, LossWeights())
+    results = session.run([Step(view=3, iteration=1, learning_rates=rates, background=(0, 0, 0)), ...])
+    image, alpha = session.render(camera)       # of the present state
+    session.pull()                              # the present state is now in `parameters` and `adam`
+    session.push()                              # ... or change them and hand them back
+    session.close()
+
+Conventions (cameras, colours, loss, determinism) are those of `engine.py`, for every engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from interchange.cameras import Camera
+
+from .parameters import AdamState, SplatParameters
+
+Array = npt.NDArray[np.float32]
+Colour = tuple[float, float, float]
+BLACK: Colour = (0.0, 0.0, 0.0)
+
+
+@attrs.frozen
+class LossWeights:
+    """(1 - ssim) L1 + ssim (1 - SSIM) + alpha L1(alpha), each a mean over the frame."""
+
+    ssim: float = 0.2
+    alpha: float = 0.1
+
+
+@attrs.frozen(eq=False)
+class Target:
+    """One picture to fit."""
+
+    camera: Camera
+    rgb: Array  # (H, W, 3) premultiplied
+    alpha: Array | None = None  # (H, W); None: opaque everywhere
+    pixel_weights: Array | None = None  # (H, W) >= 0 factor of every loss term; None: 1
+
+
+@attrs.frozen(eq=False)
+class Step:
+    """All that one training step is told."""
+
+    view: int  # number of the target
+    iteration: int  # from 1: Adam's bias correction
+    learning_rates: Array  # (11 + 3 K,), of SplatParameters.learning_rates
+    background: Colour = BLACK
+
+
+@attrs.frozen
+class StepResult:
+    """The loss of one step and its terms (unweighted means; `dssim` is 1 - SSIM), of the state before the step."""
+
+    loss: float
+    l1: float
+    dssim: float
+    alpha: float
+
+
+class Session(Protocol):
+    """One run: splats, moments and targets, where the engine computes."""
+
+    def run(self, steps: Sequence[Step]) -> list[StepResult]:
+        """Take the steps in order. Adam (Kingma & Ba 2015) touches only splats that the step's view saw."""
+
+    def render(self, camera: Camera, background: Colour = BLACK) -> tuple[Array, Array]:
+        """Image (H, W, 3) over `background` and alpha (H, W) of the present splats."""
+
+    def pull(self) -> None:
+        """Bring the present state into the `parameters` and `adam` that the session was begun with."""
+
+    def push(self) -> None:
+        """Take over what the caller has changed in them. The number of splats must be the same."""
+
+    def close(self) -> None:
+        """Give memory back. The session is of no use afterwards."""
+
+
+class Rasterizer(Protocol):
+    """An engine: `cpu` (Numba), `cuda` (our kernels) or `gsplat`."""
+
+    name: str
+    steps_at_once: int
+    """How many steps a session likes to be given at a time: as many as take the engine some 10 to 50 ms."""
+
+    def describe(self) -> str:
+        """Which device and kernels compute, in one sentence for reports."""
+
+    def begin(
+        self, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target], weights: LossWeights
+    ) -> Session:
+        """Open a session. Raises InputError if a target does not fit its camera or holds NaN, or memory is short."""
+
+    def render(
+        self, parameters: SplatParameters, camera: Camera, background: Colour = BLACK
+    ) -> tuple[Array, Array]:
+        """Image (H, W, 3) over `background` and alpha (H, W), new arrays."""
