@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The CUDA engine. Nothing heavy is imported before `availability` or `open_engine` is called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from interchange.errors import InputError, Progress
+
+if TYPE_CHECKING:
+    from .engine import CudaEngine
+
+
+def availability() -> tuple[bool, str]:
+    """Whether the CUDA engine can run here, and one sentence that says on what or why not."""
+    try:
+        from .device import CudaDevice
+
+        device = CudaDevice()
+    except ImportError as error:
+        return False, f"CUDA is not used: the package cuda-bindings is not installed ({error.name})."
+    except Exception as error:  # cuda-bindings has its own exceptions for a missing driver library
+        return False, f"CUDA is not used: {_first_sentence(error)}"
+    from .compiler import OLDEST_ARCHITECTURE, compiler_version
+
+    if device.architecture < OLDEST_ARCHITECTURE:
+        return False, (
+            f"CUDA is not used: {device.name} has compute capability {device.architecture / 10:.1f}, "
+            f"and the kernels need {OLDEST_ARCHITECTURE / 10:.1f} or newer."
+        )
+    try:
+        major, minor = compiler_version()
+    except Exception as error:  # as above
+        return False, f"CUDA is not used: the run-time compiler NVRTC is not installed ({_first_sentence(error)})"
+    return True, f"CUDA runs on {device.describe()}, kernels compiled by NVRTC {major}.{minor}."
+
+
+def open_engine(progress: Progress | None = None) -> CudaEngine:
+    """The engine on the first GPU. Raises InputError with the reason where there is none."""
+    fine, sentence = availability()
+    if not fine:
+        raise InputError(sentence, "Choose the engine cpu, or run `digidouble doctor`.")
+    from .device import CudaDevice
+    from .engine import CudaEngine
+
+    return CudaEngine(CudaDevice(progress=progress))
+
+
+def _first_sentence(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if text.endswith(".") else text + "."
