@@ -14,14 +14,15 @@ import numpy as np
 from backend.evaluation.metrics import psnr, ssim, through_8_bit
 from backend.kernels.engine import CpuEngine
 from backend.kernels.parameters import AdamState, SplatParameters
-from interchange.capture import Capture, read_json, write_json
+from interchange.capture import read_json, write_json
 from interchange.errors import InputError, Progress
 from interchange.png import write_png
 from interchange.splats import SplatCloud, write_ply
 
 from .checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
-from .dataset import Dataset, FitView, load_dataset, never
+from .dataset import Dataset, FitView, never
 from .initialisation import initialise
+from .inputs import load_input
 from .settings import FitSettings
 from .trainer import Observer, RunState, Trainer, to_8_bit
 
@@ -41,7 +42,7 @@ class FitResult:
     splats: int
     iterations: int
     seconds: float  # of training, over all sittings
-    start: str  # mesh, depth or random
+    start: str  # mesh, depth, points or random
     stopped: str  # why it ended before its planned steps: "plateau", "time budget" or ""
     psnr: float | None
     ssim: float | None
@@ -51,14 +52,16 @@ class FitResult:
 
 
 def fit(
-    capture_folder: Path | str,
+    input_folder: Path | str,
     out_folder: Path | str,
     settings: FitSettings | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = never,
     observer: Observer | None = None,
 ) -> FitResult:
-    """Fit Gaussians to a capture's training views; goes on from a checkpoint, returns a finished result at once.
+    """Fit Gaussians to a folder's training views; goes on from a checkpoint, returns a finished result at once.
+
+    `input_folder`: anything that `inputs.load_input` reads, a capture or a swapped folder first of all.
 
     Writes splats.ply, binding.npz (face, barycentric: where on the mesh each splat was born), curves.json, fit.json and
     renders/<view>.png of the held-out views. `observer` adds previews and a clock. Raises InputError for unusable
@@ -67,13 +70,12 @@ def fit(
     settings = settings or FitSettings()
     observer = attrs.evolve(observer or Observer(), progress=progress, cancelled=cancelled)
     out = Path(out_folder)
-    capture = Capture.load(capture_folder)
-    dataset = load_dataset(capture, progress, cancelled)
+    dataset = load_input(input_folder, progress, cancelled)
     digest = _digest(dataset, settings)
     finished = _finished(out, digest)
     if finished is not None:
         return finished
-    state, notes = _begin(capture, dataset, settings, out, digest, progress, cancelled)
+    state, notes = _begin(dataset, settings, out, digest, progress, cancelled)
     notes = dataset.notes + notes
     engine = _engine_for(dataset, len(state.face), settings)
     trainer = Trainer(
@@ -88,7 +90,7 @@ def fit(
 
 
 def _begin(
-    capture: Capture, dataset: Dataset, settings: FitSettings, out: Path, digest: str, progress: Progress | None,
+    dataset: Dataset, settings: FitSettings, out: Path, digest: str, progress: Progress | None,
     cancelled: Callable[[], bool],
 ) -> tuple[Checkpoint, list[str]]:
     """The checkpoint to go on from, or a new start."""
@@ -98,7 +100,7 @@ def _begin(
     else:
         if progress:
             progress("fit", 0.0, "placing splats")
-        start = initialise(capture, dataset, settings, cancelled)
+        start = initialise(dataset, settings, cancelled)
         parameters = SplatParameters.from_cloud(start.cloud)
         run = RunState(planned=settings.iterations)
         adam = AdamState.like(parameters)

@@ -9,7 +9,7 @@ import attrs
 
 from interchange.errors import InputError
 
-STARTS = ("auto", "mesh", "depth", "random")
+STARTS = ("auto", "mesh", "depth", "points", "random")
 
 
 @attrs.frozen
@@ -28,7 +28,7 @@ class FitSettings:
     seed: int = 0
     """Fixes samples, order of views and backgrounds: the same inputs and seed give the same file, bit for bit."""
     start: str = "auto"
-    """Where splats begin: mesh, depth (maps), random; auto takes the first of these that the capture allows."""
+    """Where splats begin: mesh, depth (maps), points (sparse ones), random; auto takes the first that the input has."""
     face_density: float = 2.0
     """How many times denser than elsewhere splats are sown on the face."""
     ssim_weight: float = 0.2
