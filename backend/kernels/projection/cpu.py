@@ -308,12 +308,14 @@ def _mean_gradient(g: Geometry, dU: Any, du: Any, dv: Any, camera: Any) -> Any:
 
 @kernel
 def _vector_gradients(
-    block: Any, stride: int, i: int, coefficients: int, camera: Any, sums: Any, basis: Any, gradients: Any
+    block: Any, stride: int, i: int, coefficients: int, camera: Any, sums: Any, basis: Any, gradients: Any, screen: Any
 ) -> None:
-    """All gradients of the splats i.. into the scratch `gradients` (one vector a row)."""
+    """All gradients of the splats i.. into the scratch `gradients` (one vector a row), dL/d(u, v) into `screen`."""
     g = geometry(block, stride, i, camera)
     moments = load_records(sums, 0)
     dU, du, dv = _covariance_gradient(g, moments)
+    store(screen, 0, du)
+    store(screen, VECTOR_WIDTH, dv)
     _shape_gradient(g, dU, gradients)
     mx, my, mz = _mean_gradient(g, dU, du, dv, camera)
     opacity = 1.0 / (exp(0.0 - load(block, ROW_OPACITY * stride + i)) + 1.0)
@@ -329,13 +331,26 @@ def _vector_gradients(
 
 
 @kernel
+def _add_statistics(statistics: Any, stride: int, i: int, screen: Any, camera: Any, mask: Any) -> None:
+    """For the splats i.. of the mask: norm of dL/d(screen mean), the frame's sides being 2 long, and one step more."""
+    du = load(screen, 0) * (camera[at.FRAME_WIDTH] * f(0.5))
+    dv = load(screen, VECTOR_WIDTH) * (camera[at.FRAME_HEIGHT] * f(0.5))
+    norm = square_root(du * du + dv * dv)
+    usable = mask & (norm < HUGE)
+    store(statistics, i, load(statistics, i) + select(usable, norm, zeros()))
+    store(statistics, stride + i, load(statistics, stride + i) + select(usable, 1.0, zeros()))
+
+
+@kernel
 def _backward_worker(
     tickets: Any, block: Any, stride: int, coefficients: int, camera: Any, slot_first: Any, slot_count: Any,
     slot_used: Any, slots: Any, mode: int, output: Any, first: Any, second: Any, rates: Any, corrections: Any,
+    statistics: Any,
 ) -> None:  # fmt: skip
     sums = scratch(RECORD_SIZE * VECTOR_WIDTH)
     basis = scratch(16 * VECTOR_WIDTH)
     gradients = scratch(MAX_ROWS * VECTOR_WIDTH)
+    screen = scratch(2 * VECTOR_WIDTH)
     vectors = stride // VECTOR_WIDTH
     rows = ROW_SH + 3 * coefficients
     while True:
@@ -347,8 +362,10 @@ def _backward_worker(
             seen = _collect_sums(i, slot_first, slot_count, slot_used, slots, sums)
             if seen == 0:
                 continue
-            _vector_gradients(block, stride, i, coefficients, camera, sums, basis, gradients)
+            _vector_gradients(block, stride, i, coefficients, camera, sums, basis, gradients, screen)
             mask = mask_from_bits(seen)
+            if statistics.size > 0:
+                _add_statistics(statistics, stride, i, screen, camera, mask)
             for row in range(rows):
                 gradient = load(gradients, row * VECTOR_WIDTH)
                 usable = mask & (absolute(gradient) < HUGE)  # a broken gradient leaves its parameter as it is
@@ -375,13 +392,14 @@ def project_backward(
     second: Any,
     rates: Any,  # (11 + 3 K,)
     corrections: Any,  # (2,) 1 / (1 - beta^iteration) of both moments
+    statistics: Any,  # 2 * stride running sums, see Session.statistics; empty: none are kept
 ) -> None:
     """Gradients of all parameters from the tiles' sums; applied by Adam or written to `output`."""
     tickets = np.zeros(1, np.int32)
     for _ in prange(threads):
         _backward_worker(
             tickets, block, stride, coefficients, camera, slot_first, slot_count, slot_used, slots, mode, output,
-            first, second, rates, corrections,
+            first, second, rates, corrections, statistics,
         )  # fmt: skip
 
 
