@@ -251,8 +251,9 @@ class CpuEngine:
         depths, low, high = s.depths[:stride], s.rect_low[:stride], s.rect_high[:stride]
         coefficients = (len(parameters.block) - ROW_SH) // 3
         project(
-            self.threads, parameters.block.reshape(-1), stride, coefficients, numbers, s.records, depths, low, high
-        )
+            self.threads, parameters.block.reshape(-1), stride, coefficients, parameters.antialiased, numbers,
+            s.records, depths, low, high,
+        )  # fmt: skip
         summary = np.zeros(2, np.int64)
         slot_first, slot_count = s.slot_first[:stride], s.slot_count[:stride]
         count_entries(
@@ -328,9 +329,9 @@ class CpuEngine:
         stride = parameters.block.shape[1]
         s, e = self._splats, self._entries
         project_backward(
-            self.threads, parameters.block.reshape(-1), stride, (len(parameters.block) - ROW_SH) // 3, view.numbers,
-            s.slot_first, s.slot_count, e.slot_used, e.slots, mode, output, first, second, rates, corrections,
-            statistics,
+            self.threads, parameters.block.reshape(-1), stride, (len(parameters.block) - ROW_SH) // 3,
+            parameters.antialiased, view.numbers, s.slot_first, s.slot_count, e.slot_used, e.slots, mode, output, first,
+            second, rates, corrections, statistics,
         )  # fmt: skip
 
 
