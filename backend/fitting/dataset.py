@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import attrs
 import numpy as np
@@ -16,6 +17,7 @@ from interchange.capture import Capture, View
 from interchange.errors import Cancelled, InputError, Progress
 
 Image = npt.NDArray[np.float32]
+Array = npt.NDArray[np.floating]
 EMPTY_ALPHA = 1 / 255
 """A pixel with less coverage than this is empty: an 8-bit picture would not show it."""
 
@@ -50,13 +52,17 @@ class FitView:
 
 @attrs.frozen(eq=False)
 class Dataset:
-    """All views of one pose of a capture, and what they were read from."""
+    """All views of one subject, and what they were read from: a capture's pose, or photos with their cameras."""
 
     train: list[FitView]
     held_out: list[FitView]
-    pose: str
-    digest: str  # SHA-256 over pictures, cameras and mesh: changes when anything that the fit reads changes
+    pose: str  # of the capture; "" without one
+    digest: str  # SHA-256 over pictures, cameras, mesh and points: changes when anything that the fit reads changes
     notes: list[str]  # sentences for the user about views that were left out
+    folder: Path  # where it was read, for messages
+    capture: Capture | None = None  # the way to mesh and textures; None for photos
+    points: Array | None = None  # (N, 3) splat frame: a sparse cloud of the surface to start from
+    point_colours: Array | None = None  # (N, 3) sRGB 0..1
 
 
 def load_dataset(
@@ -91,7 +97,9 @@ def load_dataset(
         )
     if len(seen) < len(train):
         notes.append(f"{len(train) - len(seen)} of {len(train)} training views show nothing and were left out.")
-    return Dataset(seen, held_out, views[0].pose, _digest(capture, views, hashes), notes)
+    return Dataset(
+        seen, held_out, views[0].pose, _digest(capture, views, hashes), notes, capture.folder, capture=capture
+    )
 
 
 def check_cameras_see(points: npt.NDArray, views: list[FitView]) -> None:  # (P, 3) splat frame

@@ -71,6 +71,17 @@ class StepResult:
     alpha: float
 
 
+@attrs.frozen(eq=False)
+class Statistics:
+    """How hard the loss pulls at each splat's place on the screen: what densification goes by (Kerbl et al. 2023).
+
+    One number a splat, in the order of the parameters' columns, without the padding.
+    """
+
+    gradient_norm: Array  # (N,) sum over steps of |dL/d(screen mean)|, lengths in half frame widths and heights
+    seen: Array  # (N,) number of steps in which the splat reached a pixel
+
+
 class Session(Protocol):
     """One run: splats, moments and targets, where the engine computes."""
 
@@ -80,11 +91,20 @@ class Session(Protocol):
     def render(self, camera: Camera, background: Colour = BLACK) -> tuple[Array, Array]:
         """Image (H, W, 3) over `background` and alpha (H, W) of the present splats."""
 
+    def statistics(self) -> Statistics:
+        """Sums over the steps since the last call. ValueError if the session was begun without statistics."""
+
     def pull(self) -> None:
         """Bring the present state into the `parameters` and `adam` that the session was begun with."""
 
     def push(self) -> None:
         """Take over what the caller has changed in them. The number of splats must be the same."""
+
+    def replace(self, parameters: SplatParameters, adam: AdamState) -> None:
+        """Take over other splats, also more or fewer, or with other SH bands; from now on `pull` fills these.
+
+        Statistics begin anew.
+        """
 
     def close(self) -> None:
         """Give memory back. The session is of no use afterwards."""
@@ -101,9 +121,17 @@ class Rasterizer(Protocol):
         """Which device and kernels compute, in one sentence for reports."""
 
     def begin(
-        self, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target], weights: LossWeights
+        self,
+        parameters: SplatParameters,
+        adam: AdamState,
+        targets: Sequence[Target],
+        weights: LossWeights,
+        statistics: bool = False,
     ) -> Session:
-        """Open a session. Raises InputError if a target does not fit its camera or holds NaN, or memory is short."""
+        """Open a session; `statistics` makes it keep those of `Session.statistics`.
+
+        Raises InputError if a target does not fit its camera or holds NaN, or memory is short.
+        """
 
     def render(
         self, parameters: SplatParameters, camera: Camera, background: Colour = BLACK
