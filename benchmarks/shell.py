@@ -48,7 +48,7 @@ def shell_cameras(number: int, width: int, height: int) -> list[Camera]:
     for k in range(number):
         angle, rise = 2.4 * k, 0.8 * np.sin(1.7 * k)
         eye = DISTANCE * np.array([np.cos(angle) * np.cos(rise), np.sin(rise), np.sin(angle) * np.cos(rise)])
-        cameras.append(look_at(tuple(eye), (0, 0, 0), (0, 1, 0), K, width, height))
+        cameras.append(look_at(eye, np.zeros(3), np.array([0.0, 1.0, 0.0]), K, width, height))
     return cameras
 
 

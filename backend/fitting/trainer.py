@@ -118,7 +118,7 @@ class Trainer:
         """Hand the engine as many steps as it likes at a time, but none across a mark."""
         run = self.run
         last = min(run.iteration + self.engine.steps_at_once, self._next_mark())
-        results = self._session.run([self._plan(i) for i in range(run.iteration + 1, last + 1)])
+        results = self._session.run(self._plan(i) for i in range(run.iteration + 1, last + 1))
         for result in results:
             run.iteration += 1
             if not self._take_note(result):

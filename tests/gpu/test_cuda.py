@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from backend.kernels import cuda
 from backend.kernels.cuda.compiler import CACHE_VARIABLE
+from backend.kernels.cuda.sources import Variant
+from benchmarks.fit_gpu import start_seconds
 from tests.kernels.cuda import checks
 
 pytestmark = pytest.mark.gpu
@@ -49,6 +49,14 @@ def test_fuzz_never_crashes_and_never_spreads(engine, seed):
     checks.check_fuzz(engine, seed)
 
 
+def test_statistics_are_those_of_the_cpu(engine):
+    checks.check_statistics(engine)
+
+
+def test_other_splats_can_take_over(engine):
+    checks.check_replace(engine)
+
+
 def test_agrees_with_the_cpu_engine(engine):
     checks.check_agreement_with_cpu(engine)
 
@@ -60,17 +68,14 @@ def test_a_frame_with_too_many_entries_grows_the_buffers(engine, monkeypatch):
         assert (a == b).all()
 
 
-def test_the_first_start_compiles_within_ten_seconds(tmp_path, monkeypatch):
-    fine, sentence = cuda.availability()
-    if not fine:
-        pytest.skip(sentence)
+def test_the_first_start_compiles_within_ten_seconds(engine, tmp_path):
+    first, cached = start_seconds(tmp_path)
+    print(f"first start {first:.2f} s, cached {cached:.2f} s")
+    assert first < 10 and cached < 3
+
+
+def test_progress_is_told_of_compilation(engine, tmp_path, monkeypatch):
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     told = []
-    start = time.monotonic()
-    engine = cuda.open_engine(lambda *report: told.append(report))
-    engine.device.load(1)
-    first = time.monotonic() - start
-    start = time.monotonic()
-    cuda.open_engine().device.load(1)
-    print(f"first start {first:.2f} s, cached {time.monotonic() - start:.2f} s")
-    assert first < 10 and told[0][0] == "compile" and told[-1][1] == 1.0
+    cuda.open_engine(progress=lambda *report: told.append(report)).device.load(Variant(0))
+    assert told[0][:2] == ("compile", 0.0) and told[-1][:2] == ("compile", 1.0)

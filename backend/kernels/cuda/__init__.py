@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from interchange.cameras import Camera
 from interchange.errors import InputError, Progress
 
 if TYPE_CHECKING:
@@ -35,15 +37,23 @@ def availability() -> tuple[bool, str]:
     return True, f"CUDA runs on {device.describe()}, kernels compiled by NVRTC {major}.{minor}."
 
 
-def open_engine(progress: Progress | None = None) -> CudaEngine:
-    """The engine on the first GPU. Raises InputError with the reason where there is none."""
+def open_engine(
+    count: int = 0, cameras: Sequence[Camera] = (), sh_degree: int = 0, progress: Progress | None = None
+) -> CudaEngine:
+    """The engine on the first GPU. Raises InputError with the reason where there is none.
+
+    RES_GPU_MEMORY if the splats and the frames of `cameras` alone leave no room; the session looks again when it knows
+    its targets.
+    """
     fine, sentence = availability()
     if not fine:
-        raise InputError(sentence, "Choose the engine cpu, or run `digidouble doctor`.")
+        raise InputError(sentence, "Choose the engine cpu, or run `digidouble doctor`.", "RES_NO_GPU")
     from .device import CudaDevice
     from .engine import CudaEngine
 
-    return CudaEngine(CudaDevice(progress=progress))
+    engine = CudaEngine(CudaDevice(progress=progress))
+    engine.check_memory(count, cameras, sh_degree)
+    return engine
 
 
 def _first_sentence(error: BaseException) -> str:

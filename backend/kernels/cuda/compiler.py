@@ -19,6 +19,7 @@ from interchange.errors import Progress
 from interchange.whole_files import whole_file
 
 from . import sources
+from .sources import Variant
 
 CACHE_VARIABLE = "DIGIDOUBLE_CACHE"
 OPTIONS = ("--std=c++17", "--ftz=true", "--fmad=true")
@@ -43,19 +44,20 @@ def cache_folder() -> Path:
 
 
 def compiled(
-    sh_degree: int, architecture: int, driver_version: int, folder: Path | None = None, progress: Progress | None = None
-) -> bytes:
-    """Machine code (cubin) of all kernels for splats of this degree; from the cache, or compiled and put there.
+    variant: Variant, architecture: int, driver_version: int, folder: Path | None = None,
+    progress: Progress | None = None,
+) -> bytes:  # fmt: skip
+    """Machine code (cubin) of all kernels for such splats; from the cache, or compiled and put there.
 
     architecture: compute capability, 90 for 9.0. Raises CompileError, ImportError without cuda-bindings or NVRTC.
     """
-    path = (folder or cache_folder()) / f"{_digest(sh_degree, architecture, driver_version)}.cubin"
+    path = (folder or cache_folder()) / f"{_digest(variant, architecture, driver_version)}.cubin"
     with contextlib.suppress(OSError):
         if image := _whole(path.read_bytes()):
             return image
     if progress:
         progress("compile", 0.0, f"compiling the CUDA kernels for sm_{architecture} (once)")
-    image = compile_program(sh_degree, architecture)
+    image = compile_program(variant, architecture)
     with contextlib.suppress(OSError):  # a full or read-only disk costs the next start some seconds, nothing more
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:
@@ -65,11 +67,11 @@ def compiled(
     return image
 
 
-def compile_program(sh_degree: int, architecture: int) -> bytes:
+def compile_program(variant: Variant, architecture: int) -> bytes:
     """Compile without a cache; needs no GPU."""
     from cuda.bindings import nvrtc
 
-    files = {**sources.include_files(), sources.CONSTANTS: sources.constants(sh_degree)}
+    files = {**sources.include_files(), sources.CONSTANTS: sources.constants(variant)}
     main = files.pop(sources.PROGRAM)
     names = [name.encode() for name in files]
     program = _checked(nvrtc.nvrtcCreateProgram(
@@ -104,8 +106,8 @@ def _checked(result: tuple[Any, ...]) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def _digest(sh_degree: int, architecture: int, driver_version: int) -> str:
-    digest = hashlib.sha256(sources.constants(sh_degree).encode())
+def _digest(variant: Variant, architecture: int, driver_version: int) -> str:
+    digest = hashlib.sha256(sources.constants(variant).encode())
     for name, text in sources.include_files().items():
         digest.update(f"\0{name}\0{text}".encode())
     digest.update(repr((OPTIONS, architecture, driver_version, compiler_version())).encode())

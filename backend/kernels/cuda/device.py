@@ -19,6 +19,7 @@ import numpy.typing as npt
 from interchange.errors import InputError, Progress
 
 from .launches import Clear, Operation, Pointer
+from .sources import Variant
 
 Array = npt.NDArray[Any]
 
@@ -38,8 +39,8 @@ class Device(Protocol):
     def download(self, address: int, array: Array) -> None:
         """Fill a C-contiguous array from the device; waits for all work before."""
 
-    def load(self, sh_degree: int) -> Any:
-        """The kernels for splats of this degree."""
+    def load(self, variant: Variant) -> Any:
+        """The kernels for such splats."""
 
     def execute(self, kernels: Any, operations: Sequence[Operation]) -> None:
         """Put operations on the stream."""
@@ -91,7 +92,7 @@ class CudaDevice:
         self._context = checked(driver.cuDevicePrimaryCtxRetain(self._device), "open the GPU")
         checked(driver.cuCtxSetCurrent(self._context), "open the GPU")
         self._stream = checked(driver.cuStreamCreate(driver.CUstream_flags.CU_STREAM_NON_BLOCKING), "make a stream")
-        self._functions: dict[int, Any] = {}
+        self._functions: dict[Variant, Any] = {}
 
     @property
     def name(self) -> str:
@@ -160,14 +161,14 @@ class CudaDevice:
             )
         self.synchronize()
 
-    def load(self, sh_degree: int) -> Any:
+    def load(self, variant: Variant) -> Any:
         """See `Device`: compiled by NVRTC for this GPU, or read from the cache."""
         from .compiler import compiled
 
-        if sh_degree not in self._functions:
-            image = compiled(sh_degree, self.architecture, self.driver_version, progress=self._progress)
-            self._functions[sh_degree] = _Functions(self._driver, image)
-        return self._functions[sh_degree]
+        if variant not in self._functions:
+            image = compiled(variant, self.architecture, self.driver_version, progress=self._progress)
+            self._functions[variant] = _Functions(self._driver, image)
+        return self._functions[variant]
 
     def execute(self, kernels: Any, operations: Sequence[Operation]) -> None:
         """See `Device`."""

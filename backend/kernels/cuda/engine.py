@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from interchange.cameras import Camera
 
-from ..parameters import AdamState, SplatParameters
+from ..parameters import PADDING, ROW_SH, AdamState, SplatParameters
 from ..rasterizer import BLACK, Array, Colour, LossWeights, Step, StepResult, Target
 from .device import Device
 from .launches import Sizes
-from .memory import Buffers, first_capacity
-from .renderer import Renderer
+from .memory import Buffers, check_memory, first_capacity
+from .renderer import Renderer, kernels_for
 from .session import CudaSession
 
 
@@ -36,15 +35,21 @@ class CudaEngine:
         """For reports."""
         return f"Fitted on the GPU {self.device.describe()} with our CUDA kernels."
 
-    def kernels(self, parameters: SplatParameters) -> Any:
-        """The kernels for splats of this degree; compiled at first use."""
-        return self.device.load(parameters.sh_degree)
+    def check_memory(self, count: int, cameras: Sequence[Camera], sh_degree: int) -> None:
+        """InputError (RES_GPU_MEMORY) if a fit of `count` splats to such frames does not fit onto the GPU."""
+        if not cameras:
+            return
+        rows, stride = ROW_SH + 3 * (sh_degree + 1) ** 2, -(-max(count, 1) // PADDING) * PADDING
+        size = max(c.width for c in cameras), max(c.height for c in cameras)
+        targets = sum(16 * c.width * c.height for c in cameras) // 2  # the crop to the subject halves them or better
+        check_memory(self.device, Sizes(stride, rows, *size, first_capacity(count)), targets)
 
     def begin(
-        self, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target], weights: LossWeights
-    ) -> CudaSession:
+        self, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target], weights: LossWeights,
+        statistics: bool = False,
+    ) -> CudaSession:  # fmt: skip
         """See `Rasterizer.begin`."""
-        return CudaSession(self, parameters, adam, targets, weights)
+        return CudaSession(self.device, parameters, adam, targets, weights, statistics)
 
     def render(
         self, parameters: SplatParameters, camera: Camera, background: Colour = BLACK
@@ -61,7 +66,7 @@ class CudaEngine:
         try:
             buffers.put("block", parameters.block)
             sizes = Sizes(stride, rows, width, height, first_capacity(parameters.count))
-            renderer = Renderer(self.device, self.kernels(parameters), buffers.at["block"], sizes)
+            renderer = Renderer(self.device, kernels_for(self.device, parameters), buffers.at["block"], sizes)
             try:
                 yield renderer
             finally:
@@ -73,7 +78,8 @@ class CudaEngine:
         self, parameters: SplatParameters, target: Target, background: Colour, weights: LossWeights
     ) -> tuple[StepResult, Array]:
         """The loss and its gradient (11 + 3 K, padded count), without a step: for checks."""
-        session = CudaSession(self, parameters, AdamState.like(parameters), [target], weights, gradients_only=True)
+        adam = AdamState.like(parameters)
+        session = CudaSession(self.device, parameters, adam, [target], weights, gradients_only=True)
         try:
             return session.gradients(Step(0, 1, parameters.learning_rates(0, 0, 0, 0, 0), background))
         finally:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from interchange.errors import InputError
+
 from .device import Device
 from .launches import Sizes, buffer_sizes, scratch_sizes, training_sizes
 
@@ -63,3 +65,14 @@ def fit_bytes(sizes: Sizes, target_bytes: int) -> int:
 def first_capacity(count: int) -> int:
     """Entries to make room for before any frame has been seen."""
     return max(1 << 16, FIRST_ENTRIES_PER_SPLAT * count)
+
+
+def check_memory(device: Device, sizes: Sizes, target_bytes: int) -> None:
+    """InputError (RES_GPU_MEMORY) if a fit does not fit, before anything is allocated."""
+    needed, free = fit_bytes(sizes, target_bytes) + RESERVE, device.free_memory()
+    if needed > free:
+        raise InputError(
+            f"The fit needs {needed / 2**20:.0f} MiB on the GPU, where {free / 2**20:.0f} MiB are free.",
+            "Close other programs that use the GPU, or take fewer splats, fewer or smaller views, or the engine cpu.",
+            "RES_GPU_MEMORY",
+        )

@@ -10,12 +10,19 @@ import numpy as np
 from interchange.cameras import Camera
 
 from ..layout import camera_numbers
+from ..parameters import SplatParameters
 from ..rasterizer import BLACK, Array, Colour
 from .device import Device
 from .frame import Pipeline
 from .launches import Sizes
 from .memory import Buffers
 from .records import CONTROL, VIEW, pack_view, step_dtype
+from .sources import Variant
+
+
+def kernels_for(device: Device, parameters: SplatParameters) -> Any:
+    """The kernels for these splats; compiled at first use."""
+    return device.load(Variant(parameters.sh_degree, parameters.antialiased))
 
 
 class Renderer:

@@ -10,25 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from interchange.cameras import Camera
-from interchange.errors import InputError
 
 from ..parameters import AdamState, SplatParameters
-from ..rasterizer import BLACK, Array, Colour, LossWeights, Step, StepResult, Target
+from ..rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
 from ..views import PreparedView, prepare_view
+from .device import Device
 from .frame import Pipeline
 from .launches import Operation, Sizes
-from .memory import RESERVE, Buffers, first_capacity, fit_bytes
+from .memory import Buffers, check_memory, first_capacity
 from .records import CONTROL, VIEW, pack_steps, pack_target, step_dtype
-from .renderer import Renderer
-
-if TYPE_CHECKING:
-    from .engine import CudaEngine
+from .renderer import Renderer, kernels_for
 
 STEPS_IN_FLIGHT = 512
 """Steps of which the device keeps the plans and results."""
@@ -40,65 +37,60 @@ class CudaSession:
     """See `rasterizer.Session`. `parameters` and `adam` are the host's copies; `pull` refreshes them."""
 
     def __init__(
-        self, engine: CudaEngine, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target],
+        self, device: Device, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target],
         weights: LossWeights, statistics: bool = False, gradients_only: bool = False,
     ) -> None:  # fmt: skip
-        self._device = engine.device
-        self._parameters, self._adam, self._weights = parameters, adam, weights
-        self._views = [prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights) for t in targets]
-        self._pixels = [view.camera.width * view.camera.height for view in self._views]
-        self._rows, stride = parameters.block.shape
-        width = max((v.camera.width for v in self._views), default=1)
-        height = max((v.camera.height for v in self._views), default=1)
-        sizes = Sizes(stride, self._rows, width, height, first_capacity(parameters.count))
-        self._check_memory(sizes)
-        self._buffers = Buffers(self._device)
+        self._device, self._weights = device, weights
+        self._keeps_statistics, self._gradients_only = statistics, gradients_only
+        prepared = [prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights) for t in targets]
+        self._pixels = [view.camera.width * view.camera.height for view in prepared]
+        self._width = max((v.camera.width for v in prepared), default=1)
+        self._height = max((v.camera.height for v in prepared), default=1)
+        target_bytes = sum(4 * (v.target.size + v.weights.size) for v in prepared)
+        check_memory(device, self._sizes(parameters, self._width, self._height), target_bytes)
+        self._targets, self._state = Buffers(device), Buffers(device)
         self._renders: dict[tuple[int, int], Renderer] = {}
-        self._kernels = engine.kernels(parameters)
         try:
-            self._upload(parameters, adam)
-            outside = {**self._buffers.at, **self._plans(stride, statistics, gradients_only)}
-            self._train = Pipeline(self._device, self._kernels, sizes, outside, True, gradients_only, statistics)
+            views = [self._upload_target(number, view) for number, view in enumerate(prepared)]
+            self._targets.put("views", np.array(views, VIEW))
+            self._take_over(parameters, adam)
         except BaseException:
-            self._buffers.free()
+            self._state.free()
+            self._targets.free()
             raise
 
-    def _check_memory(self, sizes: Sizes) -> None:
-        needed = fit_bytes(sizes, sum(4 * (v.target.size + v.weights.size) for v in self._views)) + RESERVE
-        free = self._device.free_memory()
-        if needed > free:
-            raise InputError(
-                f"The fit needs {needed / 2**20:.0f} MiB on the GPU, where {free / 2**20:.0f} MiB are free "
-                "(RES_GPU_MEMORY).",
-                "Close other programs that use the GPU, or take fewer splats, fewer or smaller views, or engine cpu.",
-            )
+    def _sizes(self, parameters: SplatParameters, width: int, height: int) -> Sizes:
+        rows, stride = parameters.block.shape
+        return Sizes(stride, rows, width, height, first_capacity(parameters.count))
 
-    def _upload(self, parameters: SplatParameters, adam: AdamState) -> None:
-        buffers = self._buffers
-        buffers.put("block", parameters.block)
-        buffers.put("first", adam.first)
-        buffers.put("second", adam.second)
-        buffers.put("views", np.array([self._upload_target(i, v) for i, v in enumerate(self._views)], VIEW))
+    def _take_over(self, parameters: SplatParameters, adam: AdamState) -> None:
+        """Bring splats and moments to the device and make the buffers of a step for them."""
+        self._parameters, self._adam = parameters, adam
+        self._kernels = kernels_for(self._device, parameters)
+        rows, stride = parameters.block.shape
+        self._state.put("block", parameters.block)
+        self._state.put("first", adam.first)
+        self._state.put("second", adam.second)
+        self._state.put("statistics", np.zeros((2, stride if self._keeps_statistics else 0), np.float32))
+        self._state.put("output", np.zeros((rows, stride if self._gradients_only else 0), np.float32))
+        self._state.add({
+            "steps": STEPS_IN_FLIGHT * step_dtype(rows).itemsize, "control": CONTROL.itemsize,
+            "results": 16 * STEPS_IN_FLIGHT,
+        })  # fmt: skip
+        outside = {**self._targets.at, **self._state.at}
+        sizes = self._sizes(parameters, self._width, self._height)
+        self._train = Pipeline(
+            self._device, self._kernels, sizes, outside, True, self._gradients_only, self._keeps_statistics
+        )
 
     def _upload_target(self, number: int, view: PreparedView) -> npt.NDArray[np.void]:
         """Targets stay on the device for the whole session."""
         addresses = []
         for name, plane in ((f"target {number}", view.target), (f"weights {number}", _unpadded(view))):
             if plane.size:
-                self._buffers.put(name, plane)
-            addresses.append(self._buffers.at.get(name, 0))
+                self._targets.put(name, plane)
+            addresses.append(self._targets.at.get(name, 0))
         return pack_target(view, *addresses)
-
-    def _plans(self, stride: int, statistics: bool, gradients_only: bool) -> dict[str, int]:
-        block = 4 * self._rows * stride
-        self._buffers.add({
-            "steps": STEPS_IN_FLIGHT * step_dtype(self._rows).itemsize, "control": CONTROL.itemsize,
-            "results": 16 * STEPS_IN_FLIGHT, "statistics": 8 * stride if statistics else 0,
-            "output": block if gradients_only else 0,
-        })  # fmt: skip
-        for name, size in (("statistics", 8 * stride if statistics else 0), ("output", block if gradients_only else 0)):
-            self._device.upload(self._buffers.at[name], np.zeros(size, np.uint8))
-        return self._buffers.at
 
     def run(self, steps: Iterable[Step]) -> list[StepResult]:
         """See `Session.run`. A generator is drawn from while the GPU works."""
@@ -129,23 +121,23 @@ class CudaSession:
         return results
 
     def _reset(self) -> None:
-        self._device.upload(self._buffers.at["control"], self._train.control_record())
+        self._device.upload(self._state.at["control"], self._train.control_record())
 
     def _hand_over(self, steps: Sequence[Step], place: int) -> None:
-        packed = pack_steps(steps, self._weights, self._pixels, self._rows)
-        self._device.upload(self._buffers.at["steps"] + place * packed.dtype.itemsize, packed)
+        packed = pack_steps(steps, self._weights, self._pixels, len(self._parameters.block))
+        self._device.upload(self._state.at["steps"] + place * packed.dtype.itemsize, packed)
         self._train.replay(len(steps))
 
     def _control_now(self) -> npt.NDArray[np.void]:
         control = np.zeros((), CONTROL)
-        self._device.download(self._buffers.at["control"], control)
+        self._device.download(self._state.at["control"], control)
         return control
 
     def _results(self, steps: Sequence[Step]) -> list[StepResult]:
         """Of the steps that were taken since the last reset."""
         done = int(self._control_now()["cursor"])
         sums = np.zeros((done, 4), np.float32)
-        self._device.download(self._buffers.at["results"], sums)
+        self._device.download(self._state.at["results"], sums)
         weights = (1 - self._weights.ssim, self._weights.ssim, self._weights.alpha)
         results = []
         for step, row in zip(steps, sums.astype(np.float64), strict=False):
@@ -157,22 +149,33 @@ class CudaSession:
         """See `Session.render`."""
         size = (camera.width, camera.height)
         if size not in self._renders:
-            sizes = Sizes(self._train.sizes.stride, self._rows, *size, first_capacity(self._parameters.count))
-            self._renders[size] = Renderer(self._device, self._kernels, self._buffers.at["block"], sizes)
+            sizes = self._sizes(self._parameters, *size)
+            self._renders[size] = Renderer(self._device, self._kernels, self._state.at["block"], sizes)
         return self._renders[size].image(camera, background)
+
+    def statistics(self) -> Statistics:
+        """See `Session.statistics`."""
+        if not self._keeps_statistics:
+            raise ValueError("This session was begun without statistics.")
+        sums = np.zeros((2, self._parameters.block.shape[1]), np.float32)
+        self._device.download(self._state.at["statistics"], sums)
+        self._device.upload(self._state.at["statistics"], np.zeros_like(sums))
+        norm, seen = sums[:, : self._parameters.count]
+        return Statistics(norm.copy(), seen.copy())
 
     def gradients(self, step: Step) -> tuple[StepResult, Array]:
         """The loss and its gradient (11 + 3 K, padded count); only for a session that was made for it."""
         output = np.zeros_like(self._parameters.block)
-        self._device.upload(self._buffers.at["output"], output)
+        self._device.upload(self._state.at["output"], output)
         (result,) = self.run([step])
-        self._device.download(self._buffers.at["output"], output)
+        self._device.download(self._state.at["output"], output)
         return result, output
 
     def stages_at(self, step: Step) -> tuple[Any, list[Operation]]:
         """The kernels and operations of one step, ready to be executed by the caller; for benchmarks."""
         self._reset()
-        self._device.upload(self._buffers.at["steps"], pack_steps([step], self._weights, self._pixels, self._rows))
+        packed = pack_steps([step], self._weights, self._pixels, len(self._parameters.block))
+        self._device.upload(self._state.at["steps"], packed)
         return self._kernels, self._train.operations
 
     def entries(self) -> int:
@@ -181,25 +184,34 @@ class CudaSession:
 
     def pull(self) -> None:
         """See `Session.pull`."""
-        for name, array in self._state():
-            self._device.download(self._buffers.at[name], array)
+        for name, array in self._arrays():
+            self._device.download(self._state.at[name], array)
 
     def push(self) -> None:
         """See `Session.push`."""
-        for name, array in self._state():
-            self._device.upload(self._buffers.at[name], array)
+        for name, array in self._arrays():
+            self._device.upload(self._state.at[name], array)
         self._device.synchronize()
 
-    def _state(self) -> list[tuple[str, Array]]:
+    def _arrays(self) -> list[tuple[str, Array]]:
         return [("block", self._parameters.block), ("first", self._adam.first), ("second", self._adam.second)]
 
-    def close(self) -> None:
-        """See `Session.close`."""
+    def replace(self, parameters: SplatParameters, adam: AdamState) -> None:
+        """See `Session.replace`. The targets stay where they are."""
+        self._let_splats_go()
+        self._take_over(parameters, adam)
+
+    def _let_splats_go(self) -> None:
         for renderer in self._renders.values():
             renderer.close()
         self._renders.clear()
         self._train.close()
-        self._buffers.free()
+        self._state.free()
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._let_splats_go()
+        self._targets.free()
 
 
 def _unpadded(view: PreparedView) -> Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import numpy as np
 
 from .. import layout, parameters
@@ -39,12 +40,21 @@ def include_files() -> dict[str, str]:
     return {name: (ROOT / name).read_text(encoding="utf-8") for name in names}
 
 
-def constants(sh_degree: int) -> str:
-    """The header `constants.h` for splats of this degree."""
-    coefficients = (sh_degree + 1) ** 2
+@attrs.frozen
+class Variant:
+    """What the kernels are compiled for."""
+
+    sh_degree: int
+    antialiased: bool = False
+
+
+def constants(variant: Variant) -> str:
+    """The header `constants.h` for such splats."""
+    coefficients = (variant.sh_degree + 1) ** 2
     window = ", ".join(_float(v) for v in gaussian_window())
     values = {
         "SH_COEFFICIENTS": coefficients,
+        "ANTIALIASED": int(variant.antialiased),
         "PARAMETER_ROWS": parameters.ROW_SH + 3 * coefficients,
         "ROW_MEAN": parameters.ROW_MEAN,
         "ROW_QUAT": parameters.ROW_QUAT,
@@ -70,6 +80,7 @@ def constants(sh_degree: int) -> str:
         "SPLAT_THREADS": SPLAT_THREADS,
         "RASTER_WARPS": RASTER_WARPS,
         "EPS2D": _float(layout.EPS2D),
+        "MIN_COMPENSATION": _float(layout.MIN_COMPENSATION),
         "NEAR_PLANE": _float(layout.NEAR),
         "MAX_ALPHA": _float(layout.MAX_ALPHA),
         "LOG2_CUTOFF": _float(layout.LOG2_CUTOFF),

@@ -25,16 +25,20 @@ SIZE = (70, 50)
 WEIGHTS = LossWeights(0.2, 0.3)
 GRADIENT_CASES = [
     (0, 1, (0.0, 0.0, 0.0), 0.025), (1, 2, (0.2, 0.5, 0.8), 0.025), (2, 13, (1.0, 1.0, 1.0), 0.04),
-    (3, 4, (0.9, 0.1, 0.4), 0.025), (3, 5, (0.0, 0.0, 0.0), 0.006),
+    (3, 4, (0.9, 0.1, 0.4), 0.025), (3, 5, (0.0, 0.0, 0.0), 0.006), (1, 21, (0.2, 0.5, 0.8), 0.025, True),
+    (1, 22, (0.0, 0.0, 0.0), 0.004, True),
 ]  # fmt: skip
-"""SH degree, seed, background, scale: the same scenes as the CPU engine's."""
+"""SH degree, seed, background, scale, antialiased: the same scenes as the CPU engine's."""
 
 
-def scene(degree: int, seed: int, count: int = 192, size=SIZE, scale: float = 0.025) -> tuple[SplatParameters, Camera]:
+def scene(
+    degree: int, seed: int, count: int = 192, size=SIZE, scale: float = 0.025, antialiased: bool = False
+) -> tuple[SplatParameters, Camera]:
     """Random splats and a camera."""
     cloud = random_cloud(count, degree, seed, scale)
     if count >= 16:  # float32 cannot follow the gradient of a needle 3000 times as long as wide
         cloud.log_scales[9] = np.log(0.1), np.log(0.005), np.log(0.002)
+    cloud.antialiased = antialiased
     return SplatParameters.from_cloud(cloud), camera_for(*size)
 
 
@@ -64,13 +68,15 @@ def check_render(engine: CudaEngine, degree: int, seed: int) -> None:
 
 
 def check_gradients(
-    engine: CudaEngine, degree: int, seed: int, background: tuple[float, float, float], scale: float
-) -> dict[str, float]:
+    engine: CudaEngine, degree: int, seed: int, background: tuple[float, float, float], scale: float,
+    antialiased: bool = False,
+) -> dict[str, float]:  # fmt: skip
     """Loss and every gradient against float64 autograd; returns the relative error of each group."""
-    parameters, camera = scene(degree, seed, scale=scale)
+    parameters, camera = scene(degree, seed, scale=scale, antialiased=antialiased)
     target = target_near(engine, parameters, camera, seed, weighted=bool(seed % 2))
     block = torch.tensor(parameters.block[:, :192].astype(np.float64))
-    assert doubtful_pixels(block, (degree + 1) ** 2, camera).sum() == 0, "choose another seed"
+    doubtful = doubtful_pixels(block, (degree + 1) ** 2, camera, antialiased=antialiased)
+    assert doubtful.sum() == 0, "choose another seed"
     result, gradient = engine.gradients(parameters, target, background, WEIGHTS)
     expected, reference = reference_gradients(
         parameters, camera, target.rgb, target.alpha, background, 0.2, 0.3, target.pixel_weights
@@ -189,3 +195,42 @@ def check_agreement_with_cpu(engine: CudaEngine) -> None:
     np.testing.assert_allclose(result.loss, expected.loss, rtol=1e-4)
     for name, rows in GROUPS.items():
         assert np.linalg.norm(gradient[rows] - reference[rows]) < 5e-3 * np.linalg.norm(reference[rows]), name
+
+
+def check_statistics(engine: CudaEngine) -> None:
+    """The same sums as the CPU's session, which is held to autograd; and they begin anew when they were read."""
+    from backend.kernels.engine import CpuEngine
+
+    found = []
+    for which in (engine, CpuEngine(192, *SIZE, 1)):
+        parameters, camera = scene(1, 2)
+        target = target_near(engine, parameters, camera, 2)
+        session = which.begin(parameters, AdamState.like(parameters), [target], LossWeights(), True)
+        rates = np.zeros(len(parameters.block), np.float32)
+        session.run([Step(0, i, rates) for i in (1, 2)])
+        found.append(session.statistics())
+        assert not session.statistics().seen.any()
+        session.close()
+    mine, theirs = found
+    np.testing.assert_allclose(
+        mine.gradient_norm, theirs.gradient_norm, rtol=1e-3, atol=1e-4 * theirs.gradient_norm.max()
+    )
+    assert (mine.seen == theirs.seen).mean() > 0.98 and set(mine.seen) >= {0.0, 2.0}
+
+
+def check_replace(engine: CudaEngine) -> None:
+    """Other splats, more of them and of a higher degree, in the middle of a run: as a new session with them."""
+    parameters, camera = scene(0, 3, count=50)
+    target = target_near(engine, parameters, camera, 1)
+    session = engine.begin(parameters, AdamState.like(parameters), [target], LossWeights())
+    session.run([Step(0, 1, parameters.learning_rates(1e-3, 6e-3, 1e-2, 5e-2, 3e-2))])
+    more, _ = scene(2, 4, count=300)
+    fresh = more.copy()
+    rates = more.learning_rates(1e-3, 6e-3, 1e-2, 5e-2, 3e-2)
+    session.replace(more, AdamState.like(more))
+    other = engine.begin(fresh, AdamState.like(fresh), [target], LossWeights())
+    for which in (session, other):
+        which.run([Step(0, 1, rates), Step(0, 2, rates)])
+        which.pull()
+        which.close()
+    np.testing.assert_array_equal(more.block, fresh.block)

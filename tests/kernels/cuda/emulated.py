@@ -14,6 +14,7 @@ import numpy as np
 
 from backend.kernels.cuda import sources
 from backend.kernels.cuda.launches import Clear, Operation, Pointer
+from backend.kernels.cuda.sources import Variant
 
 HERE = Path(__file__).parent
 _POISON = 0xFF  # as float32 this is NaN: reading what was never written shows
@@ -24,10 +25,10 @@ def compiler() -> str | None:
     return shutil.which("g++")
 
 
-def build(sh_degree: int, folder: Path) -> ctypes.CDLL:
-    """The kernels for one SH degree as a library."""
+def build(variant: Variant, folder: Path) -> ctypes.CDLL:
+    """The kernels for such splats as a library."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / sources.CONSTANTS).write_text(sources.constants(sh_degree))
+    (folder / sources.CONSTANTS).write_text(sources.constants(variant))
     library = folder / "kernels.so"
     includes = [f"-I{path}" for path in (folder, sources.ROOT, HERE)]
     # A GPU contracts a * b + c into one rounding; so does this, where the CPU can.
@@ -45,7 +46,7 @@ class EmulatedDevice:
 
     def __init__(self, folder: Path, memory: int = 1 << 32) -> None:
         self._folder, self._memory = folder, memory
-        self._libraries: dict[int, ctypes.CDLL] = {}
+        self._libraries: dict[Variant, ctypes.CDLL] = {}
         self._blocks: dict[int, np.ndarray] = {}
         self.launches: list[str] = []
 
@@ -75,11 +76,12 @@ class EmulatedDevice:
         assert array.flags.c_contiguous
         ctypes.memmove(array.ctypes.data, address, array.nbytes)
 
-    def load(self, sh_degree: int) -> ctypes.CDLL:
+    def load(self, variant: Variant) -> ctypes.CDLL:
         """Compile at first use."""
-        if sh_degree not in self._libraries:
-            self._libraries[sh_degree] = build(sh_degree, self._folder / f"degree{sh_degree}")
-        return self._libraries[sh_degree]
+        if variant not in self._libraries:
+            name = f"degree{variant.sh_degree}{'aa' if variant.antialiased else ''}"
+            self._libraries[variant] = build(variant, self._folder / name)
+        return self._libraries[variant]
 
     def execute(self, kernels: Any, operations: Sequence[Operation]) -> None:
         """Run everything at once."""

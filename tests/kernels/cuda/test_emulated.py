@@ -60,6 +60,14 @@ def test_fuzz_never_crashes_and_never_spreads(engine, seed):
     checks.check_fuzz(engine, seed)
 
 
+def test_statistics_are_those_of_the_cpu(engine):
+    checks.check_statistics(engine)
+
+
+def test_other_splats_can_take_over(engine):
+    checks.check_replace(engine)
+
+
 def test_agrees_with_the_cpu_engine(engine):
     checks.check_agreement_with_cpu(engine)
 
@@ -117,8 +125,12 @@ def test_memory_is_estimated_before_the_start(device):
     parameters, camera = checks.scene(0, 1)
     small = EmulatedDevice(device._folder, memory=1 << 20)
     target = Target(camera, np.zeros((50, 70, 3), np.float32))
-    with pytest.raises(InputError, match="RES_GPU_MEMORY"):
+    with pytest.raises(InputError, match="MiB") as refused:
         CudaEngine(small).begin(parameters, AdamState.like(parameters), [target], LossWeights())
+    assert refused.value.code == "RES_GPU_MEMORY"
+    with pytest.raises(InputError, match="MiB"):
+        CudaEngine(small).check_memory(1_000_000, [camera], 3)
+    CudaEngine(device).check_memory(1000, [camera], 3)
     assert small.blocks == 0
 
 
@@ -126,7 +138,7 @@ def test_a_frame_beyond_all_reason_is_refused(engine, monkeypatch):
     parameters, camera = checks.scene(0, 1)
     assert MAX_ENTRIES > 1 << 20
     monkeypatch.setattr("backend.kernels.cuda.frame.MAX_ENTRIES", 100)
-    monkeypatch.setattr("backend.kernels.cuda.session.first_capacity", lambda count: 64)
+    monkeypatch.setattr("backend.kernels.cuda.engine.first_capacity", lambda count: 64)
     with pytest.raises(InputError, match="cover too much"):
         engine.render(parameters, camera)
 

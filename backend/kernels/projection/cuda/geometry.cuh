@@ -14,6 +14,7 @@ struct Geometry {
     float U[6];                     // JW M; the covariance is U U^T
     float xx, xy, yy;               // covariance with EPS2D
     float determinant;
+    float n0, n1, n2, bare_determinant;  // u x v of the rows of U; its square is the determinant without EPS2D
     float dir_x, dir_y, dir_z, inverse_distance;  // from the camera to the mean
 };
 
@@ -57,8 +58,9 @@ __device__ inline Geometry geometry(const float* block, int stride, int i, const
     const float* U = g.U;
     float uu = dot3(U[0], U[1], U[2], U[0], U[1], U[2]), vv = dot3(U[3], U[4], U[5], U[3], U[4], U[5]);
     // det(U U^T) = |u x v|^2: a sum of squares, where uu vv - uv^2 would cancel for needles.
-    float c0 = U[1] * U[5] - U[2] * U[4], c1 = U[2] * U[3] - U[0] * U[5], c2 = U[0] * U[4] - U[1] * U[3];
-    g.determinant = dot3(c0, c1, c2, c0, c1, c2) + (uu + vv) * EPS2D + EPS2D * EPS2D;
+    g.n0 = U[1] * U[5] - U[2] * U[4], g.n1 = U[2] * U[3] - U[0] * U[5], g.n2 = U[0] * U[4] - U[1] * U[3];
+    g.bare_determinant = dot3(g.n0, g.n1, g.n2, g.n0, g.n1, g.n2);
+    g.determinant = g.bare_determinant + (uu + vv) * EPS2D + EPS2D * EPS2D;
     g.xx = uu + EPS2D, g.xy = dot3(U[0], U[1], U[2], U[3], U[4], U[5]), g.yy = vv + EPS2D;
 
     float dx = mx - camera[CAMERA_POSITION], dy = my - camera[CAMERA_POSITION + 1];

@@ -28,6 +28,9 @@ extern "C" __global__ void __launch_bounds__(SPLAT_THREADS) project(
         float u = g.X * g.inverse_z * camera[CAMERA_FOCAL_X] + camera[CAMERA_CENTRE_X];
         float v = g.Y * g.inverse_z * camera[CAMERA_FOCAL_Y] + camera[CAMERA_CENTRE_Y];
         float log2_opacity = -log2f(1.0f + expf(-block[ROW_OPACITY * stride + i]));
+#if ANTIALIASED
+        log2_opacity += 0.5f * log2f(fmaxf(g.bare_determinant * inverse_determinant, MIN_COMPENSATION));
+#endif
         float margin = (log2_opacity - LOG2_CUTOFF) * (2 * LN_2);  // twice ln(255 opacity)
         float visible_margin = fmaxf(margin, 0.0f);
         float half_width = sqrtf(visible_margin * g.xx), half_height = sqrtf(visible_margin * g.yy);

@@ -25,6 +25,21 @@ __device__ inline void covariance_gradient(const Geometry& g, const Sums& sums, 
     }
 }
 
+// Adds to dL/dU what flows through log(compensation) = (log det U U^T - log det covariance) / 2, with n = u x v:
+// d log det U U^T / du = 2 (v x n) / n^2, and d/dv = 2 (n x u) / n^2.
+__device__ inline void compensation_gradient(const Geometry& g, float sum_v, float* dU) {
+    float inverse = 1.0f / g.determinant;
+    if (!(g.bare_determinant * inverse > MIN_COMPENSATION)) return;
+    float by_normal = sum_v / g.bare_determinant, pull = sum_v * inverse;
+    const float* U = g.U;
+    float n[3] = {g.n0, g.n1, g.n2};
+    for (int k = 0; k < 3; k++) {
+        int a = (k + 1) % 3, b = (k + 2) % 3;
+        dU[k] += (U[3 + a] * n[b] - U[3 + b] * n[a]) * by_normal - (U[k] * g.yy - U[3 + k] * g.xy) * pull;
+        dU[3 + k] += (n[a] * U[b] - n[b] * U[a]) * by_normal - (U[3 + k] * g.xx - U[k] * g.xy) * pull;
+    }
+}
+
 // Gradients of quaternion (rows 3..6) and log-scales (7..9) through M = rotation x scale.
 __device__ inline void shape_gradient(const Geometry& g, const float* dU, float* gradients) {
     float d[3][3];
@@ -135,6 +150,9 @@ extern "C" __global__ void __launch_bounds__(SPLAT_THREADS) project_backward(
     Geometry g = geometry(block, stride, i, view.camera);
     float gradients[PARAMETER_ROWS], dU[6], du, dv;
     covariance_gradient(g, sums, dU, du, dv);
+#if ANTIALIASED
+    compensation_gradient(g, sums.v, dU);
+#endif
     shape_gradient(g, dU, gradients);
     mean_gradient(g, dU, du, dv, view.camera, gradients);
     float opacity = 1.0f / (1.0f + expf(-block[ROW_OPACITY * stride + i]));
@@ -142,8 +160,8 @@ extern "C" __global__ void __launch_bounds__(SPLAT_THREADS) project_backward(
     colour_gradient(block, stride, i, g, sums, gradients);
     if (statistics) {
         float x = du * 0.5f * view.width, y = dv * 0.5f * view.height;  // NDC-scaled, as densification has it
-        statistics[i] += broken_to_zero(sqrtf(x * x + y * y));
-        statistics[stride + i] += 1.0f;
+        float norm = sqrtf(x * x + y * y);
+        if (norm < HUGE_NUMBER) statistics[i] += norm, statistics[stride + i] += 1.0f;
     }
     if (output) {
         for (int row = 0; row < PARAMETER_ROWS; row++) output[row * stride + i] = broken_to_zero(gradients[row]);
