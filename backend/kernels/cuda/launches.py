@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import attrs
 
-from .sources import LOSS_TILE, RASTER_WARPS, SORT_ITEMS, SORT_THREADS, SPLAT_THREADS, TILE
+from .sources import LOSS_TILE, RASTER_WARPS, SEGMENT_SIZE, SORT_ITEMS, SORT_THREADS, SPLAT_THREADS, TILE
 
 LOSS_THREADS = LOSS_TILE * LOSS_TILE // 4
 DEPTH_DIGITS = 3
@@ -15,6 +15,7 @@ TICKETS_DEPTH, TICKET_EMIT, TICKETS_TILE = 0, 3, 4
 SLOT_FLOATS = 12
 RECORD_FLOATS = 12
 SPAN_BLOCKS = 512
+SNAPSHOT_FLOATS = 4 * TILE * TILE
 
 
 @attrs.frozen
@@ -84,6 +85,11 @@ class Sizes:
         return max(1, -(-count // (SORT_THREADS * SORT_ITEMS)))
 
     @property
+    def segments(self) -> int:
+        """Stretches of entries that the backward pass takes one by one."""
+        return -(-self.capacity // SEGMENT_SIZE)
+
+    @property
     def emit_blocks(self) -> int:
         """Blocks of emit_entries."""
         return -(-self.stride // SORT_THREADS)
@@ -116,6 +122,8 @@ def training_sizes(sizes: Sizes) -> dict[str, int]:
     squares = sizes.loss_grid[0] * sizes.loss_grid[1]
     return {
         "slots": 4 * SLOT_FLOATS * sizes.capacity,
+        "snapshots": 4 * SNAPSHOT_FLOATS * sizes.segments,
+        "stops": 4 * sizes.tiles,
         "gradient": 16 * sizes.plane,
         "slopes": 36 * sizes.plane,
         "active": squares,
@@ -158,6 +166,11 @@ def _sort_by_depth(sizes: Sizes, at: dict[str, int]) -> list[Operation]:
     return operations
 
 
+def _sorted_keys(sizes: Sizes) -> str:
+    """The buffer that holds the entries' tiles when they are sorted: two passes come back to where they began."""
+    return "sorted_tile" if len(sizes.tile_passes) == 1 else "entry_tile"
+
+
 def _sort_by_tile(sizes: Sizes, at: dict[str, int]) -> list[Operation]:
     frame, control, nothing = Pointer(at["frame"]), Pointer(at["control"]), Pointer(0)
     blocks, passes = sizes.sort_blocks(sizes.capacity), sizes.tile_passes
@@ -175,13 +188,16 @@ def _sort_by_tile(sizes: Sizes, at: dict[str, int]) -> list[Operation]:
              Pointer(at["tile_states"] + 1024 * blocks * number), TICKETS_TILE + number, control, frame),
         ))  # fmt: skip
     operations.append(Launch(
-        "tile_spans", (SPAN_BLOCKS, 1, 1), SORT_THREADS, (Pointer(at[keys[-1]]), control, frame, Pointer(at["spans"]))
+        "tile_spans", (SPAN_BLOCKS, 1, 1), SORT_THREADS, (Pointer(at[_sorted_keys(sizes)]), control, frame, Pointer(at["spans"]))
     ))  # fmt: skip
     return operations
 
 
 def forward(sizes: Sizes, at: dict[str, int], scratch: int) -> list[Operation]:
-    """Everything from the parameters to the blended image; `scratch`: bytes to clear at `at["frame"]`."""
+    """Everything from the parameters to the blended image; `scratch`: bytes to clear at `at["frame"]`.
+
+    Leaves what `backward` needs where `at` has room for it.
+    """
     views, steps, control, frame = (Pointer(at[name]) for name in ("views", "steps", "control", "frame"))
     project = Launch(
         "project", (-(-sizes.stride // SPLAT_THREADS), 1, 1), SPLAT_THREADS,
@@ -198,7 +214,7 @@ def forward(sizes: Sizes, at: dict[str, int], scratch: int) -> list[Operation]:
     rasterize = Launch(
         "rasterize", (-(-sizes.tiles // RASTER_WARPS), 1, 1), 32 * RASTER_WARPS,
         (Pointer(at["records"]), Pointer(at["sorted_splat"]), Pointer(at["spans"]), views, steps, control, frame,
-         Pointer(at["image"])),
+         Pointer(at["image"]), Pointer(at.get("snapshots", 0)), Pointer(at.get("stops", 0))),
     )  # fmt: skip
     return [
         Clear(at["frame"], scratch), project, *_sort_by_depth(sizes, at), emit, *_sort_by_tile(sizes, at), rasterize,
@@ -215,9 +231,10 @@ def backward(sizes: Sizes, at: dict[str, int], gradients_only: bool, statistics:
         Launch("compare", grid, LOSS_THREADS,
                (views, steps, control, frame, image, spans, slopes, active, Pointer(at["sums"]))),
         Launch("differentiate", grid, LOSS_THREADS, (views, steps, control, frame, image, slopes, active, gradient)),
-        Launch("rasterize_backward", (-(-sizes.tiles // RASTER_WARPS), 1, 1), 32 * RASTER_WARPS,
-               (Pointer(at["records"]), Pointer(at["sorted_splat"]), Pointer(at["sorted_slot"]), spans, views, steps,
-                control, frame, image, gradient, slots, slot_used)),
+        Launch("rasterize_backward", (-(-sizes.segments // RASTER_WARPS), 1, 1), 32 * RASTER_WARPS,
+               (Pointer(at["records"]), Pointer(at[_sorted_keys(sizes)]), Pointer(at["sorted_splat"]),
+                Pointer(at["sorted_slot"]), spans, views, steps, control, frame, image, Pointer(at["snapshots"]),
+                Pointer(at["stops"]), gradient, slots, slot_used)),
         Launch("project_backward", (-(-sizes.stride // SPLAT_THREADS), 1, 1), SPLAT_THREADS,
                (Pointer(at["block"]), Pointer(at["first"]), Pointer(at["second"]), sizes.stride, views, steps, control,
                 frame, Pointer(at["slot_spans"]), slot_used, slots,

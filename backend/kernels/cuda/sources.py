@@ -26,6 +26,8 @@ LOSS_TILE = 32
 SORT_THREADS, SORT_ITEMS = 256, 8
 SPLAT_THREADS = 128
 RASTER_WARPS = 2
+SEGMENT_SIZE = 64
+"""Entries of a backward warp, a multiple of the rasterizer's batch of 32."""
 HUGE = 1e15
 KERNELS = (
     "project", "depth_keys", "radix_pass", "emit_entries", "tile_spans", "rasterize", "compare", "differentiate",
@@ -79,6 +81,7 @@ def constants(variant: Variant) -> str:
         "SORT_ITEMS": SORT_ITEMS,
         "SPLAT_THREADS": SPLAT_THREADS,
         "RASTER_WARPS": RASTER_WARPS,
+        "SEGMENT_SIZE": SEGMENT_SIZE,
         "EPS2D": _float(layout.EPS2D),
         "MIN_COMPENSATION": _float(layout.MIN_COMPENSATION),
         "NEAR_PLANE": _float(layout.NEAR),

@@ -18,10 +18,20 @@ __device__ inline void blend(Pixel& pixel, float power, float red, float green, 
     pixel.transmittance = blended ? left : touched ? -pixel.transmittance : pixel.transmittance;
 }
 
+__device__ inline void leave_snapshot(float* snapshot, uint lane, const Pixel& top, const Pixel& bottom) {
+    snapshot[lane] = top.transmittance, snapshot[lane + 32] = bottom.transmittance;
+    snapshot[PIXELS + lane] = top.red, snapshot[PIXELS + lane + 32] = bottom.red;
+    snapshot[2 * PIXELS + lane] = top.green, snapshot[2 * PIXELS + lane + 32] = bottom.green;
+    snapshot[3 * PIXELS + lane] = top.blue, snapshot[3 * PIXELS + lane + 32] = bottom.blue;
+}
+
 extern "C" __global__ void __launch_bounds__(RASTER_WARPS * 32) rasterize(
     const float4* __restrict__ records, const uint* __restrict__ sorted_splat, const uint2* __restrict__ spans,
     const View* __restrict__ views, const Step* __restrict__ steps, const Control* __restrict__ control,
-    const Frame* __restrict__ frame, float* __restrict__ image) {  // (4, rows, stride), out
+    const Frame* __restrict__ frame,
+    float* __restrict__ image,        // (4, rows, stride), out
+    float* __restrict__ snapshots,    // (segments, 4, PIXELS), out; or null
+    uint* __restrict__ stops) {       // (tiles,) the entry at which all pixels of the tile were done, out; or null
     __shared__ Batch batches[RASTER_WARPS];
     if (run_stands(control, frame)) return;
     const View& view = views[steps[control->cursor].view];
@@ -33,9 +43,14 @@ extern "C" __global__ void __launch_bounds__(RASTER_WARPS * 32) rasterize(
     Pixel top = {px < view.width && py < view.height ? 1.0f : -1.0f, 0, 0, 0};
     Pixel bottom = {px < view.width && py + 4 < view.height ? 1.0f : -1.0f, 0, 0, 0};
     uint2 span = spans[tile];
-    for (uint first = span.x; first < span.y; first += BATCH) {
-        if (!__any_sync(FULL_WARP, is_open(top.transmittance) || is_open(bottom.transmittance))) break;
-        int number = load_batch(batch, lane, first, span.y, sorted_splat, records);
+    uint first = span.x;
+    while (first < span.y && __any_sync(FULL_WARP, is_open(top.transmittance) || is_open(bottom.transmittance))) {
+        if (snapshots && first % SEGMENT_SIZE == 0 && first > span.x)
+            leave_snapshot(snapshots + SNAPSHOT_FLOATS * (first / SEGMENT_SIZE), lane, top, bottom);
+        uint end = batch_end(first, span.y);
+        load_batch(batch, lane, first, end, sorted_splat, records);
+        int number = end - first;
+        first = end;
         for (int k = 0; k < number; k += GROUP) {
             float power[GROUP], power4[GROUP];  // first what does not wait for the transmittance
 #pragma unroll
@@ -51,6 +66,7 @@ extern "C" __global__ void __launch_bounds__(RASTER_WARPS * 32) rasterize(
             }
         }
     }
+    if (stops && lane == 0) stops[tile] = first;
     int plane = view.rows * view.stride, place = py * view.stride + px;
     image[place] = top.red, image[plane + place] = top.green, image[2 * plane + place] = top.blue;
     image[3 * plane + place] = fabsf(top.transmittance);

@@ -7,17 +7,26 @@
 #pragma once
 #include "cuda/common.cuh"
 
-#define BATCH 32  // entries that a warp holds in shared memory at a time
+#define BATCH 32    // entries that a warp holds in shared memory at a time
 #define GROUP 4
+#define PIXELS 64   // of a tile
+
+// Entries of all tiles lie in one sorted array. A *segment* is a stretch of SEGMENT_SIZE of them, wherever tiles begin
+// and end. Where a tile's list crosses into a segment, the forward pass leaves a *snapshot* of the pixels there: signed
+// transmittance and colour so far, four planes of PIXELS. The backward pass can then take up any segment by itself, and
+// long lists, as at silhouettes, do not hold a whole step up (the buckets of Mallick et al. 2024, "Taming 3DGS").
+#define SNAPSHOT_FLOATS (4 * PIXELS)
 
 struct Batch {
     float4 r0[BATCH], r1[BATCH];
     float blue[BATCH];
 };
 
-// Lane k fetches the record of entry `first + k`, or of one that touches no pixel, where the list has ended; returns the
-// number of entries in the batch.
-__device__ inline int load_batch(
+// Where the batch that begins at `first` ends: batches keep to multiples of BATCH, so that segments are whole batches.
+__device__ inline uint batch_end(uint first, uint end) { return min(end, first / BATCH * BATCH + BATCH); }
+
+// Lane k fetches the record of entry `first + k`, or of one that touches no pixel, where the batch has ended.
+__device__ inline void load_batch(
     Batch& batch, uint lane, uint first, uint end, const uint* __restrict__ sorted_splat,
     const float4* __restrict__ records) {
     __syncwarp();  // nobody may still read the batch before
@@ -32,7 +41,6 @@ __device__ inline int load_batch(
         batch.blue[lane] = 0;
     }
     __syncwarp();
-    return (int)min((uint)BATCH, end - first);
 }
 
 // An entry as seen from a lane's two pixels: distance to the mean, and log2(alpha) before clamp and cutoff.
