@@ -187,9 +187,8 @@ def _sort_by_tile(sizes: Sizes, at: dict[str, int]) -> list[Operation]:
              -1, shift, bits, Pointer(at["tile_digits"] + 1024 * number),
              Pointer(at["tile_states"] + 1024 * blocks * number), TICKETS_TILE + number, control, frame),
         ))  # fmt: skip
-    operations.append(Launch(
-        "tile_spans", (SPAN_BLOCKS, 1, 1), SORT_THREADS, (Pointer(at[_sorted_keys(sizes)]), control, frame, Pointer(at["spans"]))
-    ))  # fmt: skip
+    arguments = (Pointer(at[_sorted_keys(sizes)]), control, frame, Pointer(at["spans"]))
+    operations.append(Launch("tile_spans", (SPAN_BLOCKS, 1, 1), SORT_THREADS, arguments))
     return operations
 
 
