@@ -30,8 +30,9 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     cloud = read_splats(path)
     if options.sh_degree is not None:
         cloud = attrs.evolve(cloud, sh=cloud.sh[:, : (options.sh_degree + 1) ** 2])
-    faint = cloud.opacities < options.min_opacity  # False for NaN, which the writer counts and leaves out
-    left = int((cloud.finite() & ~faint).sum())
+    finite = cloud.finite()
+    faint = finite & (cloud.opacities < options.min_opacity)  # the writer leaves out the others, and counts them
+    left = int(finite.sum() - faint.sum())
     if not left:
         raise InputError(f"No splat of {path} would be left.", "Lower --min-opacity, or fit again if they are broken.")
     for note in write_splats(options.out, cloud.subset(~faint)):
