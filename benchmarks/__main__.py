@@ -15,6 +15,7 @@ from .bars import print_table, write_json
 
 BENCHMARKS = {
     "demo": "the whole job on the sample avatars: wall time, memory, quality",
+    "splat_files": "every splat format: seconds to write and read, size, what a picture loses",
 }
 
 
