@@ -187,6 +187,9 @@ def _unpacked_first_three(packed: npt.NDArray[np.uint8]) -> Array:
 
 def _packed_sh(higher: Array) -> npt.NDArray[np.uint8]:  # (N, K - 1, 3)
     """A byte a coefficient, rounded to fewer values, which gzip then packs."""
-    step = np.where(np.arange(higher.shape[1]) < 3, _FIRST_BAND_STEP, _STEP)[:, None]
-    rounded = np.floor((np.rint(np.clip(higher, -2, 2) * 128) + 128 + step // 2) / step) * step
-    return np.clip(rounded, 0, 255).astype(np.uint8).reshape(len(higher), 3 * higher.shape[1])
+    width = 3 * higher.shape[1]
+    step = np.where(np.arange(width) < 9, _FIRST_BAND_STEP, _STEP).astype(np.float32)
+    values = higher.reshape(len(higher), width) * (128 / step) + 128 / step
+    np.rint(values, out=values)
+    values *= step
+    return np.clip(values, 0, 255, out=values).astype(np.uint8)

@@ -22,7 +22,7 @@ from interchange.errors import InputError
 from interchange.splats import SUFFIXES, SplatCloud, read_splats, write_splats
 from tests.interchange.clouds import random_cloud, written
 
-SOME = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SOME = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def read_or_refuse(path: Path) -> SplatCloud | None:

@@ -194,6 +194,13 @@ def test_older_compressed_ply_without_colour_ranges(tmp_path: Path) -> None:
     assert differences(cloud, read_splats(tmp_path / "old.ply"))["base"] < 0.5 / 255 / SH_C0 + 1e-3
 
 
+def test_compressed_ply_with_an_empty_sh_element(tmp_path: Path) -> None:
+    """gsplat 1.5.3 writes the element without properties at SH degree 0."""
+    content = written(tmp_path / "s.compressed.ply", random_cloud(300, 0)).read_bytes()
+    (tmp_path / "t.ply").write_bytes(content.replace(b"end_header", b"element sh 300\nend_header"))
+    assert len(read_splats(tmp_path / "t.ply")) == 300
+
+
 # ---- SPZ
 
 
