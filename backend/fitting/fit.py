@@ -22,7 +22,7 @@ from interchange.splats import SplatCloud, write_ply
 from .checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
 from .dataset import Dataset, FitView, never
 from .initialisation import initialise
-from .inputs import load_input
+from .inputs import LONGEST, load_input
 from .settings import FitSettings
 from .trainer import Observer, RunState, Trainer, to_8_bit
 
@@ -58,10 +58,12 @@ def fit(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = never,
     observer: Observer | None = None,
+    longest: int = LONGEST,
 ) -> FitResult:
     """Fit Gaussians to a folder's training views; goes on from a checkpoint, returns a finished result at once.
 
-    `input_folder`: anything that `inputs.load_input` reads, a capture or a swapped folder first of all.
+    `input_folder`: anything that `inputs.load_input` reads, a capture or a swapped folder first of all. `longest`:
+    pixels that photos are scaled down to.
 
     Writes splats.ply, binding.npz (face, barycentric: where on the mesh each splat was born), curves.json, fit.json and
     renders/<view>.png of the held-out views. `observer` adds previews and a clock. Raises InputError for unusable
@@ -70,7 +72,7 @@ def fit(
     settings = settings or FitSettings()
     observer = attrs.evolve(observer or Observer(), progress=progress, cancelled=cancelled)
     out = Path(out_folder)
-    dataset = load_input(input_folder, progress, cancelled)
+    dataset = load_input(input_folder, progress, cancelled, longest)
     digest = _digest(dataset, settings)
     finished = _finished(out, digest)
     if finished is not None:
