@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from interchange.cameras import Camera
 
+from .buffers import aligned_zeros
 from .parameters import AdamState, SplatParameters
-from .rasterizer import BLACK, Array, Colour, LossWeights, Step, StepResult, Target
+from .rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
 
 if TYPE_CHECKING:
     from .engine import CpuEngine
@@ -20,17 +21,18 @@ class CpuSession:
 
     def __init__(
         self, engine: CpuEngine, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target],
-        weights: LossWeights,
+        weights: LossWeights, statistics: bool,
     ) -> None:  # fmt: skip
         self._engine, self._parameters, self._adam, self._weights = engine, parameters, adam, weights
         self._views = [engine.prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights) for t in targets]
+        self._sums: Array | None = aligned_zeros((2, parameters.block.shape[1])) if statistics else None
 
     def run(self, steps: Sequence[Step]) -> list[StepResult]:
         """See `Session.run`."""
         return [
             self._engine.train_step(
                 self._parameters, self._adam, self._views[step.view], step.learning_rates, step.iteration,
-                step.background, self._weights.ssim, self._weights.alpha,
+                step.background, self._weights.ssim, self._weights.alpha, self._sums,
             )
             for step in steps
         ]  # fmt: skip
@@ -38,6 +40,14 @@ class CpuSession:
     def render(self, camera: Camera, background: Colour = BLACK) -> tuple[Array, Array]:
         """See `Session.render`."""
         return self._engine.render(self._parameters, camera, background)
+
+    def statistics(self) -> Statistics:
+        """See `Session.statistics`."""
+        if self._sums is None:
+            raise ValueError("This session was begun without statistics.")
+        norm, seen = self._sums[:, : self._parameters.count].copy()
+        self._sums[...] = 0
+        return Statistics(norm, seen)
 
     def pull(self) -> None:
         """The state is where the caller sees it."""

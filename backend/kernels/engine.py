@@ -157,10 +157,15 @@ class CpuEngine:
         return f"Fitted on the CPU with {threads} and vectors of {VECTOR_WIDTH} numbers."
 
     def begin(
-        self, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target], weights: LossWeights
+        self,
+        parameters: SplatParameters,
+        adam: AdamState,
+        targets: Sequence[Target],
+        weights: LossWeights,
+        statistics: bool = False,
     ) -> CpuSession:
         """See `Rasterizer.begin`; `parameters` and `adam` themselves are changed by the session's steps."""
-        return CpuSession(self, parameters, adam, targets, weights)
+        return CpuSession(self, parameters, adam, targets, weights, statistics)
 
     def prepare_view(
         self,
@@ -195,6 +200,7 @@ class CpuEngine:
         background: Colour = BLACK,
         ssim_weight: float = 0.2,
         alpha_weight: float = 0.1,
+        statistics: Array | None = None,  # (2, padded count) sums of `Session.statistics`, changed in place
     ) -> StepResult:
         """Render, compare, differentiate and apply Adam; the result belongs to the parameters before the step.
 
@@ -209,7 +215,7 @@ class CpuEngine:
         corrections = np.array([1 / (1 - float(BETA1) ** iteration), 1 / (1 - float(BETA2) ** iteration)], np.float32)
         self._backward(
             parameters, view, ADAM_SEEN, self._empty, adam.first.reshape(-1), adam.second.reshape(-1), rates,
-            corrections,
+            corrections, self._empty if statistics is None else statistics.reshape(-1),
         )  # fmt: skip
         return result
 
@@ -225,7 +231,7 @@ class CpuEngine:
         result = self._differentiate(parameters, view, background, ssim_weight, alpha_weight)
         output = np.zeros_like(parameters.block)
         empty = self._empty
-        self._backward(parameters, view, GRADIENTS_ONLY, output.reshape(-1), empty, empty, empty, empty)
+        self._backward(parameters, view, GRADIENTS_ONLY, output.reshape(-1), empty, empty, empty, empty, empty)
         return result, output
 
     def _make_room(self, stride: int, width: int, height: int) -> None:
@@ -245,8 +251,9 @@ class CpuEngine:
         depths, low, high = s.depths[:stride], s.rect_low[:stride], s.rect_high[:stride]
         coefficients = (len(parameters.block) - ROW_SH) // 3
         project(
-            self.threads, parameters.block.reshape(-1), stride, coefficients, numbers, s.records, depths, low, high
-        )
+            self.threads, parameters.block.reshape(-1), stride, coefficients, parameters.antialiased, numbers,
+            s.records, depths, low, high,
+        )  # fmt: skip
         summary = np.zeros(2, np.int64)
         slot_first, slot_count = s.slot_first[:stride], s.slot_count[:stride]
         count_entries(
@@ -316,14 +323,15 @@ class CpuEngine:
 
     def _backward(
         self, parameters: SplatParameters, view: PreparedView, mode: int, output: Array, first: Array, second: Array,
-        rates: Array, corrections: Array,
+        rates: Array, corrections: Array, statistics: Array,
     ) -> None:  # fmt: skip
         """From the tiles' sums to the parameters."""
         stride = parameters.block.shape[1]
         s, e = self._splats, self._entries
         project_backward(
-            self.threads, parameters.block.reshape(-1), stride, (len(parameters.block) - ROW_SH) // 3, view.numbers,
-            s.slot_first, s.slot_count, e.slot_used, e.slots, mode, output, first, second, rates, corrections,
+            self.threads, parameters.block.reshape(-1), stride, (len(parameters.block) - ROW_SH) // 3,
+            parameters.antialiased, view.numbers, s.slot_first, s.slot_count, e.slot_used, e.slots, mode, output, first,
+            second, rates, corrections, statistics,
         )  # fmt: skip
 
 

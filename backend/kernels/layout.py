@@ -33,6 +33,9 @@ CAMERA_SIZE = 32
 
 EPS2D = np.float32(0.3)
 """Added to the diagonal of the screen-space covariance, pixels^2."""
+MIN_COMPENSATION = np.float32(0.005**2)
+"""Antialiased splats: opacity is multiplied by sqrt(det S / det(S + EPS2D I)), this being the least quotient, so that
+a splat thinner than a pixel fades instead of growing (Mip-Splatting, Yu et al. 2024)."""
 NEAR = np.float32(0.01)
 """Splats nearer than this planar depth are not drawn."""
 MAX_ALPHA = np.float32(0.99)

@@ -71,6 +71,17 @@ class StepResult:
     alpha: float
 
 
+@attrs.frozen(eq=False)
+class Statistics:
+    """How hard the loss pulls at each splat's place on the screen: what densification goes by (Kerbl et al. 2023).
+
+    One number a splat, in the order of the parameters' columns, without the padding.
+    """
+
+    gradient_norm: Array  # (N,) sum over steps of |dL/d(screen mean)|, lengths in half frame widths and heights
+    seen: Array  # (N,) number of steps in which the splat reached a pixel
+
+
 class Session(Protocol):
     """One run: splats, moments and targets, where the engine computes."""
 
@@ -79,6 +90,9 @@ class Session(Protocol):
 
     def render(self, camera: Camera, background: Colour = BLACK) -> tuple[Array, Array]:
         """Image (H, W, 3) over `background` and alpha (H, W) of the present splats."""
+
+    def statistics(self) -> Statistics:
+        """Sums over the steps since the last call. ValueError if the session was begun without statistics."""
 
     def pull(self) -> None:
         """Bring the present state into the `parameters` and `adam` that the session was begun with."""
@@ -101,9 +115,17 @@ class Rasterizer(Protocol):
         """Which device and kernels compute, in one sentence for reports."""
 
     def begin(
-        self, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target], weights: LossWeights
+        self,
+        parameters: SplatParameters,
+        adam: AdamState,
+        targets: Sequence[Target],
+        weights: LossWeights,
+        statistics: bool = False,
     ) -> Session:
-        """Open a session. Raises InputError if a target does not fit its camera or holds NaN, or memory is short."""
+        """Open a session; `statistics` makes it keep those of `Session.statistics`.
+
+        Raises InputError if a target does not fit its camera or holds NaN, or memory is short.
+        """
 
     def render(
         self, parameters: SplatParameters, camera: Camera, background: Colour = BLACK
