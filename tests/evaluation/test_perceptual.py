@@ -54,7 +54,7 @@ def write_network(path: Path, inputs: int = 2) -> Path:
 
 
 def test_flip_of_known_pictures() -> None:
-    """Values of NVIDIA's program: 0 for equal pictures, 1 for nearly 1 for black against white, more with more noise."""
+    """Values of NVIDIA's program: 0 for equal pictures, nearly 1 for black against white, more with more noise."""
     flip = find_flip()
     assert flip is not None
     rng = np.random.default_rng(0)
