@@ -55,6 +55,12 @@ class CpuSession:
     def push(self) -> None:
         """The state is where the caller sees it."""
 
+    def replace(self, parameters: SplatParameters, adam: AdamState) -> None:
+        """See `Session.replace`; from now on these are changed in place."""
+        self._parameters, self._adam = parameters, adam
+        if self._sums is not None:
+            self._sums = aligned_zeros((2, parameters.block.shape[1]))
+
     def close(self) -> None:
         """Let the targets go."""
         self._views.clear()

@@ -100,6 +100,12 @@ class Session(Protocol):
     def push(self) -> None:
         """Take over what the caller has changed in them. The number of splats must be the same."""
 
+    def replace(self, parameters: SplatParameters, adam: AdamState) -> None:
+        """Take over other splats, also more or fewer, or with other SH bands; from now on `pull` fills these.
+
+        Statistics begin anew.
+        """
+
     def close(self) -> None:
         """Give memory back. The session is of no use afterwards."""
 
