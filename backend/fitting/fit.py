@@ -11,7 +11,8 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from backend.evaluation.metrics import psnr, ssim, through_8_bit
+from backend.evaluation.held_out import held_out_scores, mean_scores
+from backend.evaluation.perceptual import Judges, find_judges
 from backend.kernels.parameters import AdamState, SplatParameters
 from backend.kernels.rasterizer import Rasterizer
 from interchange.capture import read_json, write_json
@@ -52,6 +53,10 @@ class FitResult:
     engine: str  # cpu, cuda or gsplat
     engine_reason: str  # why it was taken, in one sentence
     notes: list[str]  # sentences for the user
+    ms_ssim: float | None = None  # of whole frames, as psnr and ssim are
+    flip: float | None = None
+    not_available: dict[str, str] = attrs.field(factory=dict)  # name of a figure: why it could not be computed
+    held_out: int = 0  # number of views that the figures are means over
     reused: bool = False  # the folder held this very result already
 
 
@@ -163,13 +168,13 @@ def _export(
         np.savez_compressed(file, allow_pickle=False, **born)
     part.replace(out / BINDING)
     write_json(out / CURVES, state.run.curve)
-    scores = _render_held_out(out, engine, SplatParameters.from_cloud(cloud), dataset.held_out)
+    judges = find_judges()
+    means = _render_held_out(out, engine, SplatParameters.from_cloud(cloud), dataset.held_out, judges)
     run = state.run
-    means = {name: (float(np.mean(values)) if values else None) for name, values in scores.items()}
     result = FitResult(
         out, len(cloud), run.iteration, round(run.seconds, 3), state.kind, run.stopping,
         means["psnr"], means["ssim"], means["psnr_face"], choice.name, choice.reason,
-        notes,
+        notes, means["ms_ssim"], means["flip"], judges.not_available, len(dataset.held_out),
     )  # fmt: skip
     files = [SPLATS, BINDING, CURVES] + [f"{RENDERS}/{v.name}.png" for v in dataset.held_out]
     record = {
@@ -185,16 +190,13 @@ def _export(
 
 
 def _render_held_out(
-    out: Path, engine: Rasterizer, parameters: SplatParameters, views: list[FitView]
-) -> dict[str, list[float]]:
+    out: Path, engine: Rasterizer, parameters: SplatParameters, views: list[FitView], judges: Judges
+) -> dict[str, float | None]:
+    """Write the pictures; the figures by name, means over the views that have them."""
     (out / RENDERS).mkdir(exist_ok=True)
-    scores: dict[str, list[float]] = {"psnr": [], "ssim": [], "psnr_face": []}
+    scores = []
     for view in views:
         image, _ = engine.render(parameters, view.camera)
         write_png(out / RENDERS / f"{view.name}.png", to_8_bit(image))
-        shown = through_8_bit(image)
-        scores["psnr"].append(psnr(shown, view.rgb))
-        scores["ssim"].append(ssim(shown, view.rgb))
-        if view.face is not None and view.face.sum() > 0:
-            scores["psnr_face"].append(psnr(shown, view.rgb, view.face))
-    return scores
+        scores.append(held_out_scores(image, view.rgb, view.face, judges))
+    return mean_scores(scores)
