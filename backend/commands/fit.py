@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fit Gaussians to a capture (or a swapped one), or to photos whose cameras are known, on this machine's CPU.
+"""Fit Gaussians to a capture (or a swapped one), or to photos whose cameras are known.
 
 Photos come as a transforms.json folder (nerfstudio, instant-ngp, synthetic NeRF scenes) or as a COLMAP model with its
 images/. Writes splats.ply and the renders of the held-out views; goes on from its last checkpoint when it is run again.
