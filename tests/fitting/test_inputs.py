@@ -474,6 +474,18 @@ def test_cancel_and_progress(nerfstudio):
     assert "reading pictures: 9 of 9" in messages[-1]
 
 
+def test_points_that_no_camera_sees(colmap, tmp_path):
+    (colmap / "sparse/0/points3D.bin").unlink()
+    (colmap / "sparse/0/points3D.txt").write_text("1 0 500 0 9 9 9 0\n2 0 501 0 9 9 9 0\n")
+    with pytest.raises(InputError, match="None of the 7 training cameras has any of the 2 points in its frame"):
+        fit(colmap, tmp_path / "out", SETTINGS)
+
+
+def test_one_view_alone_is_fitted(tmp_path):
+    result = fit(write_transforms(tmp_path / "one", around(1)), tmp_path / "out", attrs.evolve(SETTINGS, iterations=10))
+    assert result.psnr is None and result.splats > 50
+
+
 def test_both_kinds_are_fitted_well(tmp_path):
     model = write_colmap_model(tmp_path / "model", around(9, 64), binary=True)
     result = fit(model, tmp_path / "a", SETTINGS)
