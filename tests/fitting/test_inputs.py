@@ -474,6 +474,45 @@ def test_cancel_and_progress(nerfstudio):
     assert "reading pictures: 9 of 9" in messages[-1]
 
 
+def mutated(data, rng):
+    """The bytes with one to four of them changed, cut out or put in."""
+    data = bytearray(data)
+    for _ in range(rng.integers(1, 5)):
+        place = int(rng.integers(len(data) + 1))
+        kind = rng.integers(4)
+        if kind == 0:
+            data[place : place + 1] = bytes([rng.choice([0, 255, 45, 101, 48, 57])])
+        elif kind == 1:
+            del data[place : place + int(rng.integers(1, 30))]
+        elif kind == 2:
+            words = [b"nan", b"1e400", b"-1", b"null", b"[]", b"\n", b"99999999999999999999", b"true"]
+            data[place:place] = words[rng.integers(len(words))]
+        else:
+            del data[place:]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damage_is_refused_in_one_sentence_or_harmless(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    folders = [write_colmap_model(tmp_path / str(kind), around(2, 16), kind, points=5) for kind in (True, False)]
+    files = [(folder, path) for folder in folders for path in (folder / "sparse/0").iterdir()]
+    scene = write_transforms(tmp_path / "scene", around(2, 16), k1=0.01)
+    files += [(scene, scene / "transforms.json"), (scene, scene / "images/frame_001.png")]
+    refused = 0
+    for folder, path in files * 8:
+        whole = path.read_bytes()
+        path.write_bytes(mutated(whole, rng))
+        try:
+            load_input(folder)
+        except InputError as error:
+            refused += 1
+            assert len(str(error).splitlines()) == 1
+        path.write_bytes(whole)
+        load_input(folder)
+    assert refused > 0
+
+
 def test_points_that_no_camera_sees(colmap, tmp_path):
     (colmap / "sparse/0/points3D.bin").unlink()
     (colmap / "sparse/0/points3D.txt").write_text("1 0 500 0 9 9 9 0\n2 0 501 0 9 9 9 0\n")
