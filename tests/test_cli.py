@@ -28,6 +28,8 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     [
         ["swap", "--capture", "nowhere", "--source", "nowhere", "--out", "x"],
         ["fit", "nowhere", "--out", "x"],
+        ["fit", ".", "--out", "x"],
+        ["render", "nowhere", "--out", "x"],
         ["fit", "nowhere", "--out", "x", "--splats", "-3"],
         ["export", "nowhere", "--out", "x.ply"],
         ["export", "nowhere", "--out", "x.obj"],

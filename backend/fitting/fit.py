@@ -11,7 +11,8 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from backend.evaluation.metrics import psnr, ssim, through_8_bit
+from backend.evaluation.held_out import held_out_scores, mean_scores
+from backend.evaluation.perceptual import Judges, find_judges
 from backend.kernels.parameters import AdamState, SplatParameters
 from backend.kernels.rasterizer import Rasterizer
 from interchange.capture import read_json, write_json
@@ -23,7 +24,7 @@ from .checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from .dataset import Dataset, FitView, never
 from .engines import EngineChoice, choose_engine, open_engine
 from .initialisation import initialise
-from .inputs import load_input
+from .inputs import LONGEST, load_input
 from .schedule import sh_degree_at
 from .settings import FitSettings
 from .state import FitState, RunState
@@ -52,6 +53,10 @@ class FitResult:
     engine: str  # cpu, cuda or gsplat
     engine_reason: str  # why it was taken, in one sentence
     notes: list[str]  # sentences for the user
+    ms_ssim: float | None = None  # of whole frames, as psnr and ssim are
+    flip: float | None = None
+    not_available: dict[str, str] = attrs.field(factory=dict)  # name of a figure: why it could not be computed
+    held_out: int = 0  # number of views that the figures are means over
     reused: bool = False  # the folder held this very result already
 
 
@@ -62,10 +67,12 @@ def fit(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = never,
     observer: Observer | None = None,
+    longest: int = LONGEST,
 ) -> FitResult:
     """Fit Gaussians to a folder's training views; goes on from a checkpoint, returns a finished result at once.
 
-    `input_folder`: anything that `inputs.load_input` reads, a capture or a swapped folder first of all.
+    `input_folder`: anything that `inputs.load_input` reads, a capture or a swapped folder first of all. `longest`:
+    pixels that photos are scaled down to.
 
     Writes splats.ply, binding.npz (face, barycentric: where on the mesh each splat was born), curves.json, fit.json and
     renders/<view>.png of the held-out views. `observer` adds previews and a clock. Raises InputError for unusable
@@ -74,7 +81,7 @@ def fit(
     settings = settings or FitSettings()
     observer = attrs.evolve(observer or Observer(), progress=progress, cancelled=cancelled)
     out = Path(out_folder)
-    dataset = load_input(input_folder, progress, cancelled)
+    dataset = load_input(input_folder, progress, cancelled, longest)
     choice = choose_engine(settings)
     digest = _digest(dataset, settings, choice.name)
     finished = _finished(out, digest)
@@ -161,13 +168,13 @@ def _export(
         np.savez_compressed(file, allow_pickle=False, **born)
     part.replace(out / BINDING)
     write_json(out / CURVES, state.run.curve)
-    scores = _render_held_out(out, engine, SplatParameters.from_cloud(cloud), dataset.held_out)
+    judges = find_judges()
+    means = _render_held_out(out, engine, SplatParameters.from_cloud(cloud), dataset.held_out, judges)
     run = state.run
-    means = {name: (float(np.mean(values)) if values else None) for name, values in scores.items()}
     result = FitResult(
         out, len(cloud), run.iteration, round(run.seconds, 3), state.kind, run.stopping,
         means["psnr"], means["ssim"], means["psnr_face"], choice.name, choice.reason,
-        notes,
+        notes, means["ms_ssim"], means["flip"], judges.not_available, len(dataset.held_out),
     )  # fmt: skip
     files = [SPLATS, BINDING, CURVES] + [f"{RENDERS}/{v.name}.png" for v in dataset.held_out]
     record = {
@@ -183,16 +190,13 @@ def _export(
 
 
 def _render_held_out(
-    out: Path, engine: Rasterizer, parameters: SplatParameters, views: list[FitView]
-) -> dict[str, list[float]]:
+    out: Path, engine: Rasterizer, parameters: SplatParameters, views: list[FitView], judges: Judges
+) -> dict[str, float | None]:
+    """Write the pictures; the figures by name, means over the views that have them."""
     (out / RENDERS).mkdir(exist_ok=True)
-    scores: dict[str, list[float]] = {"psnr": [], "ssim": [], "psnr_face": []}
+    scores = []
     for view in views:
         image, _ = engine.render(parameters, view.camera)
         write_png(out / RENDERS / f"{view.name}.png", to_8_bit(image))
-        shown = through_8_bit(image)
-        scores["psnr"].append(psnr(shown, view.rgb))
-        scores["ssim"].append(ssim(shown, view.rgb))
-        if view.face is not None and view.face.sum() > 0:
-            scores["psnr_face"].append(psnr(shown, view.rgb, view.face))
-    return scores
+        scores.append(held_out_scores(image, view.rgb, view.face, judges))
+    return mean_scores(scores)
