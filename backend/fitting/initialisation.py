@@ -71,7 +71,7 @@ def initialise(dataset: Dataset, settings: FitSettings, cancelled: Callable[[], 
     elif kind == "points":
         points, colours = _given_points(dataset, settings)
     else:
-        points, colours = _hull_points(dataset.train, settings)
+        points, colours = _hull_points(dataset.train, settings, cancelled)
     cloud, spacing = from_points(points, colours, settings.sh_degree)
     no_face = np.full(len(points), _NO_FACE, np.int32)
     reach = TRAVEL * spacing if kind == "random" else spacing
@@ -194,13 +194,16 @@ def _given_points(dataset: Dataset, settings: FitSettings) -> tuple[Array, Array
     return np.concatenate([points, between[0]]), np.concatenate([colours, between[1]])
 
 
-def _hull_points(views: list[FitView], settings: FitSettings) -> tuple[Array, Array]:
+def _hull_points(
+    views: list[FitView], settings: FitSettings, cancelled: Callable[[], bool]
+) -> tuple[Array, Array]:
     """Random points that no picture shows as empty: the visual hull (Laurentini 1994), sampled by rejection."""
     centre, radius = _common_sphere(views)
     rng = np.random.default_rng([settings.seed, 0])
     kept: list[Array] = []
     count = 0
     for _ in range(_HULL_BATCHES):
+        stop_if(cancelled)
         points: Array = centre + radius * rng.uniform(-1, 1, (max(4 * settings.splats, 20_000), 3))
         points = points[_inside_hull(points, views)]
         kept.append(points)
@@ -213,21 +216,24 @@ def _hull_points(views: list[FitView], settings: FitSettings) -> tuple[Array, Ar
             "Check the cameras and the pictures' alpha, or give the capture a mesh.",
         )
     points = np.concatenate(kept)[: settings.splats]
-    colours, _ = mean_colours(len(points), observe(points, None, views))
+    colours, _ = mean_colours(len(points), observe(points, None, views, cancelled))
     return points, colours
 
 
-def _inside_hull(points: Array, views: list[FitView]) -> npt.NDArray[np.bool_]:
-    inside = np.ones(len(points), bool)
+def _inside_hull(points: Array, views: list[FitView]) -> npt.NDArray[np.int64]:
+    """Indices of the points that no view shows as empty and half of the views have in frame."""
+    left = np.arange(len(points))
     met = np.zeros(len(points), int)
-    for view in views:
-        uv, depth = view.camera.project(points)
+    for view in views:  # most points fall out at the first views, so the later ones cost little
+        uv, depth = view.camera.project(points[left])
         size = (view.camera.width, view.camera.height)
         in_frame = (depth > 1e-6) & (uv >= 0).all(axis=1) & (uv < size).all(axis=1)
         column, row = uv[in_frame].astype(np.int64).T
-        inside[in_frame] &= view.alpha[row, column] > 0.05
-        met += in_frame
-    return inside & (met >= max(1, len(views) // 2))
+        keep = np.ones(len(left), bool)
+        keep[in_frame] = view.alpha[row, column] > 0.05
+        met[left] += in_frame
+        left = left[keep]
+    return left[met[left] >= max(1, len(views) // 2)]
 
 
 def _common_sphere(views: list[FitView]) -> tuple[Array, float]:

@@ -46,7 +46,7 @@ from .binning.cpu import count_entries, fill_entries
 from .buffers import aligned_zeros
 from .cpu_session import CpuSession
 from .layout import TILE, camera_numbers, padded
-from .loss.cpu import SEGMENT, blur_target, compare, differentiate, gaussian_window
+from .loss.cpu import blur_target, compare, gaussian_window, patches_of
 from .parameters import PADDING, ROW_SH, AdamState, SplatParameters
 from .projection.cpu import ADAM_SEEN, GRADIENTS_ONLY, project, project_backward
 from .rasterization.cpu import rasterize, rasterize_backward
@@ -94,7 +94,6 @@ class _FrameBuffers:
     tiles: int
     frame: Array
     gradient: Array
-    slopes: Array
     histograms: Ints
     tile_start: Ints
     schedule: Ints
@@ -103,7 +102,7 @@ class _FrameBuffers:
     def of(cls, pixels: int, tiles: int, threads: int) -> _FrameBuffers:
         return cls(
             pixels, tiles, aligned_zeros(4 * pixels), aligned_zeros(4 * pixels),
-            aligned_zeros(9 * pixels), np.zeros((threads, tiles), np.int32), np.zeros(tiles + 1, np.int32),
+            np.zeros((threads, tiles), np.int32), np.zeros(tiles + 1, np.int32),
             np.zeros(tiles, np.int32),
         )  # fmt: skip
 
@@ -302,19 +301,15 @@ class CpuEngine:
         f, e, s = self._frame, self._entries, self._splats
         busy = self._busy_box(width, height)
         box = grown_box(joined_box(busy, view.region), SSIM_REACH, width, height)
-        sums = np.zeros((max(1, 3 * -(-int(box[3] - box[1]) // SEGMENT)), 3))
-        compare(
-            self.threads, width, height, box, f.frame, view.target, view.blurs, view.region, view.weights, colour,
-            self._window, f.slopes, sums,
-        )  # fmt: skip
         pixels = float(width * height)
-        means = sums.sum(axis=0) / (3 * pixels, 3 * pixels, pixels)
+        sizes = np.array([3 * pixels, 3 * pixels, pixels])
         weights = np.array([1 - ssim_weight, ssim_weight, alpha_weight])
-        factors = (weights / (3 * pixels, 3 * pixels, pixels)).astype(np.float32)
-        differentiate(
-            self.threads, width, height, box, busy, f.frame, view.target, view.region, view.weights, colour,
-            self._window, f.slopes, factors, f.gradient,
+        sums = np.zeros((3 * patches_of(int(box[2] - box[0]), int(box[3] - box[1])), 3))
+        compare(
+            self.threads, width, height, box, busy, f.frame, view.target, view.blurs, view.region, view.weights, colour,
+            self._window, (weights / sizes).astype(np.float32), f.gradient, sums,
         )  # fmt: skip
+        means = sums.sum(axis=0) / sizes
         rasterize_backward(
             self.threads, s.records, e.splat, e.slot, e.mask, f.tile_start, f.schedule, width, height, f.frame, colour,
             f.gradient, e.slots, e.slot_used,

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loads and stores of vectors, blocks of pixels and records; unchecked: the caller keeps indices inside the array.
 
-Arrays are one-dimensional, float32 or int32, contiguous; an index counts elements.
+Arrays are one-dimensional, float32 or int32, contiguous; an index counts elements. Instead of an array every function
+also takes the address of its first element (buffers.address): Numba counts references whenever an array changes
+hands, with locked instructions that no inner loop can afford, and an integer has none. The caller keeps the array alive.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -30,11 +32,15 @@ _I64 = ir.IntType(64)
 
 def _pointer(context: Any, builder: Any, sig: Any, args: Any, llvm_type: Any, extra: Any = None) -> Any:
     """Address of element args[1] (+ extra) of the array args[0], as a pointer to `llvm_type`."""
-    array = context.make_array(sig.args[0])(context, builder, args[0])
+    if isinstance(sig.args[0], types.Integer):
+        address = context.cast(builder, args[0], sig.args[0], types.int64)
+        data = builder.inttoptr(address, F32.as_pointer())
+    else:
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
     index = context.cast(builder, args[1], sig.args[1], types.int64)
     if extra is not None:
         index = builder.add(index, extra)
-    return builder.bitcast(builder.gep(array.data, [index], inbounds=True), llvm_type.as_pointer())
+    return builder.bitcast(builder.gep(data, [index], inbounds=True), llvm_type.as_pointer())
 
 
 def _load(builder: Any, pointer: Any) -> Any:
