@@ -24,7 +24,7 @@ from numba import prange
 
 from .. import layout as at
 from ..buffers import address, scratch
-from ..jit import kernel, parallel_kernel
+from ..jit import inlined_kernel, kernel, parallel_kernel
 from ..layout import LOG2_CUTOFF, MAX_ALPHA, MIN_TRANSMITTANCE, TILE
 from ..simd import (
     BLOCK_HEIGHT,
@@ -38,7 +38,6 @@ from ..simd import (
     get,
     get_int,
     get_long,
-    invert,
     lane_numbers,
     lane_sum,
     load,
@@ -72,6 +71,7 @@ CHUNK = 256
 WORDS = CHUNK // 64
 """64-bit words of a block's bits."""
 GROUPS = CHUNK // VECTOR_WIDTH
+NEARLY_NOTHING = f(1e-20)
 LOWEST_EXPONENT = f(-16)
 """Far from a splat exp2 would make denormals, which are a hundred times slower; anything below the cutoff will do."""
 ROUNDING = f(1e-3)
@@ -121,7 +121,7 @@ def _pixel_offsets() -> Any:
     return lanes - row * BLOCK_WIDTH_F + f(0.5), row + f(0.5)
 
 
-@kernel
+@inlined_kernel
 def meet_blocks(
     records: int, starts: int, group: int, number: int, tile_x: int, tile_y: int, rows: int, bits: int
 ) -> None:
@@ -176,7 +176,7 @@ def _find_bits(t: Tiles, first: int, number: int, tile_x: int, tile_y: int, s: S
         meet_blocks(t.records, s.starts, group, number, tile_x, tile_y, s.rows, s.bits)
 
 
-@kernel
+@inlined_kernel
 def _blend_block(records: int, block: int, words: int, tile_x: int, tile_y: int, s: Scratch) -> bool:
     """Run one block down its bits; returns False when all its pixels are done. Bits of entries that reached no pixel
     are cleared."""
@@ -185,8 +185,10 @@ def _blend_block(records: int, block: int, words: int, tile_x: int, tile_y: int,
     y = y + f(tile_y + block // BLOCKS_X * BLOCK_HEIGHT)
     at_state = block * VECTOR_WIDTH
     signed = load(s.state, at_state)
+    # Entries of a block wait for each other's transmittance, so this chain is kept short: `running` goes on falling in
+    # pixels that are done, which the value itself shows, and `transmittance` stays what was left when they were.
     open_pixels = signed > 0.0
-    transmittance = absolute(signed)
+    running, transmittance = maximum(signed, 0.0), absolute(signed)
     red, green = load(s.state, AREA + at_state), load(s.state, 2 * AREA + at_state)
     blue = load(s.state, 3 * AREA + at_state)
     for word in range(words):
@@ -200,14 +202,15 @@ def _blend_block(records: int, block: int, words: int, tile_x: int, tile_y: int,
             dx, dy = x - get(records, r + at.MEAN_X), y - get(records, r + at.MEAN_Y)
             power = dx * (dx * get(records, r + at.A) + dy * get(records, r + at.B)) + get(records, r + at.LOG2_OPACITY)
             power = dy * (dy * get(records, r + at.C)) + power
-            touched = open_pixels & (power >= LOG2_CUTOFF)
+            touched = power >= LOG2_CUTOFF
             alpha = minimum(exp2(maximum(power, LOWEST_EXPONENT)), MAX_ALPHA)
-            left = transmittance * (1.0 - alpha)  # one multiplication: entries of a block wait for each other here
+            left = running * select(touched, 1.0 - alpha, 1.0)
             enough = left >= MIN_TRANSMITTANCE
-            blended = touched & enough
-            open_pixels = open_pixels & (enough | invert(touched))
-            weight = select(blended, transmittance * alpha, zeros())
-            transmittance = select(blended, left, transmittance)
+            weight = select(touched & enough, running * alpha, zeros())
+            transmittance = select(enough, left, transmittance)
+            running = maximum(left, NEARLY_NOTHING)
+            touched = touched & open_pixels
+            open_pixels = enough
             red = weight * get(records, r + at.RED) + red
             green = weight * get(records, r + at.GREEN) + green
             blue = weight * get(records, r + at.BLUE) + blue
@@ -324,7 +327,7 @@ def rasterize(
 
 @kernel
 def _load_tile(t: Tiles, tile_x: int, tile_y: int, background: Any, gradient: int, state: int) -> None:
-    """State of the backward pass by blocks: S, and the three planes of dL/dcolour."""
+    """State of the backward pass by blocks beside T (less than MIN_TRANSMITTANCE: done): S, three planes of dL/dcolour."""
     for block in range(BLOCKS):
         place = (tile_y + block // BLOCKS_X * BLOCK_HEIGHT) * t.stride + tile_x + block % BLOCKS_X * BLOCK_WIDTH
         i = block * VECTOR_WIDTH
@@ -339,11 +342,18 @@ def _load_tile(t: Tiles, tile_x: int, tile_y: int, background: Any, gradient: in
 
 
 @kernel
+def _place_pixels(state: int) -> None:
+    """x and y of all pixel centres in a tile, by blocks: planes 5 and 6 of the backward pass's state."""
+    x, y = _pixel_offsets()
+    for block in range(BLOCKS):
+        store(state, 5 * AREA + block * VECTOR_WIDTH, x + f(block % BLOCKS_X * BLOCK_WIDTH))
+        store(state, 6 * AREA + block * VECTOR_WIDTH, y + f(block // BLOCKS_X * BLOCK_HEIGHT))
+
+
+@inlined_kernel
 def _backward_entry(records: int, r: int, bits: int, tile_x: int, tile_y: int, state: int, slots: int, s: int) -> None:
     """One splat over the blocks of `bits`: update T and S, add up the nine sums, write them to the slot at s."""
-    x_offset, y_offset = _pixel_offsets()
-    x_offset = x_offset + (f(tile_x) - get(records, r + at.MEAN_X))
-    y_offset = y_offset + (f(tile_y) - get(records, r + at.MEAN_Y))
+    u, v = get(records, r + at.MEAN_X) - f(tile_x), get(records, r + at.MEAN_Y) - f(tile_y)
     v0, vx, vy, vxx, vxy, vyy = zeros(), zeros(), zeros(), zeros(), zeros(), zeros()
     d_red, d_green, d_blue = zeros(), zeros(), zeros()
     rest_of_bits = np.int64(bits) & ALL_BLOCKS
@@ -351,28 +361,28 @@ def _backward_entry(records: int, r: int, bits: int, tile_x: int, tile_y: int, s
         block = trailing_zeros(rest_of_bits)
         rest_of_bits &= rest_of_bits - 1
         i = block * VECTOR_WIDTH
-        dx, dy = x_offset + f(block % BLOCKS_X * BLOCK_WIDTH), y_offset + f(block // BLOCKS_X * BLOCK_HEIGHT)
+        dx, dy = load(state, 5 * AREA + i) - u, load(state, 6 * AREA + i) - v
         # The record is read anew for every block: a broadcast from memory is free, a spilled vector is not.
         power = dx * (dx * get(records, r + at.A) + dy * get(records, r + at.B)) + get(records, r + at.LOG2_OPACITY)
         power = dy * (dy * get(records, r + at.C)) + power
-        signed = load(state, i)
-        touched = (power >= LOG2_CUTOFF) & (signed > 0.0)
+        before = load(state, i)
+        touched = (power >= LOG2_CUTOFF) & (before >= MIN_TRANSMITTANCE)
         unclamped = exp2(maximum(power, LOWEST_EXPONENT))
         alpha = minimum(unclamped, MAX_ALPHA)
         passed = 1.0 - alpha
-        blended = touched & (signed * passed >= MIN_TRANSMITTANCE)  # the same operations as in the forward pass
-        weight = select(blended, signed * alpha, zeros())
-        # Not select(touched, ..., signed): LLVM would make a masked store of it, from which a load must wait.
-        left = signed * select(blended, passed, 1.0)
-        store(state, i, select(touched & invert(blended), 0.0 - left, left))
+        # Not select(touched, ..., before): LLVM would make a masked store of it, from which a load must wait.
+        left = before * select(touched, passed, 1.0)  # the same operations as in the forward pass
+        store(state, i, left)
+        blended = touched & (left >= MIN_TRANSMITTANCE)
+        weight = select(blended, before * alpha, zeros())
         g0, g1, g2 = load(state, 2 * AREA + i), load(state, 3 * AREA + i), load(state, 4 * AREA + i)
         shade = g0 * get(records, r + at.RED) + g1 * get(records, r + at.GREEN) + g2 * get(records, r + at.BLUE)
         rest = load(state, AREA + i) - weight * shade
         store(state, AREA + i, rest)
-        v = alpha * (signed * shade - rest / passed)
-        v = select(blended & (unclamped < MAX_ALPHA), v, zeros())  # nothing flows through the clamp
-        v_dx, v_dy = v * dx, v * dy
-        v0, vx, vy = v0 + v, vx + v_dx, vy + v_dy
+        pull = alpha * (before * shade - rest / passed)
+        pull = select(blended & (unclamped < MAX_ALPHA), pull, zeros())  # nothing flows through the clamp
+        v_dx, v_dy = pull * dx, pull * dy
+        v0, vx, vy = v0 + pull, vx + v_dx, vy + v_dy
         vxx, vxy, vyy = v_dx * dx + vxx, v_dx * dy + vxy, v_dy * dy + vyy
         d_red, d_green, d_blue = weight * g0 + d_red, weight * g1 + d_green, weight * g2 + d_blue
     store_eight_sums(slots, s, (v0, vx, vy, vxx, vxy, vyy, d_red, d_green))
@@ -384,9 +394,10 @@ def _backward_worker(
     tickets: Any, tiles: int, schedule: Any, records: Any, entry_splat: Any, entry_slot: Any, entry_mask: Any,
     tile_start: Any, width: int, height: int, frame: Any, background: Any, gradient: Any, slots: Any, slot_used: Any,
 ) -> None:  # fmt: skip
-    memory = scratch(5 * AREA)
+    memory = scratch(7 * AREA)
     state, sums, gradients = address(memory), address(slots), address(gradient)
     t = _tiles(records, entry_splat, entry_mask, frame, width, height)
+    _place_pixels(state)
     colour = (get(background, 0), get(background, 1), get(background, 2))
     while True:
         k = take_ticket(tickets, 0)
