@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The separable 11-tap blur of SSIM, for a strip of an image whose rows come one after the other.
 
-A row is blurred along itself into its place of a *ring*; when the ring holds the 12 rows y - 5 .. y + 6, the column sums
-give the rows y and y + 1 at once, which halves the loads. All distances are constants, so they become part of the
-machine's addressing; window weights stay in registers.
+A row is blurred along itself into its place of a *ring*; when the ring holds the 12 rows y - 5 .. y + 6, its column
+sums give the rows y and y + 1 at once, which halves the loads. Distances between planes are constants, so they become
+part of the machine's addressing; the window's weights stay in registers.
 """
 
 from __future__ import annotations

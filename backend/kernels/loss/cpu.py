@@ -7,8 +7,8 @@ with zeros outside the frame: the images go on with the background there, varian
 where render and target are both empty the loss is exactly zero. So only a *box* around the subject and the splats is
 computed, with the same result as for the whole frame.
 
-The work is cut into patches of SEGMENT rows and STRIP columns of one channel. A patch runs down its rows, two at a time,
-with three stages that follow each other 5 rows apart: blur x', x'^2 and x'y' along the row into a ring of 12 rows
+The work is cut into patches of SEGMENT rows and STRIP columns of one channel. A patch runs down its rows, two at a
+time, with three stages that follow each other 5 rows apart: blur x', x'^2 and x'y' along the row into a ring of 12 rows
 (blur.py); from that ring's column sums SSIM and its slopes by the three blurred quantities, blurred along the row into
 a second ring; from that ring's column sums the gradient. Nothing but the gradient goes through memory. Patches overlap
 by the reach of the blurs. The target's own blurs are computed once a view and background.
@@ -71,7 +71,7 @@ def patches_of(columns: int, rows: int) -> int:
 
 
 class Patch(NamedTuple):
-    """A patch and what is compared in it. Arrays are given by their address (simd/memory.py), planes by that of theirs."""
+    """A patch and what is compared in it. Planes are given by their addresses (simd/memory.py)."""
 
     channel: int
     x0: int
@@ -227,7 +227,7 @@ def _read_row(p: Patch, y: int, rows: int, ring: int, place: int, taps: Any) -> 
 
 @kernel
 def _ssim(p: Patch, x: int, y: int, mx: Any, xx: Any, xy: Any, slopes: int, at: int) -> Any:
-    """weight (1 - SSIM) at (x, y), from blurred x', x'^2, x'y'; writes d/dmean, d/dE[x'^2], d/dE[x'y'] of weight SSIM."""
+    """weight (1 - SSIM) at (x, y) from blurred x', x'^2, x'y'; writes d/dmean, d/dE[x'^2], d/dE[x'y'] of weight SSIM."""
     my, var_y = _target_at(p, p.target_mean, x, y), _target_at(p, p.target_variance, x, y)
     var_x, cov = xx - mx * mx, xy - mx * my
     mean_x, mean_y = mx + p.shade, my + p.shade
@@ -247,7 +247,7 @@ def _ssim(p: Patch, x: int, y: int, mx: Any, xx: Any, xy: Any, slopes: int, at: 
 
 @kernel
 def _slope_rows(p: Patch, y: int, ring: int, places: Any, taps: Any, slopes: int) -> Any:
-    """Second stage: SSIM's slopes in the rows y and y + 1 into `slopes` (two times three rows); its sums over each row."""
+    """Second stage: SSIM's slopes in the rows y and y + 1 into `slopes` (two times three rows); sums over each row."""
     upper, lower = zeros(), zeros()
     in_box, below_in_box = y >= p.box[1] and y < p.box[3], y + 1 >= p.box[1] and y + 1 < p.box[3]
     for x in range(max(p.box[0], p.x0 - MARGIN), min(p.box[2], p.x1 + MARGIN), W):

@@ -181,8 +181,8 @@ def _project_vector(
 
     store_records(records, i * RECORD_SIZE, (
         u, v, yy * inverse_determinant * (f(-0.5) * LOG2_E), xy * inverse_determinant * LOG2_E,
-        xx * inverse_determinant * (f(-0.5) * LOG2_E), log2_opacity, maximum(red, 0.0), maximum(green, 0.0),
-        maximum(blue, 0.0), xy / xx, xy / yy, half_width, half_height, zeros(), zeros(), zeros(),
+        xx * inverse_determinant * (f(-0.5) * LOG2_E), log2_opacity, xy / xx, xy / yy, maximum(red, 0.0),
+        maximum(green, 0.0), maximum(blue, 0.0), half_width, half_height, zeros(), zeros(), zeros(),
     ))  # fmt: skip
     store(depths, i, Z)
     low = (to_int(x0) >> TILE_SHIFT) | ((to_int(y0) >> TILE_SHIFT) << 16)
