@@ -122,17 +122,19 @@ def views_that_show(train: list[FitView], folder: Path, hint: str) -> tuple[list
     return seen, [f"{missing} of {len(train)} training views show nothing and were left out."] if missing else []
 
 
-def check_cameras_see(points: npt.NDArray, views: list[FitView]) -> None:  # (P, 3) splat frame
-    """Raise InputError if no view has one of the points in front of it and inside its frame."""
+def check_cameras_see(
+    points: npt.NDArray,  # (P, 3) splat frame
+    views: list[FitView],
+    what: str = "the avatar",
+    hint: str = "Aim the cameras at the avatar, then capture again.",
+) -> None:
+    """Raise InputError, naming `what`, if no view has one of the points in front of it and inside its frame."""
     for view in views:
         uv, depth = view.camera.project(points)
         size = (view.camera.width, view.camera.height)
         if ((depth > 0) & (uv >= 0).all(axis=1) & (uv <= size).all(axis=1)).any():
             return
-    raise InputError(
-        f"None of the {len(views)} training cameras has the avatar in its frame.",
-        "Aim the cameras at the avatar, then capture again.",
-    )
+    raise InputError(f"None of the {len(views)} training cameras has {what} in its frame.", hint)
 
 
 def _views_of_first_pose(capture: Capture) -> tuple[list[View], list[str]]:

@@ -178,7 +178,8 @@ def _given_points(dataset: Dataset, settings: FitSettings) -> tuple[Array, Array
     points = np.asarray(dataset.points, np.float64)
     colours = np.full((len(points), 3), 0.5) if dataset.point_colours is None else dataset.point_colours
     colours = np.clip(np.asarray(colours, np.float64), 0, 1)
-    check_cameras_see(points, dataset.train)
+    hint = "Cameras and points do not belong together: export both again."
+    check_cameras_see(points, dataset.train, f"any of the {len(points)} points", hint)
     rng = np.random.default_rng([settings.seed, 0])
     missing = settings.splats - len(points)
     if missing <= 0 or len(points) < 2:

@@ -15,6 +15,7 @@ from backend.evaluation.held_out import held_out_scores, mean_scores
 from backend.evaluation.perceptual import find_judges
 from backend.fitting.fit import fit
 from backend.fitting.settings import FitSettings
+from interchange.png import read_png
 from tests.fitting.foreign import around, write_transforms
 from tests.fitting.scene import make_capture
 
@@ -47,14 +48,16 @@ def test_scores_of_known_pictures() -> None:
 def test_photos_are_fitted_and_measured_from_the_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scene = write_transforms(tmp_path / "scene", around(9, 48))
-    words = ["fit", scene, "--out", tmp_path / "out", "--iterations", "30", "--splats", "300", "--longest", "40"]
+    scene, record = write_transforms(tmp_path / "scene", around(9, 48)), tmp_path / "look/preview.png"
+    words = ["fit", scene, "--out", tmp_path / "out", "--iterations", "30", "--splats", "300", "--longest", "40",
+             "--densify", "mcmc", "--engine", "cpu", "--robust", "0.05", "--preview", record]  # fmt: skip
     assert cli.main(list(map(str, words))) == 0
     shown = capsys.readouterr().out
     kept = json.loads((tmp_path / "out/fit.json").read_text())["result"]
     assert f"2 held-out views: PSNR {kept['psnr']:.2f} dB, SSIM {kept['ssim']:.4f}, MS-SSIM" in shown
     assert f"FLIP {kept['flip']:.4f}, LPIPS not available" in shown and kept["held_out"] == 2
     assert "9 of 9 pictures were scaled down to 40 pixels" in shown and "from random" in shown
+    assert read_png(record).shape == (40, 40, 3) and read_png(record).max() > 50
     alone = write_transforms(tmp_path / "alone", around(3, 48))
     words = ["fit", alone, "--out", tmp_path / "few", "--iterations", "5", "--splats", "300"]
     assert cli.main(list(map(str, words))) == 0

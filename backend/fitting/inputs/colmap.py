@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from interchange.errors import InputError
 
-from .lenses import Lens
+from .lenses import FARTHEST, Lens
 from .photos import Photo, PhotoSet, split_by_rule, thinned, view_names
 from .point_ply import finite_points
 
@@ -100,10 +100,10 @@ def _mask(folder: Path, name: str) -> Path | None:
 
 def _matrix(pose: _Pose, model: Path) -> npt.NDArray[np.float64]:
     quat, translation = np.array(pose.quat_wxyz), np.array(pose.translation)
-    length = np.linalg.norm(quat)
-    if not (np.isfinite(quat).all() and np.isfinite(translation).all() and length > 1e-6):
+    finite = np.isfinite(quat).all() and np.isfinite(translation).all()
+    if not (finite and 1e-6 < np.abs(quat).max() < 1e6 and np.abs(translation).max() < FARTHEST):
         raise InputError(f"The pose of {pose.name} in {model} is NaN, infinite or zero.", "Remove that view.")
-    w, x, y, z = quat / length
+    w, x, y, z = quat / np.linalg.norm(quat)
     matrix = np.eye(4)
     matrix[:3, :3] = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
@@ -213,6 +213,8 @@ def _images_text(path: Path) -> Iterator[_Pose]:
 def _points_text(path: Path) -> Iterator[list[float]]:
     for line in _lines(path):
         words = line.split()
+        if 0 < len(words) < 7:
+            raise ValueError(f"a point has {len(words)} entries")
         if words:
             yield [float(word) for word in words[1:7]]
 
@@ -232,6 +234,8 @@ class _Binary:
         """Up to a zero byte."""
         end = self.data.index(b"\0", self.position)
         result = self.data[self.position : end].decode("utf-8")
+        if not result.isprintable():
+            raise ValueError("a name holds what no name can hold")
         self.position = end + 1
         return result
 

@@ -27,6 +27,8 @@ _HALF_PIXEL = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
 MAX_ASPECT_ERROR = 0.01
 """How far the sides' ratio of a picture may be from its camera's: what rounding in a scaled-down picture makes."""
 
+FARTHEST = 1e12
+"""Units that a camera may stand from the origin; more is damage, and overflows."""
 MAX_BEYOND = 0.05
 """How far, in sides of the picture, an undistorted picture may look past the distorted one's edge."""
 
@@ -56,7 +58,7 @@ class Lens:
     def check(self, name: str) -> None:
         """Raise InputError, naming the camera or view, if this is no usable lens."""
         numbers = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
-        if not np.isfinite(numbers).all():
+        if not np.isfinite(numbers).all() or np.abs(numbers).max() > FARTHEST:
             raise InputError(f"The camera of {name} holds NaN or infinite numbers.", "Calibrate it again.")
         if not (self.fx > 0 and self.fy > 0):
             raise InputError(f"The camera of {name} has no positive focal length.", "Calibrate it again.")

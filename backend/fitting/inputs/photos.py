@@ -114,7 +114,7 @@ def view_names(paths: Sequence[str]) -> list[str]:
         shared += 1
     names, taken = [], set()
     for part in parts:
-        own = list(part[shared:])
+        own = list(part[shared:]) or ["view"]
         own[-1] = PurePosixPath(own[-1]).stem if "." in own[-1][1:] else own[-1]
         base = _UNFIT.sub("_", "_".join(own)).strip("._") or "view"
         name, number = base, 1
@@ -163,7 +163,7 @@ def _decode(path: Path) -> Image:
     """(H, W) or (H, W, 3 or 4) 0..1 in OpenCV's order of channels."""
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
-    except (FileNotFoundError, IsADirectoryError):
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):  # ValueError: a zero byte in it
         raise _missing(path) from None
     try:
         pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None

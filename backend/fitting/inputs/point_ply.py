@@ -31,7 +31,7 @@ def read_point_ply(path: Path) -> tuple[Array, Array]:
     except FileNotFoundError:
         raise InputError(f"The point file {path} is missing.", "Put it there, or remove its name.") from None
     try:
-        table = _table(data)
+        table, whole = _table(data)
         points = np.stack([table[axis] for axis in "xyz"], axis=1).astype(np.float64)
     except (ValueError, KeyError, IndexError, TypeError) as error:
         what = f"The point file {path} is damaged or no PLY of points ({error})."
@@ -39,7 +39,7 @@ def read_point_ply(path: Path) -> tuple[Array, Array]:
     colours = np.full(points.shape, 0.5)
     if table.dtype.names and {"red", "green", "blue"} <= set(table.dtype.names):
         colours = np.stack([table[name] for name in ("red", "green", "blue")], axis=1).astype(np.float64)
-        colours /= 255 if table["red"].dtype.kind in "ui" else 1
+        colours /= 255 if "red" in whole else 1
     return finite_points(points, colours, path)
 
 
@@ -51,8 +51,11 @@ def finite_points(points: Array, colours: Array, path: Path) -> tuple[Array, Arr
     return points[usable], np.clip(colours[usable], 0, 1)
 
 
-def _table(data: bytes) -> npt.NDArray:
-    """The vertices as a structured array; ValueError and its like for everything that is no PLY of points."""
+def _table(data: bytes) -> tuple[npt.NDArray, set[str]]:
+    """The vertices as a structured array, and which properties are whole numbers.
+
+    ValueError and its like for everything that is no PLY of points.
+    """
     end = data.find(b"end_header")
     if not data.startswith(b"ply") or end < 0:
         raise ValueError("no PLY header")
@@ -69,11 +72,12 @@ def _table(data: bytes) -> npt.NDArray:
         elif words[:1] == ["property"] and element == "vertex":
             fields.append((words[2], order + _TYPES[words[1]]))
     kind = np.dtype(fields)
+    whole = {name for name, code in fields if code[1] in "ui"}
     if order == "=":
         rows = np.loadtxt(io.BytesIO(body), max_rows=count, ndmin=2) if count else np.zeros((0, len(fields)))
         if rows.shape != (count, len(fields)):
             raise ValueError(f"it ends after {len(rows)} of {count} points")
-        return np.array([tuple(row) for row in rows], kind)
+        return np.array([tuple(row) for row in rows], [(name, "f8") for name, _ in fields]), whole
     if not 0 <= count * kind.itemsize <= len(body):
         raise ValueError(f"it is too short for {count} points")
-    return np.frombuffer(body, kind, count)
+    return np.frombuffer(body, kind, count), whole

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from interchange.cameras import OPENGL_FROM_OPENCV, SPLAT_FROM_BLENDER
 from interchange.errors import InputError
 
-from .lenses import Lens
+from .lenses import FARTHEST, Lens
 from .photos import Photo, PhotoSet, picture_size, split_by_rule, thinned, view_names
 from .point_ply import read_point_ply
 
@@ -82,7 +82,8 @@ def _photos(files: list[tuple[Path, Content]]) -> list[list[Photo]]:
     """The frames of each file; names are made over all of them, so that none occurs twice."""
     frames = [(path, content, frame) for path, content in files for frame in content["frames"]]
     for path, _, frame in frames:
-        if not isinstance(frame, dict) or not isinstance(frame.get("file_path"), str):
+        name = frame.get("file_path") if isinstance(frame, dict) else None
+        if not isinstance(name, str) or not name.isprintable():
             raise InputError(f"A frame of {path} has no file_path.", "Write that file again.")
     names = view_names([frame["file_path"] for _, _, frame in frames])
     named = zip(frames, names, strict=True)
@@ -166,7 +167,7 @@ def _world_to_camera(value: Any, place: str) -> npt.NDArray[np.float64]:
         given = np.zeros(0)
     if given.shape not in ((3, 4), (4, 4)):
         raise InputError(f"The transform_matrix of {place} is no 4 x 4 matrix.", "Write that file again.")
-    if not np.isfinite(given).all():
+    if not np.isfinite(given).all() or np.abs(given).max() > FARTHEST:
         raise InputError(f"The transform_matrix of {place} holds NaN or infinite numbers.", "Remove that frame.")
     axes = given[:3, :3]
     scale = np.linalg.norm(axes, axis=0)
