@@ -54,7 +54,7 @@ class FitSettings:
     their look at other sizes, but few viewers know them."""
     ssim_weight: float = 0.2
     """Share of D-SSIM in the colour loss, 0..1; the rest is L1."""
-    alpha_weight: float = 0.1
+    alpha_weight: float = 0.5
     """Weight of the L1 loss on alpha."""
     robust: float = 0.0
     """Part of the covered pixels, 0 to 0.5, that may contradict the other views: where residuals are largest they count
