@@ -54,7 +54,7 @@ class DefaultDensification:
             memory[name] = memory.get(name, np.zeros(len(values))) + values
 
     def act(self, work: Work) -> None:
-        """See the module's text. Without statistics, as when a time budget has just moved the window, it does nothing."""
+        """See the module's text. Without statistics (a time budget may just have moved the window) nothing happens."""
         memory = work.state.memory
         if _SEEN not in memory:
             return

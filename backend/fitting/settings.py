@@ -64,7 +64,7 @@ class FitSettings:
     random_background: bool = True
     """Put picture and render before a new random colour in each step, so that nothing solid may stand for the void."""
     rate_scale: float = 1.0
-    """Multiplies all learning rates. Long runs (thousands of steps) want about 0.3."""
+    """Multiplies all learning rates, which are lower already the longer the run is."""
     time_budget_s: float | None = None
     """End training after this many seconds; the rates' decay is fitted to it. The result then depends on speed."""
     early_stop: bool = True
