@@ -140,7 +140,7 @@ class Trainer:
 
     def _plan(self, iteration: int) -> Step:
         run, settings, parameters = self.run, self.settings, self.state.parameters
-        rates = learning_rates(settings, self.state.reach, iteration / run.planned)
+        rates = learning_rates(settings, self.state.reach, iteration / run.planned, run.planned)
         level = level_at(iteration / run.planned, settings)
         return Step(
             level * len(self.views) + view_index(iteration, len(self.views), settings.seed),
