@@ -205,3 +205,7 @@ def test_a_module_that_does_not_load_is_named(tmp_path, monkeypatch):
     module.write_bytes(b"no module")
     with pytest.raises(InputError, match="cannot be loaded"):
         build._import(module)
+    others = SimpleNamespace(_C=SimpleNamespace(__file__="elsewhere.so"))
+    monkeypatch.setitem(sys.modules, "gsplat.cuda._backend", others)
+    with pytest.raises(InputError, match=r"other kernels already \(elsewhere\.so\)"):
+        build._import(module)

@@ -268,6 +268,9 @@ def _import(extension: Path) -> ModuleType:
         backend = ModuleType("gsplat.cuda._backend")
         backend._C = module  # type: ignore[attr-defined]
         sys.modules[f"gsplat.{MODULE}"], sys.modules[backend.__name__] = module, backend
+    loaded = getattr(sys.modules["gsplat.cuda._backend"]._C, "__file__", None)
+    if loaded is None or Path(loaded) != extension.absolute():
+        raise InputError(f"This process runs gsplat with other kernels already ({loaded}).", "Start a fresh process.")
     try:
         import gsplat
         import gsplat.cuda._wrapper
