@@ -264,7 +264,7 @@ def _import(extension: Path) -> ModuleType:
             spec.loader.exec_module(module)
         except ImportError as error:
             raise InputError(f"gsplat's compiled kernels cannot be loaded ({error}).",
-                             f"Delete {extension.parent}. {_OTHER_WAY}") from error  # fmt: skip
+                             f"Delete {extension}. {_OTHER_WAY}") from error  # fmt: skip
         backend = ModuleType("gsplat.cuda._backend")
         backend._C = module  # type: ignore[attr-defined]
         sys.modules[f"gsplat.{MODULE}"], sys.modules[backend.__name__] = module, backend
