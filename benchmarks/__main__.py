@@ -15,6 +15,8 @@ from .bars import print_table, write_json
 
 BENCHMARKS = {
     "demo": "the whole job on the sample avatars: wall time, memory, quality",
+    "fit_gpu": "fitting on an NVIDIA GPU: time a stage and a step, against gsplat, seconds to a quality",
+    "splat_files": "every splat format: seconds to write and read, size, what a picture loses",
 }
 
 

@@ -24,6 +24,12 @@ FINAL = 0.1
 MEANS_FINAL = 0.03
 SH_START = 0.1
 """Part of the run after which higher SH bands begin to move, so that the base colour settles first."""
+FULL_SIZE, COARSER = 0.25, 3.0
+"""Part of the run after which pictures have their full size, and how much earlier each coarser size ends."""
+SH_GROWTH = 0.15
+"""Part of the run after which the degree of the spherical harmonics rises by one, if it began lower."""
+DENSIFY_BEGIN, DENSIFY_END = 0.05, 0.6
+"""Part of the run in which splats are added or moved."""
 
 
 def learning_rates(settings: FitSettings, reach: float, fraction: float) -> dict[str, float]:
@@ -42,6 +48,31 @@ def learning_rates(settings: FitSettings, reach: float, fraction: float) -> dict
         "sh_base": colour,
         "sh_rest": colour * SH_REST_RATIO if fraction >= SH_START else 0.0,
     }
+
+
+def level_at(fraction: float, settings: FitSettings) -> int:
+    """By how many halvings pictures are smaller at `fraction` 0..1 of the run: full size comes after FULL_SIZE."""
+    level = 0
+    while level < settings.coarse_levels and fraction < FULL_SIZE / COARSER**level:
+        level += 1
+    return level
+
+
+def sh_degree_at(fraction: float, settings: FitSettings) -> int:
+    """The degree of the spherical harmonics at `fraction` 0..1 of the run."""
+    start = settings.sh_degree if settings.sh_start_degree is None else settings.sh_start_degree
+    return min(settings.sh_degree, start + int(fraction / SH_GROWTH))
+
+
+def settled_after(settings: FitSettings) -> float:
+    """Part of the run before which a loss that does not fall means nothing: pictures, bands or splats still change."""
+    start = settings.sh_degree if settings.sh_start_degree is None else settings.sh_start_degree
+    parts = [
+        FULL_SIZE if settings.coarse_levels else 0.0,
+        SH_GROWTH * max(0, settings.sh_degree - start),
+        DENSIFY_END if settings.densify != "none" else 0.0,
+    ]
+    return max(parts)
 
 
 def view_index(iteration: int, view_count: int, seed: int) -> int:

@@ -36,3 +36,9 @@ def scratch(size: int) -> Any:
     raw = np.empty(size + CACHE_LINE // 4, np.float32)
     skip = (-raw.ctypes.data % CACHE_LINE) // 4
     return raw[skip : skip + size]
+
+
+@kernel
+def address(array: Any) -> int:
+    """Where the array's first element lies, as the functions of simd/memory.py take it instead of an array."""
+    return np.int64(array.ctypes.data)

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from interchange.cameras import Camera
 
+from .buffers import aligned_zeros
 from .parameters import AdamState, SplatParameters
-from .rasterizer import BLACK, Array, Colour, LossWeights, Step, StepResult, Target
+from .rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
 
 if TYPE_CHECKING:
     from .engine import CpuEngine
@@ -20,17 +21,18 @@ class CpuSession:
 
     def __init__(
         self, engine: CpuEngine, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target],
-        weights: LossWeights,
+        weights: LossWeights, statistics: bool,
     ) -> None:  # fmt: skip
         self._engine, self._parameters, self._adam, self._weights = engine, parameters, adam, weights
         self._views = [engine.prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights) for t in targets]
+        self._sums: Array | None = aligned_zeros((2, parameters.block.shape[1])) if statistics else None
 
-    def run(self, steps: Sequence[Step]) -> list[StepResult]:
+    def run(self, steps: Iterable[Step]) -> list[StepResult]:
         """See `Session.run`."""
         return [
             self._engine.train_step(
                 self._parameters, self._adam, self._views[step.view], step.learning_rates, step.iteration,
-                step.background, self._weights.ssim, self._weights.alpha,
+                step.background, self._weights.ssim, self._weights.alpha, self._sums,
             )
             for step in steps
         ]  # fmt: skip
@@ -39,11 +41,25 @@ class CpuSession:
         """See `Session.render`."""
         return self._engine.render(self._parameters, camera, background)
 
+    def statistics(self) -> Statistics:
+        """See `Session.statistics`."""
+        if self._sums is None:
+            raise ValueError("This session was begun without statistics.")
+        norm, seen = self._sums[:, : self._parameters.count].copy()
+        self._sums[...] = 0
+        return Statistics(norm, seen)
+
     def pull(self) -> None:
         """The state is where the caller sees it."""
 
     def push(self) -> None:
         """The state is where the caller sees it."""
+
+    def replace(self, parameters: SplatParameters, adam: AdamState) -> None:
+        """See `Session.replace`; from now on these are changed in place."""
+        self._parameters, self._adam = parameters, adam
+        if self._sums is not None:
+            self._sums = aligned_zeros((2, parameters.block.shape[1]))
 
     def close(self) -> None:
         """Let the targets go."""

@@ -46,7 +46,7 @@ from .binning.cpu import count_entries, fill_entries
 from .buffers import aligned_zeros
 from .cpu_session import CpuSession
 from .layout import TILE, camera_numbers, padded
-from .loss.cpu import SEGMENT, blur_target, compare, differentiate, gaussian_window
+from .loss.cpu import blur_target, compare, gaussian_window, patches_of
 from .parameters import PADDING, ROW_SH, AdamState, SplatParameters
 from .projection.cpu import ADAM_SEEN, GRADIENTS_ONLY, project, project_backward
 from .rasterization.cpu import rasterize, rasterize_backward
@@ -94,7 +94,6 @@ class _FrameBuffers:
     tiles: int
     frame: Array
     gradient: Array
-    slopes: Array
     histograms: Ints
     tile_start: Ints
     schedule: Ints
@@ -103,7 +102,7 @@ class _FrameBuffers:
     def of(cls, pixels: int, tiles: int, threads: int) -> _FrameBuffers:
         return cls(
             pixels, tiles, aligned_zeros(4 * pixels), aligned_zeros(4 * pixels),
-            aligned_zeros(9 * pixels), np.zeros((threads, tiles), np.int32), np.zeros(tiles + 1, np.int32),
+            np.zeros((threads, tiles), np.int32), np.zeros(tiles + 1, np.int32),
             np.zeros(tiles, np.int32),
         )  # fmt: skip
 
@@ -157,10 +156,15 @@ class CpuEngine:
         return f"Fitted on the CPU with {threads} and vectors of {VECTOR_WIDTH} numbers."
 
     def begin(
-        self, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target], weights: LossWeights
+        self,
+        parameters: SplatParameters,
+        adam: AdamState,
+        targets: Sequence[Target],
+        weights: LossWeights,
+        statistics: bool = False,
     ) -> CpuSession:
         """See `Rasterizer.begin`; `parameters` and `adam` themselves are changed by the session's steps."""
-        return CpuSession(self, parameters, adam, targets, weights)
+        return CpuSession(self, parameters, adam, targets, weights, statistics)
 
     def prepare_view(
         self,
@@ -195,6 +199,7 @@ class CpuEngine:
         background: Colour = BLACK,
         ssim_weight: float = 0.2,
         alpha_weight: float = 0.1,
+        statistics: Array | None = None,  # (2, padded count) sums of `Session.statistics`, changed in place
     ) -> StepResult:
         """Render, compare, differentiate and apply Adam; the result belongs to the parameters before the step.
 
@@ -209,7 +214,7 @@ class CpuEngine:
         corrections = np.array([1 / (1 - float(BETA1) ** iteration), 1 / (1 - float(BETA2) ** iteration)], np.float32)
         self._backward(
             parameters, view, ADAM_SEEN, self._empty, adam.first.reshape(-1), adam.second.reshape(-1), rates,
-            corrections,
+            corrections, self._empty if statistics is None else statistics.reshape(-1),
         )  # fmt: skip
         return result
 
@@ -225,7 +230,7 @@ class CpuEngine:
         result = self._differentiate(parameters, view, background, ssim_weight, alpha_weight)
         output = np.zeros_like(parameters.block)
         empty = self._empty
-        self._backward(parameters, view, GRADIENTS_ONLY, output.reshape(-1), empty, empty, empty, empty)
+        self._backward(parameters, view, GRADIENTS_ONLY, output.reshape(-1), empty, empty, empty, empty, empty)
         return result, output
 
     def _make_room(self, stride: int, width: int, height: int) -> None:
@@ -245,8 +250,9 @@ class CpuEngine:
         depths, low, high = s.depths[:stride], s.rect_low[:stride], s.rect_high[:stride]
         coefficients = (len(parameters.block) - ROW_SH) // 3
         project(
-            self.threads, parameters.block.reshape(-1), stride, coefficients, numbers, s.records, depths, low, high
-        )
+            self.threads, parameters.block.reshape(-1), stride, coefficients, parameters.antialiased, numbers,
+            s.records, depths, low, high,
+        )  # fmt: skip
         summary = np.zeros(2, np.int64)
         slot_first, slot_count = s.slot_first[:stride], s.slot_count[:stride]
         count_entries(
@@ -295,19 +301,15 @@ class CpuEngine:
         f, e, s = self._frame, self._entries, self._splats
         busy = self._busy_box(width, height)
         box = grown_box(joined_box(busy, view.region), SSIM_REACH, width, height)
-        sums = np.zeros((max(1, 3 * -(-int(box[3] - box[1]) // SEGMENT)), 3))
-        compare(
-            self.threads, width, height, box, f.frame, view.target, view.blurs, view.region, view.weights, colour,
-            self._window, f.slopes, sums,
-        )  # fmt: skip
         pixels = float(width * height)
-        means = sums.sum(axis=0) / (3 * pixels, 3 * pixels, pixels)
+        sizes = np.array([3 * pixels, 3 * pixels, pixels])
         weights = np.array([1 - ssim_weight, ssim_weight, alpha_weight])
-        factors = (weights / (3 * pixels, 3 * pixels, pixels)).astype(np.float32)
-        differentiate(
-            self.threads, width, height, box, busy, f.frame, view.target, view.region, view.weights, colour,
-            self._window, f.slopes, factors, f.gradient,
+        sums = np.zeros((3 * patches_of(int(box[2] - box[0]), int(box[3] - box[1])), 3))
+        compare(
+            self.threads, width, height, box, busy, f.frame, view.target, view.blurs, view.region, view.weights, colour,
+            self._window, (weights / sizes).astype(np.float32), f.gradient, sums,
         )  # fmt: skip
+        means = sums.sum(axis=0) / sizes
         rasterize_backward(
             self.threads, s.records, e.splat, e.slot, e.mask, f.tile_start, f.schedule, width, height, f.frame, colour,
             f.gradient, e.slots, e.slot_used,
@@ -316,14 +318,15 @@ class CpuEngine:
 
     def _backward(
         self, parameters: SplatParameters, view: PreparedView, mode: int, output: Array, first: Array, second: Array,
-        rates: Array, corrections: Array,
+        rates: Array, corrections: Array, statistics: Array,
     ) -> None:  # fmt: skip
         """From the tiles' sums to the parameters."""
         stride = parameters.block.shape[1]
         s, e = self._splats, self._entries
         project_backward(
-            self.threads, parameters.block.reshape(-1), stride, (len(parameters.block) - ROW_SH) // 3, view.numbers,
-            s.slot_first, s.slot_count, e.slot_used, e.slots, mode, output, first, second, rates, corrections,
+            self.threads, parameters.block.reshape(-1), stride, (len(parameters.block) - ROW_SH) // 3,
+            parameters.antialiased, view.numbers, s.slot_first, s.slot_count, e.slot_used, e.slots, mode, output, first,
+            second, rates, corrections, statistics,
         )  # fmt: skip
 
 

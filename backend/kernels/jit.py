@@ -57,6 +57,11 @@ def kernel(function: Function) -> Function:
     return njit(**_OPTIONS)(_named(function))  # type: ignore[no-any-return]
 
 
+def inlined_kernel(function: Function) -> Function:
+    """Compile into every caller, so that its constants leave the caller's loop; for what is called once an entry."""
+    return njit(forceinline=True, **_OPTIONS)(_named(function))  # type: ignore[no-any-return]
+
+
 def parallel_kernel(function: Function) -> Function:
     """Compile with `prange` loops spread over Numba's threads."""
     return njit(parallel=True, **_OPTIONS)(_named(function))  # type: ignore[no-any-return]

@@ -19,8 +19,8 @@ from interchange.errors import InputError
 TILE = 16
 """Pixels along a tile's side."""
 
-MEAN_X, MEAN_Y, A, B, C, LOG2_OPACITY, RED, GREEN, BLUE, SLOPE_Y, SLOPE_X, HALF_WIDTH, HALF_HEIGHT = range(13)
-"""Fields of the record. SLOPE_Y: the dy of the ellipse's widest dx is SLOPE_Y dx; SLOPE_X the other way round.
+MEAN_X, MEAN_Y, A, B, C, LOG2_OPACITY, SLOPE_Y, SLOPE_X, RED, GREEN, BLUE, HALF_WIDTH, HALF_HEIGHT = range(13)
+"""Fields of the record; the first eight say which pixels it can reach. SLOPE_Y: the dy of the ellipse's widest dx is SLOPE_Y dx; SLOPE_X the other way round.
 HALF_WIDTH and HALF_HEIGHT: half the sides of the exact box of {alpha >= 1/255}, in pixels."""
 
 SUM_V, SUM_VX, SUM_VY, SUM_VXX, SUM_VXY, SUM_VYY, SUM_RED, SUM_GREEN, SUM_BLUE = range(9)
@@ -33,6 +33,9 @@ CAMERA_SIZE = 32
 
 EPS2D = np.float32(0.3)
 """Added to the diagonal of the screen-space covariance, pixels^2."""
+MIN_COMPENSATION = np.float32(0.005**2)
+"""Antialiased splats: opacity is multiplied by sqrt(det S / det(S + EPS2D I)), this being the least quotient, so that
+a splat thinner than a pixel fades instead of growing (Mip-Splatting, Yu et al. 2024)."""
 NEAR = np.float32(0.01)
 """Splats nearer than this planar depth are not drawn."""
 MAX_ALPHA = np.float32(0.99)

@@ -57,13 +57,11 @@ class SplatParameters:
     block: Array  # (11 + 3 K, P) C-contiguous
     count: int
     order: npt.NDArray[np.int64]  # (count,)
+    antialiased: bool = False  # every engine multiplies opacities by the compensation of layout.MIN_COMPENSATION
 
     @classmethod
     def from_cloud(cls, cloud: SplatCloud, sh_degree: int | None = None) -> SplatParameters:
-        """Take over a cloud; `sh_degree` adds zero bands or drops bands. InputError for an antialiased cloud."""
-        if cloud.antialiased:
-            raise InputError("These splats are antialiased (mip) ones, which the trainer cannot continue.",
-                             "Use splats that were written without the mip flag.")  # fmt: skip
+        """Take over a cloud; `sh_degree` adds zero bands or drops bands. An antialiased cloud stays one."""
         degree = cloud.degree if sh_degree is None else sh_degree
         if degree not in (0, 1, 2, 3):
             raise InputError(f"SH degree {degree} does not exist here.", "Use 0, 1, 2 or 3.")
@@ -79,7 +77,7 @@ class SplatParameters:
         block[ROW_OPACITY, :count] = cloud.opacity_logits[order]
         shared = min(coefficients, cloud.sh.shape[1])
         block[ROW_SH : ROW_SH + 3 * shared, :count] = cloud.sh[order, :shared].reshape(count, 3 * shared).T
-        return cls(block, count, order)
+        return cls(block, count, order, cloud.antialiased)
 
     def to_cloud(self) -> SplatCloud:
         """The splats in the order of the cloud that came in, quaternions normalised."""
@@ -94,6 +92,7 @@ class SplatParameters:
             quats_wxyz=np.where(norms > 0, quats / np.where(norms > 0, norms, 1), [1, 0, 0, 0]),
             opacity_logits=block[ROW_OPACITY],
             sh=block[ROW_SH:].T.reshape(self.count, (len(block) - ROW_SH) // 3, 3),
+            antialiased=self.antialiased,
         )
 
     @property
@@ -103,7 +102,7 @@ class SplatParameters:
 
     def copy(self) -> SplatParameters:
         """A deep copy."""
-        return SplatParameters(aligned_copy(self.block), self.count, self.order.copy())
+        return SplatParameters(aligned_copy(self.block), self.count, self.order.copy(), self.antialiased)
 
     def with_sh_degree(self, degree: int) -> SplatParameters:
         """The same splats with zero bands added or the highest bands dropped."""
@@ -111,7 +110,7 @@ class SplatParameters:
         block = aligned_zeros((rows, self.block.shape[1]))
         shared = min(rows, len(self.block))
         block[:shared] = self.block[:shared]
-        return SplatParameters(block, self.count, self.order.copy())
+        return SplatParameters(block, self.count, self.order.copy(), self.antialiased)
 
     def learning_rates(
         self, means: float, quats: float, log_scales: float, opacity_logits: float, sh_base: float,

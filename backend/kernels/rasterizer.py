@@ -17,7 +17,7 @@ Conventions (cameras, colours, loss, determinism) are those of `engine.py`, for 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import attrs
@@ -71,20 +71,43 @@ class StepResult:
     alpha: float
 
 
+@attrs.frozen(eq=False)
+class Statistics:
+    """How hard the loss pulls at each splat's place on the screen: what densification goes by (Kerbl et al. 2023).
+
+    One number a splat, in the order of the parameters' columns, without the padding.
+    """
+
+    gradient_norm: Array  # (N,) sum over steps of |dL/d(screen mean)|, lengths in half frame widths and heights
+    seen: Array  # (N,) number of steps in which the splat reached a pixel
+
+
 class Session(Protocol):
     """One run: splats, moments and targets, where the engine computes."""
 
-    def run(self, steps: Sequence[Step]) -> list[StepResult]:
-        """Take the steps in order. Adam (Kingma & Ba 2015) touches only splats that the step's view saw."""
+    def run(self, steps: Iterable[Step]) -> list[StepResult]:
+        """Take the steps in order; a generator is drawn from while a GPU works on the steps before.
+
+        Adam (Kingma & Ba 2015) touches only splats that the step's view saw.
+        """
 
     def render(self, camera: Camera, background: Colour = BLACK) -> tuple[Array, Array]:
         """Image (H, W, 3) over `background` and alpha (H, W) of the present splats."""
+
+    def statistics(self) -> Statistics:
+        """Sums over the steps since the last call. ValueError if the session was begun without statistics."""
 
     def pull(self) -> None:
         """Bring the present state into the `parameters` and `adam` that the session was begun with."""
 
     def push(self) -> None:
         """Take over what the caller has changed in them. The number of splats must be the same."""
+
+    def replace(self, parameters: SplatParameters, adam: AdamState) -> None:
+        """Take over other splats, also more or fewer, or with other SH bands; from now on `pull` fills these.
+
+        Statistics begin anew.
+        """
 
     def close(self) -> None:
         """Give memory back. The session is of no use afterwards."""
@@ -101,9 +124,17 @@ class Rasterizer(Protocol):
         """Which device and kernels compute, in one sentence for reports."""
 
     def begin(
-        self, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target], weights: LossWeights
+        self,
+        parameters: SplatParameters,
+        adam: AdamState,
+        targets: Sequence[Target],
+        weights: LossWeights,
+        statistics: bool = False,
     ) -> Session:
-        """Open a session. Raises InputError if a target does not fit its camera or holds NaN, or memory is short."""
+        """Open a session; `statistics` makes it keep those of `Session.statistics`.
+
+        Raises InputError if a target does not fit its camera or holds NaN, or memory is short.
+        """
 
     def render(
         self, parameters: SplatParameters, camera: Camera, background: Colour = BLACK

@@ -202,11 +202,11 @@ def test_broken_splats_are_buried(capture, tmp_path, monkeypatch):
 
     real = module.SplatParameters.from_cloud
 
-    def spoiled(cloud):
+    def spoiled(cloud, *rest):
         if len(cloud) == 400:
             cloud.means[7] = np.nan
             cloud.log_scales[8] = np.inf
-        return real(cloud)
+        return real(cloud, *rest)
 
     monkeypatch.setattr(module.SplatParameters, "from_cloud", staticmethod(spoiled))
     result = fit(capture.folder, tmp_path, SETTINGS)

@@ -46,15 +46,19 @@ def camera_for(width: int, height: int, eye: tuple[float, float, float] = (0.3, 
     return look_at(eye, (0, 0, 0), (0, 1, 0), K, width, height)
 
 
-def reference_render(block: torch.Tensor, coefficients: int, camera: Camera) -> tuple[torch.Tensor, torch.Tensor]:
+def reference_render(
+    block: torch.Tensor, coefficients: int, camera: Camera, antialiased: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Premultiplied colour (H, W, 3) and transmittance (H, W)."""
-    projected = project(block, coefficients, camera)
+    projected = project(block, coefficients, camera, antialiased)
     return rasterize(projected, sort_by_depth(projected), camera.width, camera.height)
 
 
-def doubtful_pixels(block: torch.Tensor, coefficients: int, camera: Camera, band: float = 5e-6) -> np.ndarray:
+def doubtful_pixels(
+    block: torch.Tensor, coefficients: int, camera: Camera, band: float = 5e-6, antialiased: bool = False
+) -> np.ndarray:
     """(H, W) bool: where float32 and float64 may disagree about a cutoff."""
-    projected = project(block, coefficients, camera)
+    projected = project(block, coefficients, camera, antialiased)
     return near_cutoff(projected, sort_by_depth(projected), camera.width, camera.height, band).numpy()
 
 
@@ -64,7 +68,9 @@ def reference_gradients(
 ) -> tuple[tuple[float, ...], np.ndarray]:  # fmt: skip
     """Loss terms and dL/dblock (11 + 3 K, count) by autograd in float64."""
     block = torch.tensor(parameters.block[:, : parameters.count], dtype=torch.float64, requires_grad=True)
-    colour, transmittance = reference_render(block, (parameters.sh_degree + 1) ** 2, camera)
+    colour, transmittance = reference_render(
+        block, (parameters.sh_degree + 1) ** 2, camera, parameters.antialiased
+    )
     ones = np.ones(target_alpha.shape) if weights is None else weights
     tensors = [torch.tensor(np.asarray(a, np.float64)) for a in (target, target_alpha, background, ones)]
     l1, dssim, alpha = compare(colour, transmittance, *tensors)

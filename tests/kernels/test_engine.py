@@ -64,6 +64,30 @@ def test_gradients_match_autograd(degree, seed, background, scale):
     assert not gradient[:, 192:].any()
 
 
+@pytest.mark.parametrize(("seed", "scale"), [(21, 0.025), (22, 0.004)])
+def test_gradients_of_antialiased_splats_match_autograd(seed, scale):
+    parameters, camera, engine = _scene(1, seed, scale=scale)
+    parameters.antialiased = True
+    target, alpha = _target(parameters, camera, seed, engine)
+    block = torch.tensor(parameters.block[:, :192].astype(np.float64))
+    assert doubtful_pixels(block, 4, camera, antialiased=True).sum() == 0, "choose another seed"
+    result, gradient = engine.gradients(parameters, engine.prepare_view(camera, target, alpha))
+    expected, reference = reference_gradients(parameters, camera, target, alpha, (0, 0, 0), 0.2, 0.1, None)
+    np.testing.assert_allclose((result.loss, result.l1, result.dssim, result.alpha), expected, rtol=5e-6)
+    for name, rows in GROUPS.items():
+        mine, theirs = gradient[rows, :192], reference[rows]
+        assert np.abs(mine - theirs).max() < 1e-4 * np.abs(theirs).max(), name
+        assert np.linalg.norm(mine - theirs) < 1e-4 * np.linalg.norm(theirs), name
+
+
+def test_antialiased_splats_fade_where_they_are_thinner_than_a_pixel():
+    parameters, camera, engine = _scene(0, 3)
+    parameters.block[7:10] = np.log(0.002)  # a seventh of a pixel
+    plain = engine.render(parameters, camera)[1]
+    parameters.antialiased = True
+    assert engine.render(parameters, camera)[1].sum() < 0.2 * plain.sum()
+
+
 def test_gradients_with_long_lists_and_stopped_pixels():
     parameters, camera, engine = _scene(0, 11, count=1500, size=(40, 40), scale=0.05)
     parameters.block[10] += 2
@@ -193,9 +217,10 @@ def test_clouds_survive_the_round_trip():
     assert wider.block.shape[0] == 11 + 48 and not wider.block[11 + 27 :].any()
     assert parameters.with_sh_degree(1).block.shape[0] == 11 + 12
     assert AdamState.like(parameters).with_sh_degree(3).first.shape == wider.block.shape
+    assert not back.antialiased
     cloud.antialiased = True
-    with pytest.raises(InputError, match="antialiased"):
-        SplatParameters.from_cloud(cloud)
+    flagged = SplatParameters.from_cloud(cloud)
+    assert flagged.copy().antialiased and flagged.with_sh_degree(0).antialiased and flagged.to_cloud().antialiased
 
 
 def test_compile_reports_progress():

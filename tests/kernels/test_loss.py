@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from backend.kernels.layout import padded
-from backend.kernels.loss.cpu import SEGMENT, blur_target, compare, differentiate, gaussian_window
+from backend.kernels.loss.cpu import SEGMENT, STRIP, blur_target, compare, gaussian_window, patches_of
 from backend.kernels.loss.reference import compare as reference_compare
 from backend.kernels.loss.reference import gaussian_window as reference_window
 from backend.kernels.views import SSIM_REACH, grown_box, joined_box, prepare_view
@@ -31,16 +31,14 @@ def _run(colour, alpha, busy, view, background, factors, threads=2):
     frame[3] = 1
     frame[:3, :height, :width] = colour.transpose(2, 0, 1)
     frame[3, :height, :width] = 1 - alpha
-    gradient, slopes = np.zeros_like(frame), np.zeros(9 * frame[0].size, np.float32)
+    gradient = np.zeros_like(frame)
     shade, window = np.asarray(background, np.float32), gaussian_window()
     blur_target(threads, view.target, view.region, shade, window, view.blurs)
     box = grown_box(joined_box(busy, view.region), SSIM_REACH, width, height)
-    sums = np.zeros((max(1, 3 * -(-int(box[3] - box[1]) // SEGMENT)), 3))
-    common = (view.target, view.blurs, view.region, view.weights, shade, window, slopes)
-    compare(threads, width, height, box, frame.ravel(), *common, sums)
-    differentiate(
-        threads, width, height, box, busy, frame.ravel(), view.target, view.region, view.weights, shade, window, slopes,
-        np.asarray(factors, np.float32), gradient.ravel(),
+    sums = np.zeros((3 * patches_of(int(box[2] - box[0]), int(box[3] - box[1])), 3))
+    compare(
+        threads, width, height, box, busy, frame.ravel(), view.target, view.blurs, view.region, view.weights, shade,
+        window, np.asarray(factors, np.float32), gradient.ravel(), sums,
     )  # fmt: skip
     return sums.sum(axis=0), gradient[:, :height, :width]
 
@@ -53,6 +51,8 @@ def _run(colour, alpha, busy, view, background, factors, threads=2):
         ((96, 80), (40, 30, 60, 44), (32, 16, 64, 48), (0, 0, 0), False),
         ((96, 80), (5, 30, 20, 44), (64, 48, 96, 80), (1, 1, 1), True),  # subject and splats apart
         ((17, 9), (3, 3, 4, 4), (0, 0, 32, 9), (0.5, 0.5, 0.5), False),
+        ((STRIP + 70, 30), (0, 0, STRIP + 70, 30), (0, 0, STRIP + 80, 30), (0.1, 0.2, 0.3), True),  # two strips
+        ((40, 2 * SEGMENT + 5), (5, 3, 33, 120), (0, 16, 48, 2 * SEGMENT + 5), (0.7, 0.2, 0.3), False),
     ],
 )
 def test_loss_and_gradient_match_torch(size, subject, splats, background, weighted):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""L1 + D-SSIM + alpha L1 between a rendered frame and a target, and the gradient of their sum.
+"""L1 + D-SSIM + alpha L1 between a rendered frame and a target, and the gradient of their sum, in one pass.
 
 SSIM (Wang, Bovik, Sheikh, Simoncelli 2004): 11x11 Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, colours 0..1,
 each channel alone, mean over the frame. Both images are blurred *relative to the background*, x' = x - background,
@@ -7,8 +7,11 @@ with zeros outside the frame: the images go on with the background there, varian
 where render and target are both empty the loss is exactly zero. So only a *box* around the subject and the splats is
 computed, with the same result as for the whole frame.
 
-Every blur is separable and runs down a stretch of rows: a row is blurred horizontally once, kept in a ring of 11 rows,
-and each output row is a weighted sum of the ring. The target's own blurs are computed once a view and background.
+The work is cut into patches of SEGMENT rows and STRIP columns of one channel. A patch runs down its rows, two at a
+time, with three stages that follow each other 5 rows apart: blur x', x'^2 and x'y' along the row into a ring of 12 rows
+(blur.py); from that ring's column sums SSIM and its slopes by the three blurred quantities, blurred along the row into
+a second ring; from that ring's column sums the gradient. Nothing but the gradient goes through memory. Patches overlap
+by the reach of the blurs. The target's own blurs are computed once a view and background.
 
 A box is (x0, y0, x1, y1) in pixels, x0 and x1 multiples of 16. Target planes cover `region`, a box inside the frame;
 outside of it the target is empty.
@@ -16,12 +19,12 @@ outside of it the target is empty.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
 
-from ..buffers import scratch
+from ..buffers import address, scratch
 from ..jit import kernel, parallel_kernel
 from ..layout import TILE
 from ..simd import (
@@ -29,161 +32,157 @@ from ..simd import (
     absolute,
     broadcast,
     get,
-    get_int,
-    joined_from,
     lane_numbers,
     lane_sum,
     load,
-    put_int,
     select,
     store,
     take_ticket,
     zeros,
 )  # fmt: skip
+from .blur import (
+    MARGIN,
+    PITCH,
+    REACH,
+    RING,
+    ROW_SIZE,
+    STRIP,
+    blur_row,
+    cleared,
+    column_sums,
+    empty_row,
+    gaussian_window,
+    ring_places,
+    window_vectors,
+)  # fmt: skip
 
 W = VECTOR_WIDTH
 f = np.float32
-TAPS = 11
-REACH = TAPS // 2
 C1, C2 = f(0.01**2), f(0.03**2)
-MARGIN = 16
-"""Zero columns left and right of a row that is about to be blurred."""
-SEGMENT = 32
-"""Rows of a stretch: fixed, so that the order of additions does not depend on the number of threads."""
+SEGMENT = 64
+"""Rows of a patch: fixed, so that the order of additions does not depend on the number of threads."""
 L1, DSSIM, ALPHA = range(3)
 
 
-def gaussian_window() -> np.ndarray:
-    """(11,) float32, sums to 1."""
-    offsets = np.arange(TAPS) - REACH
-    window = np.exp(-(offsets**2) / (2 * 1.5**2))
-    return (window / window.sum()).astype(np.float32)
+@kernel
+def patches_of(columns: int, rows: int) -> int:
+    """The number of patches of one channel of a box."""
+    return ((rows + SEGMENT - 1) // SEGMENT) * ((columns + STRIP - 1) // STRIP)
+
+
+class Patch(NamedTuple):
+    """A patch and what is compared in it. Planes are given by their addresses (simd/memory.py)."""
+
+    channel: int
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+    box: Any  # four integers, as the next two
+    inner: Any
+    region: Any
+    width: int  # of the frame
+    stride: int  # of the frame's rows
+    colour: int  # the channel's plane of the frame
+    transmittance: int
+    target: int  # the channel's plane of the target
+    target_alpha: int
+    target_mean: int
+    target_variance: int
+    weights: int  # 0: all 1
+    gradient: int  # the channel's plane
+    transmittance_gradient: int
+    shade: Any  # the channel's background
+    factors: Any  # of the sums in the loss
 
 
 @kernel
-def _cleared(size: int) -> Any:
-    array = scratch(size)
-    array[:] = 0
-    return array
+def _four(box: Any) -> Any:
+    return box[0], box[1], box[2], box[3]
 
 
 @kernel
-def _blur_aligned(rows: Any, source: int, width: int, window: Any, ring: Any, target: int) -> None:
-    """One row with shifts between registers: nearly every unaligned load of 64 bytes would straddle two cache lines."""
-    before, here = load(rows, source - W), load(rows, source)
-    for x in range(0, width, W):
-        after = load(rows, source + x + W)
-        total = joined_from(before, here, 11) * get(window, 0)
-        total = joined_from(before, here, 12) * get(window, 1) + total
-        total = joined_from(before, here, 13) * get(window, 2) + total
-        total = joined_from(before, here, 14) * get(window, 3) + total
-        total = joined_from(before, here, 15) * get(window, 4) + total
-        total = here * get(window, 5) + total
-        total = joined_from(here, after, 1) * get(window, 6) + total
-        total = joined_from(here, after, 2) * get(window, 7) + total
-        total = joined_from(here, after, 3) * get(window, 8) + total
-        total = joined_from(here, after, 4) * get(window, 9) + total
-        total = joined_from(here, after, 5) * get(window, 10) + total
-        store(ring, target + x, total)
-        before, here = here, after
-
-
-@kernel
-def _blur_row(rows: Any, quantities: int, width: int, window: Any, ring: Any, row: int) -> None:
-    """Blur `quantities` rows (each with MARGIN zeros around) horizontally into the ring's place for image row `row`."""
-    place = row % TAPS * quantities * width
-    for quantity in range(quantities):
-        source = quantity * (width + 2 * MARGIN) + MARGIN - REACH
-        target = place + quantity * width
-        if W == 16:
-            _blur_aligned(rows, source + REACH, width, window, ring, target)
-        else:
-            for x in range(0, width, W):
-                total = load(rows, source + x) * get(window, 0)
-                for tap in range(1, TAPS):
-                    total = load(rows, source + x + tap) * get(window, tap) + total
-                store(ring, target + x, total)
-
-
-@kernel
-def _empty_row(quantities: int, width: int, ring: Any, row: int) -> None:
-    """The place for image row `row`, outside the box, holds zeros."""
-    place = row % TAPS * quantities * width
-    for x in range(place, place + quantities * width, W):
-        store(ring, x, zeros())
-
-
-@kernel
-def _blur_columns(ring: Any, quantities: int, width: int, window: Any, row: int, places: Any, blurred: Any) -> None:
-    """The vertical half for image row `row`, when the ring holds the rows row - 5 .. row + 5."""
-    for tap in range(TAPS):
-        put_int(places, tap, (row - REACH + tap) % TAPS * quantities * width)
-    for x in range(0, quantities * width, W):
-        total = load(ring, get_int(places, 0) + x) * get(window, 0)
-        for tap in range(1, TAPS):
-            total = load(ring, get_int(places, tap) + x) * get(window, tap) + total
-        store(blurred, x, total)
-
-
-@kernel
-def _target_at(target: Any, channel: int, region: Any, x: int, y: int) -> Any:
-    """A vector of a target's plane at frame position (x, y); zeros outside the region."""
-    if x < region[0] or x >= region[2] or y < region[1] or y >= region[3]:
+def _target_at(p: Patch, plane: int, x: int, y: int) -> Any:
+    """A vector of one of the target's planes at (x, y); zero outside the region."""
+    x0, y0, x1, y1 = p.region
+    if x < x0 or x >= x1 or y < y0 or y >= y1:
         return zeros()
-    width, height = region[2] - region[0], region[3] - region[1]
-    return load(target, (channel * height + y - region[1]) * width + x - region[0])
+    return load(plane, (y - y0) * (x1 - x0) + x - x0)
 
 
 @kernel
-def _rendered_at(frame: Any, channel: int, width: int, height: int, x: int, y: int, background: Any) -> Any:
-    """x' = colour + (transmittance - 1) background, a vector at (x, y)."""
-    stride = (width + TILE - 1) // TILE * TILE
-    plane = stride * ((height + TILE - 1) // TILE) * TILE
-    place = y * stride + x
-    return load(frame, channel * plane + place) + (load(frame, 3 * plane + place) - 1.0) * get(background, channel)
-
-
-@kernel
-def _wanted_at(target: Any, channel: int, region: Any, x: int, y: int, background: Any) -> Any:
+def _wanted_at(p: Patch, x: int, y: int) -> Any:
     """y' = premultiplied target - alpha background, a vector at (x, y)."""
-    colour = _target_at(target, channel, region, x, y)
-    return colour - _target_at(target, 3, region, x, y) * get(background, channel)
+    return _target_at(p, p.target, x, y) - _target_at(p, p.target_alpha, x, y) * p.shade
 
 
 @kernel
-def _weight_at(weights: Any, width: int, x: int, y: int) -> Any:
-    """Pixel weights, zero beyond the right edge of the frame; an empty array stands for ones."""
-    inside = (lane_numbers() + f(x)) < f(width)
-    if weights.size == 0:
-        return select(inside, 1.0, 0.0)
-    return load(weights, y * ((width + TILE - 1) // TILE * TILE) + x)
+def _rendered_at(p: Patch, x: int, y: int) -> Any:
+    """x' = colour + (transmittance - 1) background, a vector at (x, y)."""
+    place = y * p.stride + x
+    return (load(p.transmittance, place) - 1.0) * p.shade + load(p.colour, place)
 
 
 @kernel
-def _blur_target_segment(
-    channel: int, y0: int, y1: int, target: Any, region: Any, background: Any, window: Any, blurs: Any
+def _weight_at(p: Patch, x: int, y: int) -> Any:
+    """Pixel weights, zero beyond the right edge of the frame."""
+    if p.weights == 0:
+        return select((lane_numbers() + f(x)) < f(p.width), 1.0, 0.0)
+    return load(p.weights, y * p.stride + x)
+
+
+@kernel
+def _alpha_difference(p: Patch, x: int, y: int) -> Any:
+    return 1.0 - load(p.transmittance, y * p.stride + x) - _target_at(p, p.target_alpha, x, y)
+
+
+@kernel
+def _blur_target_patch(p: Patch, taps: Any, rows: int, ring: int) -> None:
+    left, right = max(p.region[0], p.x0 - MARGIN), min(p.region[2], p.x1 + MARGIN)
+    width = p.region[2] - p.region[0]
+    for step in range(0, p.y1 - p.y0 + 2 * REACH, 2):
+        for y in range(p.y0 - REACH + step, p.y0 - REACH + step + 2):
+            place = (y - p.y0 + REACH) % RING * 2 * PITCH
+            if y < p.region[1] or y >= p.region[3]:
+                empty_row(ring, place, 2)
+                continue
+            for x in range(left, right, W):
+                wanted = _wanted_at(p, x, y)
+                store(rows, x - p.x0 + 2 * MARGIN, wanted)
+                store(rows, ROW_SIZE + x - p.x0 + 2 * MARGIN, wanted * wanted)
+            for quantity in range(2):
+                blur_row(rows, quantity * ROW_SIZE, p.x1 - p.x0, taps, ring, place + quantity * PITCH)
+        if step < 2 * REACH:
+            continue
+        places = ring_places(step - 2 * REACH, 2)
+        row = p.y0 + step - 2 * REACH
+        for x in range(p.x0, p.x1, W):
+            mean, below = column_sums(ring, x - p.x0 + MARGIN, places, taps)
+            square, square_below = column_sums(ring, PITCH + x - p.x0 + MARGIN, places, taps)
+            place = (row - p.region[1]) * width + x - p.region[0]
+            store(p.target_mean, place, mean)
+            store(p.target_variance, place, square - mean * mean)
+            if row + 1 < p.y1:
+                store(p.target_mean, place + width, below)
+                store(p.target_variance, place + width, square_below - below * below)
+
+
+@kernel
+def _blur_target_worker(
+    unit: int, strips: int, target: Any, region: Any, background: Any, window: Any, blurs: Any
 ) -> None:
-    width, height = region[2] - region[0], region[3] - region[1]
-    rows = _cleared(2 * (width + 2 * MARGIN))
-    ring = scratch(TAPS * 2 * width)
-    blurred, places = scratch(2 * width), np.empty(TAPS, np.int32)
-    for y in range(y0 - REACH, y1 + REACH):
-        if y < region[1] or y >= region[3]:
-            _empty_row(2, width, ring, y + TAPS)
-        else:
-            for x in range(0, width, W):
-                wanted = _wanted_at(target, channel, region, region[0] + x, y, background)
-                store(rows, MARGIN + x, wanted)
-                store(rows, width + 3 * MARGIN + x, wanted * wanted)
-            _blur_row(rows, 2, width, window, ring, y + TAPS)
-        row = y - REACH
-        if row >= y0:
-            _blur_columns(ring, 2, width, window, row + TAPS, places, blurred)
-            place = (channel * height + row - region[1]) * width
-            for x in range(0, width, W):
-                mean = load(blurred, x)
-                store(blurs, place + x, mean)
-                store(blurs, 3 * height * width + place + x, load(blurred, width + x) - mean * mean)
+    channel, patch = unit % 3, unit // 3
+    x0, y0 = region[0] + patch % strips * STRIP, region[1] + patch // strips * SEGMENT
+    plane = 4 * (region[2] - region[0]) * (region[3] - region[1])
+    rows, ring = cleared(2 * ROW_SIZE), cleared(RING * 2 * PITCH)
+    colours, means = address(target), address(blurs)
+    bounds = _four(region)
+    p = Patch(
+        channel, x0, y0, min(region[2], x0 + STRIP), min(region[3], y0 + SEGMENT), bounds, bounds, bounds, 0, 0, 0, 0,
+        colours + channel * plane, colours + 3 * plane, means + channel * plane, means + (3 + channel) * plane, 0, 0, 0,
+        get(background, channel), (f(0), f(0), f(0)),
+    )  # fmt: skip
+    _blur_target_patch(p, window_vectors(window), address(rows), address(ring))
 
 
 @parallel_kernel
@@ -196,124 +195,76 @@ def blur_target(
     blurs: Any,  # 6 planes over the region: blurred y' of 3 channels, variance of 3 channels; out
 ) -> None:
     """What SSIM needs of the target alone."""
-    segments = (region[3] - region[1] + SEGMENT - 1) // SEGMENT
-    for unit in prange(3 * segments):
-        y0 = region[1] + unit // 3 * SEGMENT
-        y1 = min(region[3], y0 + SEGMENT)
-        _blur_target_segment(unit % 3, y0, y1, target, region, background, window, blurs)
+    strips = (region[2] - region[0] + STRIP - 1) // STRIP
+    patches = patches_of(region[2] - region[0], region[3] - region[1])
+    for unit in prange(3 * patches):
+        _blur_target_worker(unit, strips, target, region, background, window, blurs)
 
 
 @kernel
-def _ssim_row(
-    blurred: Any, channel: int, x0: int, y: int, columns: int, width: int, blurs: Any, region: Any, weights: Any,
-    shift: Any, slopes: Any, slope_place: int, slope_plane: int,
-) -> Any:  # fmt: skip
-    """Sum of weight (1 - SSIM) of one row; writes d/dmean, d/dE[x'^2], d/dE[x'y'] of weight SSIM into `slopes`."""
-    total = zeros()
-    for x in range(0, columns, W):
-        mx, my = load(blurred, x), _target_at(blurs, channel, region, x0 + x, y)
-        var_x = load(blurred, columns + x) - mx * mx
-        var_y = _target_at(blurs, 3 + channel, region, x0 + x, y)
-        cov = load(blurred, 2 * columns + x) - mx * my
-        mean_x, mean_y = mx + shift, my + shift
-        a1, a2 = mean_x * mean_y * 2.0 + C1, cov * 2.0 + C2
-        b1, b2 = mean_x * mean_x + mean_y * mean_y + C1, var_x + var_y + C2
-        inverse = 1.0 / (b1 * b2)
-        ssim = a1 * a2 * inverse
-        weight = _weight_at(weights, width, x0 + x, y)
-        total = total + weight * (1.0 - ssim)
-        d_xy = a1 * inverse * 2.0
-        d_xx = 0.0 - ssim * b1 * inverse
-        d_mean = (mean_y * a2 - ssim * mean_x * b2) * inverse * 2.0 - my * d_xy - mx * d_xx * 2.0
-        store(slopes, slope_place + x, weight * d_mean)
-        store(slopes, slope_place + slope_plane + x, weight * d_xx)
-        store(slopes, slope_place + 2 * slope_plane + x, weight * d_xy)
-    return lane_sum(total)
+def _read_row(p: Patch, y: int, rows: int, ring: int, place: int, taps: Any) -> Any:
+    """First stage: image row y, blurred along the row, into the ring; sums of L1 over the patch's own pixels."""
+    if y < p.box[1] or y >= p.box[3]:
+        empty_row(ring, place, 3)
+        return f(0), f(0)
+    l1, l1_alpha = zeros(), zeros()
+    own_row = y >= p.y0 and y < p.y1
+    for x in range(max(p.box[0], p.x0 - MARGIN), min(p.box[2], p.x1 + MARGIN), W):
+        rendered, wanted = _rendered_at(p, x, y), _wanted_at(p, x, y)
+        at = x - p.x0 + 2 * MARGIN
+        store(rows, at, rendered)
+        store(rows, ROW_SIZE + at, rendered * rendered)
+        store(rows, 2 * ROW_SIZE + at, rendered * wanted)
+        if own_row and x >= p.x0 and x < p.x1:
+            weight = _weight_at(p, x, y)
+            l1 = l1 + absolute(rendered - wanted) * weight
+            if p.channel == 0:
+                l1_alpha = l1_alpha + absolute(_alpha_difference(p, x, y)) * weight
+    for quantity in range(3):
+        blur_row(rows, quantity * ROW_SIZE, p.x1 - p.x0, taps, ring, place + quantity * PITCH)
+    return lane_sum(l1), lane_sum(l1_alpha)
 
 
 @kernel
-def _compare_segment(
-    channel: int, y0: int, y1: int, width: int, height: int, box: Any, frame: Any, target: Any, blurs: Any, region: Any,
-    weights: Any, background: Any, window: Any, slopes: Any, sums: Any,
-) -> None:  # fmt: skip
-    """The loss over the rows y0..y1 of one channel (channel 0 does the alpha as well)."""
-    columns = box[2] - box[0]
-    plane = columns * (box[3] - box[1])
-    rows = _cleared(3 * (columns + 2 * MARGIN))
-    ring = scratch(TAPS * 3 * columns)
-    blurred, places = scratch(3 * columns), np.empty(TAPS, np.int32)
-    frame_plane = (width + TILE - 1) // TILE * TILE * ((height + TILE - 1) // TILE) * TILE
-    stride = (width + TILE - 1) // TILE * TILE
-    for y in range(y0 - REACH, y1 + REACH):
-        if y < box[1] or y >= box[3]:
-            _empty_row(3, columns, ring, y + TAPS)
-        else:
-            l1, l1_alpha = zeros(), zeros()
-            for x in range(0, columns, W):
-                rendered = _rendered_at(frame, channel, width, height, box[0] + x, y, background)
-                wanted = _wanted_at(target, channel, region, box[0] + x, y, background)
-                store(rows, MARGIN + x, rendered)
-                store(rows, columns + 3 * MARGIN + x, rendered * rendered)
-                store(rows, 2 * columns + 5 * MARGIN + x, rendered * wanted)
-                weight = _weight_at(weights, width, box[0] + x, y)
-                l1 = l1 + absolute(rendered - wanted) * weight
-                if channel == 0:
-                    alpha = 1.0 - load(frame, 3 * frame_plane + y * stride + box[0] + x)
-                    difference = alpha - _target_at(target, 3, region, box[0] + x, y)
-                    l1_alpha = l1_alpha + absolute(difference) * weight
-            _blur_row(rows, 3, columns, window, ring, y + TAPS)
-            if y >= y0 and y < y1:
-                sums[L1] += lane_sum(l1)
-                sums[ALPHA] += lane_sum(l1_alpha)
-        row = y - REACH
-        if row >= y0:
-            _blur_columns(ring, 3, columns, window, row + TAPS, places, blurred)
-            sums[DSSIM] += _ssim_row(
-                blurred, channel, box[0], row, columns, width, blurs, region, weights, get(background, channel), slopes,
-                channel * 3 * plane + (row - box[1]) * columns, plane,
-            )  # fmt: skip
+def _ssim(p: Patch, x: int, y: int, mx: Any, xx: Any, xy: Any, slopes: int, at: int) -> Any:
+    """weight (1 - SSIM) at (x, y) from blurred x', x'^2, x'y'; writes d/dmean, d/dE[x'^2], d/dE[x'y'] of weight SSIM."""
+    my, var_y = _target_at(p, p.target_mean, x, y), _target_at(p, p.target_variance, x, y)
+    var_x, cov = xx - mx * mx, xy - mx * my
+    mean_x, mean_y = mx + p.shade, my + p.shade
+    a1, a2 = mean_x * mean_y * 2.0 + C1, cov * 2.0 + C2
+    b1, b2 = mean_x * mean_x + mean_y * mean_y + C1, var_x + var_y + C2
+    inverse = 1.0 / (b1 * b2)
+    ssim = a1 * a2 * inverse
+    weight = _weight_at(p, x, y)
+    d_xy = a1 * inverse * 2.0
+    d_xx = 0.0 - ssim * b1 * inverse
+    d_mean = (mean_y * a2 - ssim * mean_x * b2) * inverse * 2.0 - my * d_xy - mx * d_xx * 2.0
+    store(slopes, at, weight * d_mean)
+    store(slopes, ROW_SIZE + at, weight * d_xx)
+    store(slopes, 2 * ROW_SIZE + at, weight * d_xy)
+    return weight * (1.0 - ssim)
 
 
 @kernel
-def _compare_worker(
-    tickets: Any, units: int, width: int, height: int, box: Any, frame: Any, target: Any, blurs: Any, region: Any,
-    weights: Any, background: Any, window: Any, slopes: Any, sums: Any,
-) -> None:  # fmt: skip
-    while True:
-        unit = take_ticket(tickets, 0)
-        if unit >= units:
-            break
-        y0 = box[1] + unit // 3 * SEGMENT
-        y1 = min(box[3], y0 + SEGMENT)
-        _compare_segment(
-            unit % 3, y0, y1, width, height, box, frame, target, blurs, region, weights, background, window, slopes,
-            sums[unit],
-        )  # fmt: skip
-
-
-@parallel_kernel
-def compare(
-    threads: int,
-    width: int,
-    height: int,
-    box: Any,  # (4,) int64: everything that is not empty in render or target, and 5 pixels around, within the frame
-    frame: Any,  # 4 planes of the rasterizer
-    target: Any,  # 4 planes over the region
-    blurs: Any,  # of blur_target with the same background
-    region: Any,  # (4,) int64, inside the box
-    weights: Any,  # a padded plane of pixel weights, zero outside the frame; or empty: all 1
-    background: Any,  # (3,)
-    window: Any,  # (11,)
-    slopes: Any,  # 9 planes over the box: derivatives of SSIM by its blurred inputs, out
-    sums: Any,  # (3 * segments of the box, 3) float64 zeros; sums of L1, DSSIM and ALPHA, out
-) -> None:
-    """The loss."""
-    units = 3 * ((box[3] - box[1] + SEGMENT - 1) // SEGMENT)
-    tickets = np.zeros(1, np.int32)
-    for _ in prange(threads):
-        _compare_worker(
-            tickets, units, width, height, box, frame, target, blurs, region, weights, background, window, slopes, sums
-        )
+def _slope_rows(p: Patch, y: int, ring: int, places: Any, taps: Any, slopes: int) -> Any:
+    """Second stage: SSIM's slopes in the rows y and y + 1 into `slopes` (two times three rows); sums over each row."""
+    upper, lower = zeros(), zeros()
+    in_box, below_in_box = y >= p.box[1] and y < p.box[3], y + 1 >= p.box[1] and y + 1 < p.box[3]
+    for x in range(max(p.box[0], p.x0 - MARGIN), min(p.box[2], p.x1 + MARGIN), W):
+        at = x - p.x0 + MARGIN
+        mean, mean_below = column_sums(ring, at, places, taps)
+        square, square_below = column_sums(ring, PITCH + at, places, taps)
+        product, product_below = column_sums(ring, 2 * PITCH + at, places, taps)
+        own = x >= p.x0 and x < p.x1
+        if in_box:
+            value = _ssim(p, x, y, mean, square, product, slopes, at + MARGIN)
+            if own:
+                upper = upper + value
+        if below_in_box:
+            value = _ssim(p, x, y + 1, mean_below, square_below, product_below, slopes, 3 * ROW_SIZE + at + MARGIN)
+            if own:
+                lower = lower + value
+    return lane_sum(upper), lane_sum(lower)
 
 
 @kernel
@@ -322,90 +273,132 @@ def _sign_times(x: Any, size: Any) -> Any:
 
 
 @kernel
-def _differentiate_segment(
-    channel: int, y0: int, y1: int, width: int, height: int, box: Any, inner: Any, frame: Any, target: Any, region: Any,
-    weights: Any, background: Any, window: Any, slopes: Any, factors: Any, gradient: Any,
-) -> None:  # fmt: skip
-    """dL/dimage over the rows y0..y1 of one channel; channel 0 also writes dL/dtransmittance of the alpha term."""
-    box_columns, columns = box[2] - box[0], inner[2] - inner[0]
-    box_plane = box_columns * (box[3] - box[1])
-    stride = (width + TILE - 1) // TILE * TILE
-    frame_plane = stride * ((height + TILE - 1) // TILE) * TILE
-    rows = _cleared(3 * (box_columns + 2 * MARGIN))
-    ring = scratch(TAPS * 3 * box_columns)
-    blurred, places = scratch(3 * box_columns), np.empty(TAPS, np.int32)
-    k_l1, k_ssim, k_alpha = get(factors, L1), -get(factors, DSSIM), -get(factors, ALPHA)
-    for y in range(y0 - REACH, y1 + REACH):
-        if y < box[1] or y >= box[3]:
-            _empty_row(3, box_columns, ring, y + TAPS)
-        else:
-            for quantity in range(3):
-                source = (channel * 3 + quantity) * box_plane + (y - box[1]) * box_columns
-                place = quantity * (box_columns + 2 * MARGIN) + MARGIN
-                for x in range(0, box_columns, W):
-                    store(rows, place + x, load(slopes, source + x))
-            _blur_row(rows, 3, box_columns, window, ring, y + TAPS)
-        row = y - REACH
-        if row < y0:
-            continue
-        _blur_columns(ring, 3, box_columns, window, row + TAPS, places, blurred)
-        for x in range(inner[0], inner[0] + columns, W):
-            rendered = _rendered_at(frame, channel, width, height, x, row, background)
-            wanted = _wanted_at(target, channel, region, x, row, background)
-            weight = _weight_at(weights, width, x, row)
-            i = x - box[0]
-            d_ssim = load(blurred, i) + rendered * load(blurred, box_columns + i) * 2.0
-            d_ssim = d_ssim + wanted * load(blurred, 2 * box_columns + i)
-            place = row * stride + x
-            value = _sign_times(rendered - wanted, k_l1) * weight + d_ssim * k_ssim
-            store(gradient, channel * frame_plane + place, value)
-            if channel == 0:
-                difference = 1.0 - load(frame, 3 * frame_plane + place) - _target_at(target, 3, region, x, row)
-                store(gradient, 3 * frame_plane + place, _sign_times(difference, k_alpha) * weight)
+def _gradient_at(p: Patch, x: int, y: int, by_mean: Any, by_square: Any, by_product: Any) -> None:
+    """dL/dimage at (x, y) from the blurred slopes; channel 0 also writes dL/dtransmittance of the alpha term."""
+    rendered, wanted, weight = _rendered_at(p, x, y), _wanted_at(p, x, y), _weight_at(p, x, y)
+    d_ssim = wanted * by_product + (rendered * by_square * 2.0 + by_mean)
+    value = _sign_times(rendered - wanted, p.factors[L1]) * weight - d_ssim * p.factors[DSSIM]
+    store(p.gradient, y * p.stride + x, value)
+    if p.channel == 0:
+        value = _sign_times(_alpha_difference(p, x, y), -p.factors[ALPHA]) * weight
+        store(p.transmittance_gradient, y * p.stride + x, value)
 
 
 @kernel
-def _differentiate_worker(
-    tickets: Any, units: int, width: int, height: int, box: Any, inner: Any, frame: Any, target: Any, region: Any,
-    weights: Any, background: Any, window: Any, slopes: Any, factors: Any, gradient: Any,
+def _gradient_rows(p: Patch, y: int, ring: int, places: Any, taps: Any) -> None:
+    """Third stage: the gradient of the rows y and y + 1 where it is wanted."""
+    upper = y >= p.inner[1] and y < p.inner[3]
+    lower = y + 1 < p.y1 and y + 1 >= p.inner[1] and y + 1 < p.inner[3]
+    if not (upper or lower):
+        return
+    for x in range(max(p.inner[0], p.x0), min(p.inner[2], p.x1), W):
+        at = x - p.x0 + MARGIN
+        by_mean, by_mean_below = column_sums(ring, at, places, taps)
+        by_square, by_square_below = column_sums(ring, PITCH + at, places, taps)
+        by_product, by_product_below = column_sums(ring, 2 * PITCH + at, places, taps)
+        if upper:
+            _gradient_at(p, x, y, by_mean, by_square, by_product)
+        if lower:
+            _gradient_at(p, x, y + 1, by_mean_below, by_square_below, by_product_below)
+
+
+@kernel
+def _blur_slopes(p: Patch, y: int, slopes: int, ring: int, first: int, taps: Any) -> None:
+    """Between second and third stage: both rows of slopes, blurred along themselves, into the second ring."""
+    for row in range(2):
+        place = (first + row) % RING * 3 * PITCH
+        if y + row < p.box[1] or y + row >= p.box[3]:
+            empty_row(ring, place, 3)
+        else:
+            for quantity in range(3):
+                source = (3 * row + quantity) * ROW_SIZE
+                blur_row(slopes, source, p.x1 - p.x0, taps, ring, place + quantity * PITCH)
+
+
+@kernel
+def _compare_patch(p: Patch, taps: Any, rows: int, slopes: int, ring: int, slope_ring: int) -> Any:
+    """Run down the patch; sums of L1, DSSIM and ALPHA over its own pixels."""
+    sum_l1, sum_dssim, sum_alpha = 0.0, 0.0, 0.0
+    for step in range(0, p.y1 - p.y0 + 4 * REACH, 2):
+        y = p.y0 - 2 * REACH + step
+        for row in range(2):
+            l1, l1_alpha = _read_row(p, y + row, rows, ring, (step + row) % RING * 3 * PITCH, taps)
+            sum_l1 += l1
+            sum_alpha += l1_alpha
+        if step < 2 * REACH:
+            continue
+        y -= REACH
+        upper, lower = _slope_rows(p, y, ring, ring_places(step - 2 * REACH, 3), taps, slopes)
+        if y >= p.y0 and y < p.y1:
+            sum_dssim += upper
+        if y + 1 >= p.y0 and y + 1 < p.y1:
+            sum_dssim += lower
+        _blur_slopes(p, y, slopes, slope_ring, step - 2 * REACH, taps)
+        if step >= 4 * REACH:
+            _gradient_rows(p, y - REACH, slope_ring, ring_places(step - 4 * REACH, 3), taps)
+    return sum_l1, sum_dssim, sum_alpha
+
+
+@kernel
+def _compare_worker(
+    tickets: Any, width: int, height: int, box: Any, inner: Any, frame: Any, target: Any, blurs: Any, region: Any,
+    weights: Any, background: Any, window: Any, factors: Any, gradient: Any, sums: Any,
 ) -> None:  # fmt: skip
+    stride = (width + TILE - 1) // TILE * TILE
+    plane = 4 * stride * ((height + TILE - 1) // TILE) * TILE  # bytes
+    target_plane = 4 * (region[2] - region[0]) * (region[3] - region[1])
+    rows, slopes = cleared(3 * ROW_SIZE), cleared(6 * ROW_SIZE)
+    ring, slope_ring = scratch(RING * 3 * PITCH), scratch(RING * 3 * PITCH)
+    taps = window_vectors(window)
+    strips = (box[2] - box[0] + STRIP - 1) // STRIP
+    colours, wanted, means, out = address(frame), address(target), address(blurs), address(gradient)
+    weight = address(weights) if weights.size > 0 else 0
+    units = len(sums)
     while True:
         unit = take_ticket(tickets, 0)
         if unit >= units:
             break
-        y0 = inner[1] + unit // 3 * SEGMENT
-        y1 = min(inner[3], y0 + SEGMENT)
-        _differentiate_segment(
-            unit % 3, y0, y1, width, height, box, inner, frame, target, region, weights, background, window, slopes,
-            factors, gradient,
+        channel, patch = unit % 3, unit // 3
+        x0, y0 = box[0] + patch % strips * STRIP, box[1] + patch // strips * SEGMENT
+        rows[:] = 0  # patches differ in the columns that they never write
+        slopes[:] = 0
+        p = Patch(
+            channel, x0, y0, min(box[2], x0 + STRIP), min(box[3], y0 + SEGMENT), _four(box), _four(inner),
+            _four(region), width, stride, colours + channel * plane, colours + 3 * plane,
+            wanted + channel * target_plane, wanted + 3 * target_plane, means + channel * target_plane,
+            means + (3 + channel) * target_plane, weight, out + channel * plane, out + 3 * plane,
+            get(background, channel), (get(factors, L1), get(factors, DSSIM), get(factors, ALPHA)),
         )  # fmt: skip
+        sums[unit, L1], sums[unit, DSSIM], sums[unit, ALPHA] = _compare_patch(
+            p, taps, address(rows), address(slopes), address(ring), address(slope_ring)
+        )
 
 
 @parallel_kernel
-def differentiate(
+def compare(
     threads: int,
     width: int,
     height: int,
-    box: Any,  # of compare
+    box: Any,  # (4,) int64: everything that is not empty in render or target, and 5 pixels around, within the frame
     inner: Any,  # (4,) int64 box inside `box` where the gradient is wanted
-    frame: Any,
-    target: Any,
-    region: Any,
-    weights: Any,
-    background: Any,
-    window: Any,
-    slopes: Any,  # of compare
+    frame: Any,  # 4 planes of the rasterizer
+    target: Any,  # 4 planes over the region
+    blurs: Any,  # of blur_target with the same background
+    region: Any,  # (4,) int64, inside the box
+    weights: Any,  # a padded plane of pixel weights, zero outside the frame; or empty: all 1
+    background: Any,  # (3,)
+    window: Any,  # (11,)
     factors: Any,  # (3,) float32: what the sums of L1, DSSIM and ALPHA are multiplied by in the loss
-    gradient: Any,  # 4 planes: dL/dimage, dL/dtransmittance of the alpha term; out
+    gradient: Any,  # 4 planes: dL/dimage, dL/dtransmittance of the alpha term; out, in `inner` only
+    sums: Any,  # (3 * patches of the box, 3) float64 zeros; sums of L1, DSSIM and ALPHA, out
 ) -> None:
-    """The gradient of the loss."""
-    units = 3 * ((inner[3] - inner[1] + SEGMENT - 1) // SEGMENT)
+    """The loss and its gradient."""
     tickets = np.zeros(1, np.int32)
     for _ in prange(threads):
-        _differentiate_worker(
-            tickets, units, width, height, box, inner, frame, target, region, weights, background, window, slopes,
-            factors, gradient,
+        _compare_worker(
+            tickets, width, height, box, inner, frame, target, blurs, region, weights, background, window, factors,
+            gradient, sums,
         )  # fmt: skip
 
 
-__all__ = ["ALPHA", "DSSIM", "L1", "blur_target", "compare", "differentiate", "gaussian_window"]
+__all__ = ["ALPHA", "DSSIM", "L1", "blur_target", "compare", "gaussian_window", "patches_of"]

@@ -2,8 +2,9 @@
 """Projection of splats to screen-space records, and its backward pass (EWA splatting, Zwicker et al. 2001).
 
 VECTOR_WIDTH splats at a time. Forward writes one record a splat (layout.py), its depth and the rectangle of tiles that
-its ellipse {alpha >= 1/255} touches. Backward recomputes the geometry, chains the pixel sums to all parameters and
-applies Adam in the same pass, so gradients never go through memory.
+its ellipse {alpha >= 1/255} touches. Where splats are antialiased, opacity is multiplied by sqrt(det S / det(S + EPS2D
+I)), S the covariance on the screen (Mip-Splatting, Yu et al. 2024). Backward recomputes the geometry, chains the pixel
+sums to all parameters and applies Adam in the same pass, so gradients never go through memory.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .. import layout as at
 from ..adam.cpu import adam_update
 from ..buffers import scratch
 from ..jit import kernel, parallel_kernel
-from ..layout import EPS2D, LOG2_CUTOFF, LOG2_E, NEAR, TILE
+from ..layout import EPS2D, LOG2_CUTOFF, LOG2_E, MIN_COMPENSATION, NEAR, TILE
 from ..parameters import ROW_LOG_SCALE, ROW_MEAN, ROW_OPACITY, ROW_QUAT, ROW_SH
 from ..simd import (
     RECORD_SIZE,
@@ -68,6 +69,8 @@ class Geometry(NamedTuple):
     U: Any  # 2x3 = JW M; covariance = U U^T
     covariance: Any  # xx, xy, yy with EPS2D
     determinant: Any
+    normal: Any  # u x v of the rows of U; its square is the determinant without EPS2D
+    bare_determinant: Any  # that square
     direction: Any  # unit x, y, z from the camera to the mean, 1 / distance
 
 
@@ -123,14 +126,15 @@ def geometry(block: Any, stride: int, i: int, camera: Any) -> Geometry:
     vv = _dot3(U[3], U[4], U[5], U[3], U[4], U[5])
     # det(U U^T) = |u x v|^2: a sum of squares, where uu vv - uv^2 would cancel for needles.
     c0, c1, c2 = U[1] * U[5] - U[2] * U[4], U[2] * U[3] - U[0] * U[5], U[0] * U[4] - U[1] * U[3]
-    determinant = _dot3(c0, c1, c2, c0, c1, c2) + (uu + vv) * EPS2D + EPS2D * EPS2D
+    bare = _dot3(c0, c1, c2, c0, c1, c2)
+    determinant = bare + (uu + vv) * EPS2D + EPS2D * EPS2D
 
     dx, dy, dz = mx - camera[at.POSITION], my - camera[at.POSITION + 1], mz - camera[at.POSITION + 2]
     inverse_distance = 1.0 / square_root(dx * dx + dy * dy + dz * dz)
     direction = (dx * inverse_distance, dy * inverse_distance, dz * inverse_distance, inverse_distance)
     return Geometry(
         (X, Y, Z, inverse_z), (rx, ry), (w, x, y, z, inverse_norm), (s0, s1, s2), M, JW, U,
-        (uu + EPS2D, uv, vv + EPS2D), determinant, direction,
+        (uu + EPS2D, uv, vv + EPS2D), determinant, (c0, c1, c2), bare, direction,
     )  # fmt: skip
 
 
@@ -144,8 +148,8 @@ def _not_broken(block: Any, stride: int, i: int) -> Any:
 
 @kernel
 def _project_vector(
-    block: Any, stride: int, i: int, coefficients: int, camera: Any, records: Any, depths: Any, rect_low: Any,
-    rect_high: Any, basis: Any,
+    block: Any, stride: int, i: int, coefficients: int, antialiased: bool, camera: Any, records: Any, depths: Any,
+    rect_low: Any, rect_high: Any, basis: Any,
 ) -> None:  # fmt: skip
     """Project the VECTOR_WIDTH splats from i on."""
     g = geometry(block, stride, i, camera)
@@ -155,6 +159,9 @@ def _project_vector(
     u = X * inverse_z * camera[at.FOCAL_X] + camera[at.CENTRE_X]
     v = Y * inverse_z * camera[at.FOCAL_Y] + camera[at.CENTRE_Y]
     log2_opacity = 0.0 - log2(exp(0.0 - load(block, ROW_OPACITY * stride + i)) + 1.0)
+    if antialiased:
+        quotient = maximum(g.bare_determinant * inverse_determinant, MIN_COMPENSATION)
+        log2_opacity = log2_opacity + log2(quotient) * f(0.5)
     margin = (log2_opacity - LOG2_CUTOFF) * (f(2) * LN_2)  # twice ln(255 opacity)
     visible_margin = maximum(margin, 0.0)
     half_width, half_height = square_root(visible_margin * xx), square_root(visible_margin * yy)
@@ -174,8 +181,8 @@ def _project_vector(
 
     store_records(records, i * RECORD_SIZE, (
         u, v, yy * inverse_determinant * (f(-0.5) * LOG2_E), xy * inverse_determinant * LOG2_E,
-        xx * inverse_determinant * (f(-0.5) * LOG2_E), log2_opacity, maximum(red, 0.0), maximum(green, 0.0),
-        maximum(blue, 0.0), xy / xx, xy / yy, half_width, half_height, zeros(), zeros(), zeros(),
+        xx * inverse_determinant * (f(-0.5) * LOG2_E), log2_opacity, xy / xx, xy / yy, maximum(red, 0.0),
+        maximum(green, 0.0), maximum(blue, 0.0), half_width, half_height, zeros(), zeros(), zeros(),
     ))  # fmt: skip
     store(depths, i, Z)
     low = (to_int(x0) >> TILE_SHIFT) | ((to_int(y0) >> TILE_SHIFT) << 16)
@@ -186,13 +193,15 @@ def _project_vector(
 
 @kernel
 def _project_range(
-    block: Any, stride: int, first: int, last: int, coefficients: int, camera: Any, records: Any, depths: Any,
-    rect_low: Any, rect_high: Any,
+    block: Any, stride: int, first: int, last: int, coefficients: int, antialiased: bool, camera: Any, records: Any,
+    depths: Any, rect_low: Any, rect_high: Any,
 ) -> None:  # fmt: skip
     basis = scratch(16 * VECTOR_WIDTH)
     for vector in range(first, last):
         i = vector * VECTOR_WIDTH
-        _project_vector(block, stride, i, coefficients, camera, records, depths, rect_low, rect_high, basis)
+        _project_vector(
+            block, stride, i, coefficients, antialiased, camera, records, depths, rect_low, rect_high, basis
+        )
 
 
 @parallel_kernel
@@ -201,6 +210,7 @@ def project(
     block: Any,  # (11 + 3 K) * stride
     stride: int,  # padded number of splats
     coefficients: int,  # K = 1, 4, 9, 16
+    antialiased: bool,
     camera: Any,  # (32,)
     records: Any,  # stride * 16, out
     depths: Any,  # (stride,), out
@@ -211,7 +221,9 @@ def project(
     vectors = stride // VECTOR_WIDTH
     for thread in prange(threads):
         first, last = vectors * thread // threads, vectors * (thread + 1) // threads
-        _project_range(block, stride, first, last, coefficients, camera, records, depths, rect_low, rect_high)
+        _project_range(
+            block, stride, first, last, coefficients, antialiased, camera, records, depths, rect_low, rect_high
+        )
 
 
 @kernel
@@ -228,6 +240,28 @@ def _collect_sums(i: int, slot_first: Any, slot_count: Any, slot_used: Any, slot
                     seen |= 1 << lane
             store(scratch, lane * RECORD_SIZE + part, total)
     return seen
+
+
+@kernel
+def _compensation_gradient(g: Geometry, dU: Any, sum_v: Any) -> Any:
+    """Add to dL/dU what flows through log(compensation) = (log det U U^T - log det covariance) / 2.
+
+    d log det U U^T / du = 2 (v x n) / n^2 with n = u x v, and d/dv = 2 (n x u) / n^2.
+    """
+    inverse = 1.0 / g.determinant
+    free = (g.bare_determinant * inverse) > MIN_COMPENSATION
+    pull = select(free, sum_v, zeros())
+    by_normal = select(free, sum_v / g.bare_determinant, zeros())
+    (n0, n1, n2), U, (xx, xy, yy) = g.normal, g.U, g.covariance
+    pull = pull * inverse
+    return (
+        dU[0] + (U[4] * n2 - U[5] * n1) * by_normal - (U[0] * yy - U[3] * xy) * pull,
+        dU[1] + (U[5] * n0 - U[3] * n2) * by_normal - (U[1] * yy - U[4] * xy) * pull,
+        dU[2] + (U[3] * n1 - U[4] * n0) * by_normal - (U[2] * yy - U[5] * xy) * pull,
+        dU[3] + (n1 * U[2] - n2 * U[1]) * by_normal - (U[3] * xx - U[0] * xy) * pull,
+        dU[4] + (n2 * U[0] - n0 * U[2]) * by_normal - (U[4] * xx - U[1] * xy) * pull,
+        dU[5] + (n0 * U[1] - n1 * U[0]) * by_normal - (U[5] * xx - U[2] * xy) * pull,
+    )
 
 
 @kernel
@@ -308,12 +342,17 @@ def _mean_gradient(g: Geometry, dU: Any, du: Any, dv: Any, camera: Any) -> Any:
 
 @kernel
 def _vector_gradients(
-    block: Any, stride: int, i: int, coefficients: int, camera: Any, sums: Any, basis: Any, gradients: Any
+    block: Any, stride: int, i: int, coefficients: int, antialiased: bool, camera: Any, sums: Any, basis: Any,
+    gradients: Any, screen: Any,
 ) -> None:
-    """All gradients of the splats i.. into the scratch `gradients` (one vector a row)."""
+    """All gradients of the splats i.. into the scratch `gradients` (one vector a row), dL/d(u, v) into `screen`."""
     g = geometry(block, stride, i, camera)
     moments = load_records(sums, 0)
     dU, du, dv = _covariance_gradient(g, moments)
+    if antialiased:
+        dU = _compensation_gradient(g, dU, moments[at.SUM_V])
+    store(screen, 0, du)
+    store(screen, VECTOR_WIDTH, dv)
     _shape_gradient(g, dU, gradients)
     mx, my, mz = _mean_gradient(g, dU, du, dv, camera)
     opacity = 1.0 / (exp(0.0 - load(block, ROW_OPACITY * stride + i)) + 1.0)
@@ -329,13 +368,26 @@ def _vector_gradients(
 
 
 @kernel
+def _add_statistics(statistics: Any, stride: int, i: int, screen: Any, camera: Any, mask: Any) -> None:
+    """For the splats i.. of the mask: norm of dL/d(screen mean), the frame's sides being 2 long, and one step more."""
+    du = load(screen, 0) * (camera[at.FRAME_WIDTH] * f(0.5))
+    dv = load(screen, VECTOR_WIDTH) * (camera[at.FRAME_HEIGHT] * f(0.5))
+    norm = square_root(du * du + dv * dv)
+    usable = mask & (norm < HUGE)
+    store(statistics, i, load(statistics, i) + select(usable, norm, zeros()))
+    store(statistics, stride + i, load(statistics, stride + i) + select(usable, 1.0, zeros()))
+
+
+@kernel
 def _backward_worker(
-    tickets: Any, block: Any, stride: int, coefficients: int, camera: Any, slot_first: Any, slot_count: Any,
-    slot_used: Any, slots: Any, mode: int, output: Any, first: Any, second: Any, rates: Any, corrections: Any,
+    tickets: Any, block: Any, stride: int, coefficients: int, antialiased: bool, camera: Any, slot_first: Any,
+    slot_count: Any, slot_used: Any, slots: Any, mode: int, output: Any, first: Any, second: Any, rates: Any,
+    corrections: Any, statistics: Any,
 ) -> None:  # fmt: skip
     sums = scratch(RECORD_SIZE * VECTOR_WIDTH)
     basis = scratch(16 * VECTOR_WIDTH)
     gradients = scratch(MAX_ROWS * VECTOR_WIDTH)
+    screen = scratch(2 * VECTOR_WIDTH)
     vectors = stride // VECTOR_WIDTH
     rows = ROW_SH + 3 * coefficients
     while True:
@@ -347,8 +399,12 @@ def _backward_worker(
             seen = _collect_sums(i, slot_first, slot_count, slot_used, slots, sums)
             if seen == 0:
                 continue
-            _vector_gradients(block, stride, i, coefficients, camera, sums, basis, gradients)
+            _vector_gradients(
+                block, stride, i, coefficients, antialiased, camera, sums, basis, gradients, screen
+            )
             mask = mask_from_bits(seen)
+            if statistics.size > 0:
+                _add_statistics(statistics, stride, i, screen, camera, mask)
             for row in range(rows):
                 gradient = load(gradients, row * VECTOR_WIDTH)
                 usable = mask & (absolute(gradient) < HUGE)  # a broken gradient leaves its parameter as it is
@@ -364,6 +420,7 @@ def project_backward(
     block: Any,  # (11 + 3 K) * stride; changed in mode ADAM_SEEN
     stride: int,
     coefficients: int,
+    antialiased: bool,
     camera: Any,  # (32,)
     slot_first: Any,  # (stride,) int32
     slot_count: Any,  # (stride,) int32
@@ -375,13 +432,14 @@ def project_backward(
     second: Any,
     rates: Any,  # (11 + 3 K,)
     corrections: Any,  # (2,) 1 / (1 - beta^iteration) of both moments
+    statistics: Any,  # 2 * stride running sums, see Session.statistics; empty: none are kept
 ) -> None:
     """Gradients of all parameters from the tiles' sums; applied by Adam or written to `output`."""
     tickets = np.zeros(1, np.int32)
     for _ in prange(threads):
         _backward_worker(
-            tickets, block, stride, coefficients, camera, slot_first, slot_count, slot_used, slots, mode, output,
-            first, second, rates, corrections,
+            tickets, block, stride, coefficients, antialiased, camera, slot_first, slot_count, slot_used, slots, mode,
+            output, first, second, rates, corrections, statistics,
         )  # fmt: skip
 
 

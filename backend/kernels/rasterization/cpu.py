@@ -3,25 +3,28 @@
 
 A vector of pixels is a block of 4 x BLOCK_HEIGHT pixels, which a small splat fills better than a row of 8 or 16 would.
 
-Forward works a tile through in chunks of its list: one vector operation a splat finds the blocks that its ellipse
-meets, and the splat joins their lists; then every block runs down its own list with colour and transmittance in
-registers, and stops when its last pixel is done. A bit mask an entry remembers which blocks it reached.
+Forward works a tile through in chunks of its list. For VECTOR_WIDTH entries at once and one block after the other it
+finds which ellipses meet the block: a bit an entry. Then every block runs down its set bits with colour and
+transmittance in registers, and stops when its last pixel is done. What is left of the bits, those of entries that
+reached a pixel, is turned into a mask of blocks for each entry.
 
-Backward goes front to back once more, splat by splat, over exactly those blocks. Each pixel keeps S, what is still to
+Backward goes front to back once more, entry by entry, over exactly those blocks. Each pixel keeps S, what is still to
 come: dL/dcolour . (colour behind) + dL/dT T_final. With w = alpha T: S -= w (c . g), dL/dalpha = T (c . g) - S /
 (1 - alpha). The sums over a tile's pixels go to the entry's own slot: no atomics, one result for any thread count.
+
+Inner functions take addresses in place of arrays, see simd/memory.py.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import prange
 
 from .. import layout as at
-from ..buffers import scratch
-from ..jit import kernel, parallel_kernel
+from ..buffers import address, scratch
+from ..jit import inlined_kernel, kernel, parallel_kernel
 from ..layout import LOG2_CUTOFF, MAX_ALPHA, MIN_TRANSMITTANCE, TILE
 from ..simd import (
     BLOCK_HEIGHT,
@@ -29,198 +32,259 @@ from ..simd import (
     RECORD_SIZE,
     VECTOR_WIDTH,
     absolute,
+    broadcast_int,
     exp2,
     floor,
     get,
     get_int,
-    invert,
+    get_long,
     lane_numbers,
     lane_sum,
     load,
     load_block,
+    load_mask,
+    load_records_at,
     mask_bits,
     maximum,
     minimum,
     prefetch,
     put,
     put_int,
+    put_long,
     select,
     store,
     store_block,
     store_eight_sums,
+    store_mask,
     take_ticket,
     trailing_zeros,
     zeros,
 )  # fmt: skip
 
 f = np.float32
-BLOCKS_X = TILE // BLOCK_WIDTH
-BLOCKS = TILE * TILE // VECTOR_WIDTH
+BLOCKS_X, BLOCKS_Y = TILE // BLOCK_WIDTH, TILE // BLOCK_HEIGHT
+BLOCKS = BLOCKS_X * BLOCKS_Y
 ALL_BLOCKS = (1 << BLOCKS) - 1
 AREA = TILE * TILE
-CHUNK = 128
-"""Entries whose block lists are built at a time; their records (8 KB) stay in the first cache."""
+CHUNK = 256
+"""Entries whose bits are found at a time; their records (16 KB) stay in the first cache."""
+WORDS = CHUNK // 64
+"""64-bit words of a block's bits."""
+GROUPS = CHUNK // VECTOR_WIDTH
+NEARLY_NOTHING = f(1e-20)
 LOWEST_EXPONENT = f(-16)
 """Far from a splat exp2 would make denormals, which are a hundred times slower; anything below the cutoff will do."""
 ROUNDING = f(1e-3)
 """Slack of the block test, in log2(alpha)."""
 LOOK_AHEAD = 4
-WIDTH_F, BLOCK_WIDTH_F, BLOCK_HEIGHT_F = f(VECTOR_WIDTH), f(BLOCK_WIDTH), f(BLOCK_HEIGHT)
+BLOCK_WIDTH_F, BLOCK_HEIGHT_F = f(BLOCK_WIDTH), f(BLOCK_HEIGHT)
+
+
+class Tiles(NamedTuple):
+    """What both passes read, as addresses, and the frame's measures."""
+
+    records: int
+    entry_splat: int
+    entry_mask: int  # 0: nobody wants the masks
+    frame: int
+    width: int
+    height: int
+    across: int  # tiles in a row
+    stride: int  # of the frame's rows
+    plane: int  # pixels of a plane of the frame
+
+
+class Scratch(NamedTuple):
+    """A thread's own memory for the forward pass, as addresses."""
+
+    state: int  # a tile's transmittance, red, green, blue by blocks
+    starts: int  # of the chunk's records
+    bits: int  # WORDS words a block: which entries of the chunk reach it
+    rows: int  # of `_meet_blocks`
+
+
+@kernel
+def _tiles(records: Any, entry_splat: Any, entry_mask: Any, frame: Any, width: int, height: int) -> Tiles:
+    across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
+    mask = address(entry_mask) if entry_mask.size > 0 else 0
+    return Tiles(
+        address(records), address(entry_splat), mask, address(frame), width, height, across, across * TILE,
+        across * TILE * down * TILE,
+    )  # fmt: skip
 
 
 @kernel
 def _pixel_offsets() -> Any:
     """x and y of each lane's pixel centre in a block."""
     lanes = lane_numbers()
-    row = floor(lanes * (f(1) / BLOCK_WIDTH_F))
+    row = floor(lanes * (f(1) / f(BLOCK_WIDTH)))
     return lanes - row * BLOCK_WIDTH_F + f(0.5), row + f(0.5)
 
 
-@kernel
-def blocks_met(records: Any, record: int, tile_x: int, tile_y: int) -> int:
-    """Bit b is set if block b of the tile can hold a pixel with alpha >= 1/255; a few set bits too many do no harm.
+@inlined_kernel
+def meet_blocks(
+    records: int, starts: int, group: int, number: int, tile_x: int, tile_y: int, rows: int, bits: int
+) -> None:
+    """Bits of the chunk's entries number `group` * VECTOR_WIDTH on, of which the chunk has `number` in all: set if the
+    block can hold a pixel with alpha >= 1/255; a few set bits too many do no harm.
 
     log2(alpha) is concave, so over a block's box it is largest at the mean if that lies inside, else on the edges that
-    face the mean: both candidates are evaluated, one lane a block.
+    face the mean: both candidates are evaluated, for VECTOR_WIDTH entries and one block at a time.
     """
-    u, v = get(records, record + at.MEAN_X), get(records, record + at.MEAN_Y)
-    a, b, c = get(records, record + at.A), get(records, record + at.B), get(records, record + at.C)
-    slope_y, slope_x = get(records, record + at.SLOPE_Y), get(records, record + at.SLOPE_X)
-    level = LOG2_CUTOFF - ROUNDING - get(records, record + at.LOG2_OPACITY)
-    lanes = lane_numbers()
-    row = floor(lanes * (f(1) / f(BLOCKS_X)))
-    x_low = (lanes - row * f(BLOCKS_X)) * BLOCK_WIDTH_F + (f(tile_x) + f(0.5) - u)
-    x_high = x_low + (BLOCK_WIDTH_F - f(1))
-    y_low = row * BLOCK_HEIGHT_F + (f(tile_y) + f(0.5) - v)
-    x_edge = minimum(maximum(x_low, 0.0), x_high)
-    bits = 0
-    for first in range(0, BLOCKS, VECTOR_WIDTH):
-        y_high = y_low + (BLOCK_HEIGHT_F - f(1))
-        y_edge = minimum(maximum(y_low, 0.0), y_high)
-        y_best = minimum(maximum(x_edge * slope_y, y_low), y_high)
-        x_best = minimum(maximum(y_edge * slope_x, x_low), x_high)
-        on_column = (y_best * c + x_edge * b) * y_best + x_edge * x_edge * a
-        on_row = (y_edge * c + x_best * b) * y_edge + x_best * x_best * a
-        met = (on_column >= level) | (on_row >= level)
-        bits |= int(mask_bits(met)) << first
-        y_low = y_low + f(VECTOR_WIDTH // BLOCKS_X) * BLOCK_HEIGHT_F
-    return bits
+    u, v, a, b, c, log2_opacity, slope_y, slope_x = load_records_at(records, starts, group * VECTOR_WIDTH)
+    level = (LOG2_CUTOFF - ROUNDING) - log2_opacity
+    level = select(lane_numbers() < f(number - group * VECTOR_WIDTH), level, f(1e30))
+    x_low, y_low = f(tile_x) + f(0.5) - u, f(tile_y) + f(0.5) - v
+    for row in range(BLOCKS_Y):
+        y_edge = minimum(maximum(y_low, 0.0), y_low + (BLOCK_HEIGHT_F - f(1)))
+        place = row * 5 * VECTOR_WIDTH
+        store(rows, place, y_low)
+        store(rows, place + VECTOR_WIDTH, y_low + (BLOCK_HEIGHT_F - f(1)))
+        store(rows, place + 2 * VECTOR_WIDTH, y_edge * slope_x)
+        store(rows, place + 3 * VECTOR_WIDTH, y_edge * b)
+        store(rows, place + 4 * VECTOR_WIDTH, y_edge * y_edge * c - level)
+        y_low = y_low + BLOCK_HEIGHT_F
+    for column in range(BLOCKS_X):
+        x_high = x_low + (BLOCK_WIDTH_F - f(1))
+        x_edge = minimum(maximum(x_low, 0.0), x_high)
+        y_wanted, by_y, alone = x_edge * slope_y, x_edge * b, x_edge * x_edge * a - level
+        for row in range(BLOCKS_Y):
+            place = row * 5 * VECTOR_WIDTH
+            y_best = minimum(maximum(y_wanted, load(rows, place)), load(rows, place + VECTOR_WIDTH))
+            x_best = minimum(maximum(load(rows, place + 2 * VECTOR_WIDTH), x_low), x_high)
+            on_column = (y_best * c + by_y) * y_best + alone
+            on_row = (x_best * a + load(rows, place + 3 * VECTOR_WIDTH)) * x_best + load(rows, place + 4 * VECTOR_WIDTH)
+            block = row * BLOCKS_X + column
+            store_mask(bits, block * GROUPS + group, maximum(on_column, on_row) >= 0.0)
+        x_low = x_low + BLOCK_WIDTH_F
 
 
 @kernel
-def _list_blocks(
-    records: Any, entry_splat: Any, entry_mask: Any, first: int, last: int, tile_x: int, tile_y: int, open_blocks: int,
-    starts: Any, lists: Any, counts: Any,
-) -> None:  # fmt: skip
-    """Distribute the entries first..last over the lists of the blocks that are still open."""
-    counts[:] = 0
-    for entry in range(first, last):
-        record = get_int(entry_splat, entry) * RECORD_SIZE
-        prefetch(records, get_int(entry_splat, min(entry + LOOK_AHEAD, last - 1)) * RECORD_SIZE)
-        put_int(starts, entry - first, record)
-        put_int(entry_mask, entry, 0)
-        bits = blocks_met(records, record, tile_x, tile_y) & open_blocks
-        for block in range(BLOCKS):
-            # Branch-free: the entry is always written, but it only counts where the bit is set.
-            number = get_int(counts, block)
-            put_int(lists, block * CHUNK + number, entry - first)
-            put_int(counts, block, number + ((bits >> block) & 1))
+def _find_bits(t: Tiles, first: int, number: int, tile_x: int, tile_y: int, s: Scratch) -> None:
+    """The bits of the chunk of `number` entries from `first` on."""
+    for k in range(number):
+        start = get_int(t.entry_splat, first + k) * RECORD_SIZE
+        prefetch(t.records, start)
+        put_int(s.starts, k, start)
+    groups = (number + VECTOR_WIDTH - 1) // VECTOR_WIDTH
+    for k in range(number, groups * VECTOR_WIDTH):
+        put_int(s.starts, k, get_int(s.starts, number - 1))
+    last_word = (number - 1) // 64
+    for block in range(BLOCKS):
+        put_long(s.bits, block * WORDS + last_word, 0)
+    for group in range(groups):
+        meet_blocks(t.records, s.starts, group, number, tile_x, tile_y, s.rows, s.bits)
 
 
-@kernel
-def _blend_block(
-    records: Any, entry_mask: Any, first: int, block: int, number: int, tile_x: int, tile_y: int, starts: Any,
-    lists: Any, state: Any,
-) -> bool:  # fmt: skip
-    """Run one block down its list; returns False when all its pixels are done."""
+@inlined_kernel
+def _blend_block(records: int, block: int, words: int, tile_x: int, tile_y: int, s: Scratch) -> bool:
+    """Run one block down its bits; returns False when all its pixels are done. Bits of entries that reached no pixel
+    are cleared."""
     x, y = _pixel_offsets()
     x = x + f(tile_x + block % BLOCKS_X * BLOCK_WIDTH)
     y = y + f(tile_y + block // BLOCKS_X * BLOCK_HEIGHT)
     at_state = block * VECTOR_WIDTH
-    signed = load(state, at_state)
+    signed = load(s.state, at_state)
+    # Entries of a block wait for each other's transmittance, so this chain is kept short: `running` goes on falling in
+    # pixels that are done, which the value itself shows, and `transmittance` stays what was left when they were.
     open_pixels = signed > 0.0
-    transmittance = absolute(signed)
-    red, green = load(state, AREA + at_state), load(state, 2 * AREA + at_state)
-    blue = load(state, 3 * AREA + at_state)
-    bit = 1 << block
-    k = 0
-    while k < number:
-        entry = get_int(lists, block * CHUNK + k)
-        r = get_int(starts, entry)
-        dx, dy = x - get(records, r + at.MEAN_X), y - get(records, r + at.MEAN_Y)
-        power = dx * (dx * get(records, r + at.A) + dy * get(records, r + at.B)) + get(records, r + at.LOG2_OPACITY)
-        power = dy * (dy * get(records, r + at.C)) + power
-        touched = open_pixels & (power >= LOG2_CUTOFF)
-        alpha = minimum(exp2(maximum(power, LOWEST_EXPONENT)), MAX_ALPHA)
-        left = transmittance * (1.0 - alpha)  # one multiplication: entries of a block wait for each other here
-        enough = left >= MIN_TRANSMITTANCE
-        blended = touched & enough
-        open_pixels = open_pixels & (enough | invert(touched))
-        weight = select(blended, transmittance * alpha, zeros())
-        transmittance = select(blended, left, transmittance)
-        red = weight * get(records, r + at.RED) + red
-        green = weight * get(records, r + at.GREEN) + green
-        blue = weight * get(records, r + at.BLUE) + blue
-        # Entries that only end a pixel count as well: backward must end it at the same place.
-        reached = bit if mask_bits(touched) != 0 else 0
-        put_int(entry_mask, first + entry, get_int(entry_mask, first + entry) | reached)
-        k = k + 1 if mask_bits(open_pixels) != 0 else number  # no break: one exit lets Numba drop reference counts
-    store(state, at_state, select(open_pixels, transmittance, 0.0 - transmittance))
-    store(state, AREA + at_state, red)
-    store(state, 2 * AREA + at_state, green)
-    store(state, 3 * AREA + at_state, blue)
+    running, transmittance = maximum(signed, 0.0), absolute(signed)
+    red, green = load(s.state, AREA + at_state), load(s.state, 2 * AREA + at_state)
+    blue = load(s.state, 3 * AREA + at_state)
+    for word in range(words):
+        bits, reached = get_long(s.bits, block * WORDS + word), np.int64(0)
+        if mask_bits(open_pixels) == 0:
+            bits = np.int64(0)
+        while bits != 0:
+            lowest = bits & -bits
+            r = get_int(s.starts, word * 64 + trailing_zeros(bits))
+            bits ^= lowest
+            dx, dy = x - get(records, r + at.MEAN_X), y - get(records, r + at.MEAN_Y)
+            power = dx * (dx * get(records, r + at.A) + dy * get(records, r + at.B)) + get(records, r + at.LOG2_OPACITY)
+            power = dy * (dy * get(records, r + at.C)) + power
+            touched = power >= LOG2_CUTOFF
+            alpha = minimum(exp2(maximum(power, LOWEST_EXPONENT)), MAX_ALPHA)
+            left = running * select(touched, 1.0 - alpha, 1.0)
+            enough = left >= MIN_TRANSMITTANCE
+            weight = select(touched & enough, running * alpha, zeros())
+            transmittance = select(enough, left, transmittance)
+            running = maximum(left, NEARLY_NOTHING)
+            touched = touched & open_pixels
+            open_pixels = enough
+            red = weight * get(records, r + at.RED) + red
+            green = weight * get(records, r + at.GREEN) + green
+            blue = weight * get(records, r + at.BLUE) + blue
+            # Entries that only end a pixel count as well: backward must end it at the same place.
+            reached |= lowest if mask_bits(touched) != 0 else np.int64(0)
+            bits = bits if mask_bits(open_pixels) != 0 else np.int64(0)
+        put_long(s.bits, block * WORDS + word, reached)
+    store(s.state, at_state, select(open_pixels, transmittance, 0.0 - transmittance))
+    store(s.state, AREA + at_state, red)
+    store(s.state, 2 * AREA + at_state, green)
+    store(s.state, 3 * AREA + at_state, blue)
     return mask_bits(open_pixels) != 0
 
 
 @kernel
-def _open_tile(tile_x: int, tile_y: int, width: int, height: int, state: Any) -> int:
-    """Reset a tile's state; returns the bits of the blocks that lie in the frame at least in part.
+def _write_masks(t: Tiles, first: int, number: int, open_blocks: int, s: Scratch) -> None:
+    """From a bit an entry for each block to a bit a block for each entry; blocks that were not open have none."""
+    for group in range((number + VECTOR_WIDTH - 1) // VECTOR_WIDTH):
+        masks = broadcast_int(0)
+        for block in range(BLOCKS):
+            bit = np.int32((open_blocks & (1 << block)) & 0xFFFFFFFF)
+            masks = masks | select(load_mask(s.bits, block * GROUPS + group), broadcast_int(bit), broadcast_int(0))
+        done = group * VECTOR_WIDTH
+        if done + VECTOR_WIDTH <= number:
+            store(t.entry_mask, first + done, masks)
+        else:  # the rest of the vector belongs to the next tile's entries
+            store(s.starts, 0, masks)
+            for k in range(number - done):
+                put_int(t.entry_mask, first + done + k, get_int(s.starts, k))
+
+
+@kernel
+def _open_tile(t: Tiles, tile_x: int, tile_y: int, state: int) -> int:
+    """Reset a tile's transmittance; returns the bits of the blocks that lie in the frame at least in part.
 
     Transmittance is kept with a sign: negative where a pixel is done, as those outside the frame are at once.
     """
     x, y = _pixel_offsets()
     bits = 0
     for block in range(BLOCKS):
-        inside = (x + f(tile_x + block % BLOCKS_X * BLOCK_WIDTH)) < f(width)
-        inside = inside & ((y + f(tile_y + block // BLOCKS_X * BLOCK_HEIGHT)) < f(height))
+        inside = (x + f(tile_x + block % BLOCKS_X * BLOCK_WIDTH)) < f(t.width)
+        inside = inside & ((y + f(tile_y + block // BLOCKS_X * BLOCK_HEIGHT)) < f(t.height))
         store(state, block * VECTOR_WIDTH, select(inside, 1.0, -1.0))
         if mask_bits(inside) != 0:
             bits |= 1 << block
-    for i in range(AREA, 4 * AREA, VECTOR_WIDTH):
-        store(state, i, zeros())
     return bits
 
 
 @kernel
-def _forward_tile(
-    tile: int, records: Any, entry_splat: Any, entry_mask: Any, tile_start: Any, width: int, height: int, frame: Any,
-    state: Any, starts: Any, lists: Any, counts: Any,
-) -> None:  # fmt: skip
-    tiles_x = (width + TILE - 1) // TILE
-    stride, plane = tiles_x * TILE, tiles_x * TILE * ((height + TILE - 1) // TILE) * TILE
-    tile_x, tile_y = tile % tiles_x * TILE, tile // tiles_x * TILE
-    open_blocks = _open_tile(tile_x, tile_y, width, height, state)
-    entry, end = get_int(tile_start, tile), get_int(tile_start, tile + 1)
+def _forward_tile(t: Tiles, tile: int, entry: int, end: int, s: Scratch) -> None:
+    tile_x, tile_y = tile % t.across * TILE, tile // t.across * TILE
+    open_blocks = _open_tile(t, tile_x, tile_y, s.state)
+    for i in range(AREA, 4 * AREA, VECTOR_WIDTH):
+        store(s.state, i, zeros())
     while entry < end and open_blocks != 0:
-        last = min(entry + CHUNK, end)
-        _list_blocks(
-            records, entry_splat, entry_mask, entry, last, tile_x, tile_y, open_blocks, starts, lists, counts
-        )
+        number = min(CHUNK, end - entry)
+        _find_bits(t, entry, number, tile_x, tile_y, s)
+        were_open = open_blocks
         for block in range(BLOCKS):
-            number = get_int(counts, block)
-            if number > 0 and not _blend_block(
-                records, entry_mask, entry, block, number, tile_x, tile_y, starts, lists, state
-            ):
-                open_blocks &= ~(1 << block)
-        entry = last
-    for hidden in range(entry, end):
-        put_int(entry_mask, hidden, 0)
+            if (open_blocks >> block) & 1 != 0:
+                if not _blend_block(t.records, block, (number + 63) // 64, tile_x, tile_y, s):
+                    open_blocks &= ~(1 << block)
+        if t.entry_mask != 0:
+            _write_masks(t, entry, number, were_open, s)
+        entry += number
+    if t.entry_mask != 0:
+        for hidden in range(entry, end):
+            put_int(t.entry_mask, hidden, 0)
     for block in range(BLOCKS):
-        place = (tile_y + block // BLOCKS_X * BLOCK_HEIGHT) * stride + tile_x + block % BLOCKS_X * BLOCK_WIDTH
+        place = (tile_y + block // BLOCKS_X * BLOCK_HEIGHT) * t.stride + tile_x + block % BLOCKS_X * BLOCK_WIDTH
         for channel in range(3):
-            value = load(state, (channel + 1) * AREA + block * VECTOR_WIDTH)
-            store_block(frame, channel * plane + place, stride, value)
-        store_block(frame, 3 * plane + place, stride, absolute(load(state, block * VECTOR_WIDTH)))
+            value = load(s.state, (channel + 1) * AREA + block * VECTOR_WIDTH)
+            store_block(t.frame, channel * t.plane + place, t.stride, value)
+        store_block(t.frame, 3 * t.plane + place, t.stride, absolute(load(s.state, block * VECTOR_WIDTH)))
 
 
 @kernel
@@ -228,18 +292,16 @@ def _forward_worker(
     tickets: Any, tiles: int, schedule: Any, records: Any, entry_splat: Any, entry_mask: Any, tile_start: Any,
     width: int, height: int, frame: Any,
 ) -> None:  # fmt: skip
-    state = scratch(4 * AREA)
-    starts = np.empty(CHUNK, np.int32)
-    lists = np.empty(BLOCKS * CHUNK + 1, np.int32)
-    counts = np.empty(BLOCKS, np.int32)
+    t = _tiles(records, entry_splat, entry_mask, frame, width, height)
+    state, rows = scratch(4 * AREA), scratch(5 * BLOCKS_Y * VECTOR_WIDTH)
+    starts, bits = np.empty(CHUNK, np.int32), np.empty(BLOCKS * CHUNK // 32, np.int32)
+    s = Scratch(address(state), address(starts), address(bits), address(rows))
     while True:
         k = take_ticket(tickets, 0)
         if k >= tiles:
             break
-        _forward_tile(
-            get_int(schedule, k), records, entry_splat, entry_mask, tile_start, width, height, frame, state, starts,
-            lists, counts,
-        )  # fmt: skip
+        tile = get_int(schedule, k)
+        _forward_tile(t, tile, get_int(tile_start, tile), get_int(tile_start, tile + 1), s)
 
 
 @parallel_kernel
@@ -247,7 +309,7 @@ def rasterize(
     threads: int,
     records: Any,
     entry_splat: Any,  # (entries,) int32
-    entry_mask: Any,  # (entries,) int32, out: bit b: the entry reached block b of its tile
+    entry_mask: Any,  # (entries,) int32, out: bit b: the entry reached block b of its tile; empty: not kept
     tile_start: Any,  # (tiles + 1,) int32
     schedule: Any,  # (tiles,) int32
     width: int,
@@ -264,29 +326,34 @@ def rasterize(
 
 
 @kernel
-def _load_tile(
-    tile_x: int, tile_y: int, stride: int, plane: int, frame: Any, background: Any, gradient: Any, state: Any
-) -> None:
-    """State of the backward pass by blocks: T = 1, S, and the three planes of dL/dcolour."""
+def _load_tile(t: Tiles, tile_x: int, tile_y: int, background: Any, gradient: int, state: int) -> None:
+    """State of the backward pass by blocks beside T (less than MIN_TRANSMITTANCE: done): S, three planes of dL/dcolour."""
     for block in range(BLOCKS):
-        place = (tile_y + block // BLOCKS_X * BLOCK_HEIGHT) * stride + tile_x + block % BLOCKS_X * BLOCK_WIDTH
+        place = (tile_y + block // BLOCKS_X * BLOCK_HEIGHT) * t.stride + tile_x + block % BLOCKS_X * BLOCK_WIDTH
         i = block * VECTOR_WIDTH
-        transmittance = load_block(frame, 3 * plane + place, stride)
-        rest = transmittance * load_block(gradient, 3 * plane + place, stride)
+        transmittance = load_block(t.frame, 3 * t.plane + place, t.stride)
+        rest = transmittance * load_block(gradient, 3 * t.plane + place, t.stride)
         for channel in range(3):
-            g = load_block(gradient, channel * plane + place, stride)
+            g = load_block(gradient, channel * t.plane + place, t.stride)
             store(state, (2 + channel) * AREA + i, g)
-            colour = load_block(frame, channel * plane + place, stride) + transmittance * get(background, channel)
+            colour = load_block(t.frame, channel * t.plane + place, t.stride) + transmittance * background[channel]
             rest = rest + g * colour
         store(state, AREA + i, rest)
 
 
 @kernel
-def _backward_entry(records: Any, r: int, bits: int, tile_x: int, tile_y: int, state: Any, slots: Any, s: int) -> None:
+def _place_pixels(state: int) -> None:
+    """x and y of all pixel centres in a tile, by blocks: planes 5 and 6 of the backward pass's state."""
+    x, y = _pixel_offsets()
+    for block in range(BLOCKS):
+        store(state, 5 * AREA + block * VECTOR_WIDTH, x + f(block % BLOCKS_X * BLOCK_WIDTH))
+        store(state, 6 * AREA + block * VECTOR_WIDTH, y + f(block // BLOCKS_X * BLOCK_HEIGHT))
+
+
+@inlined_kernel
+def _backward_entry(records: int, r: int, bits: int, tile_x: int, tile_y: int, state: int, slots: int, s: int) -> None:
     """One splat over the blocks of `bits`: update T and S, add up the nine sums, write them to the slot at s."""
-    x_offset, y_offset = _pixel_offsets()
-    x_offset = x_offset + (f(tile_x) - get(records, r + at.MEAN_X))
-    y_offset = y_offset + (f(tile_y) - get(records, r + at.MEAN_Y))
+    u, v = get(records, r + at.MEAN_X) - f(tile_x), get(records, r + at.MEAN_Y) - f(tile_y)
     v0, vx, vy, vxx, vxy, vyy = zeros(), zeros(), zeros(), zeros(), zeros(), zeros()
     d_red, d_green, d_blue = zeros(), zeros(), zeros()
     rest_of_bits = np.int64(bits) & ALL_BLOCKS
@@ -294,28 +361,28 @@ def _backward_entry(records: Any, r: int, bits: int, tile_x: int, tile_y: int, s
         block = trailing_zeros(rest_of_bits)
         rest_of_bits &= rest_of_bits - 1
         i = block * VECTOR_WIDTH
-        dx, dy = x_offset + f(block % BLOCKS_X * BLOCK_WIDTH), y_offset + f(block // BLOCKS_X * BLOCK_HEIGHT)
+        dx, dy = load(state, 5 * AREA + i) - u, load(state, 6 * AREA + i) - v
         # The record is read anew for every block: a broadcast from memory is free, a spilled vector is not.
         power = dx * (dx * get(records, r + at.A) + dy * get(records, r + at.B)) + get(records, r + at.LOG2_OPACITY)
         power = dy * (dy * get(records, r + at.C)) + power
-        signed = load(state, i)
-        touched = (power >= LOG2_CUTOFF) & (signed > 0.0)
+        before = load(state, i)
+        touched = (power >= LOG2_CUTOFF) & (before >= MIN_TRANSMITTANCE)
         unclamped = exp2(maximum(power, LOWEST_EXPONENT))
         alpha = minimum(unclamped, MAX_ALPHA)
         passed = 1.0 - alpha
-        blended = touched & (signed * passed >= MIN_TRANSMITTANCE)  # the same operations as in the forward pass
-        weight = select(blended, signed * alpha, zeros())
-        # Not select(touched, ..., signed): LLVM would make a masked store of it, from which a load must wait.
-        left = signed * select(blended, passed, 1.0)
-        store(state, i, select(touched & invert(blended), 0.0 - left, left))
+        # Not select(touched, ..., before): LLVM would make a masked store of it, from which a load must wait.
+        left = before * select(touched, passed, 1.0)  # the same operations as in the forward pass
+        store(state, i, left)
+        blended = touched & (left >= MIN_TRANSMITTANCE)
+        weight = select(blended, before * alpha, zeros())
         g0, g1, g2 = load(state, 2 * AREA + i), load(state, 3 * AREA + i), load(state, 4 * AREA + i)
         shade = g0 * get(records, r + at.RED) + g1 * get(records, r + at.GREEN) + g2 * get(records, r + at.BLUE)
         rest = load(state, AREA + i) - weight * shade
         store(state, AREA + i, rest)
-        v = alpha * (signed * shade - rest / passed)
-        v = select(blended & (unclamped < MAX_ALPHA), v, zeros())  # nothing flows through the clamp
-        v_dx, v_dy = v * dx, v * dy
-        v0, vx, vy = v0 + v, vx + v_dx, vy + v_dy
+        pull = alpha * (before * shade - rest / passed)
+        pull = select(blended & (unclamped < MAX_ALPHA), pull, zeros())  # nothing flows through the clamp
+        v_dx, v_dy = pull * dx, pull * dy
+        v0, vx, vy = v0 + pull, vx + v_dx, vy + v_dy
         vxx, vxy, vyy = v_dx * dx + vxx, v_dx * dy + vxy, v_dy * dy + vyy
         d_red, d_green, d_blue = weight * g0 + d_red, weight * g1 + d_green, weight * g2 + d_blue
     store_eight_sums(slots, s, (v0, vx, vy, vxx, vxy, vyy, d_red, d_green))
@@ -327,9 +394,11 @@ def _backward_worker(
     tickets: Any, tiles: int, schedule: Any, records: Any, entry_splat: Any, entry_slot: Any, entry_mask: Any,
     tile_start: Any, width: int, height: int, frame: Any, background: Any, gradient: Any, slots: Any, slot_used: Any,
 ) -> None:  # fmt: skip
-    state = scratch(5 * AREA)
-    tiles_x = (width + TILE - 1) // TILE
-    stride, plane = tiles_x * TILE, tiles_x * TILE * ((height + TILE - 1) // TILE) * TILE
+    memory = scratch(7 * AREA)
+    state, sums, gradients = address(memory), address(slots), address(gradient)
+    t = _tiles(records, entry_splat, entry_mask, frame, width, height)
+    _place_pixels(state)
+    colour = (get(background, 0), get(background, 1), get(background, 2))
     while True:
         k = take_ticket(tickets, 0)
         if k >= tiles:
@@ -338,17 +407,17 @@ def _backward_worker(
         entry, end = get_int(tile_start, tile), get_int(tile_start, tile + 1)
         if entry == end:
             continue
-        tile_x, tile_y = tile % tiles_x * TILE, tile // tiles_x * TILE
-        _open_tile(tile_x, tile_y, width, height, state)
-        _load_tile(tile_x, tile_y, stride, plane, frame, background, gradient, state)
+        tile_x, tile_y = tile % t.across * TILE, tile // t.across * TILE
+        _open_tile(t, tile_x, tile_y, state)
+        _load_tile(t, tile_x, tile_y, colour, gradients, state)
         while entry < end:
-            bits, slot = get_int(entry_mask, entry), get_int(entry_slot, entry)
-            prefetch(records, get_int(entry_splat, min(entry + LOOK_AHEAD, end - 1)) * RECORD_SIZE)
+            bits, slot = get_int(t.entry_mask, entry), get_int(entry_slot, entry)
+            prefetch(t.records, get_int(t.entry_splat, min(entry + LOOK_AHEAD, end - 1)) * RECORD_SIZE)
             slot_used[slot] = 0
             if bits != 0:
                 slot_used[slot] = 1
-                record = get_int(entry_splat, entry) * RECORD_SIZE
-                _backward_entry(records, record, bits, tile_x, tile_y, state, slots, slot * RECORD_SIZE)
+                record = get_int(t.entry_splat, entry) * RECORD_SIZE
+                _backward_entry(t.records, record, bits, tile_x, tile_y, state, sums, slot * RECORD_SIZE)
             entry += 1
 
 
@@ -379,4 +448,4 @@ def rasterize_backward(
         )  # fmt: skip
 
 
-__all__ = ["blocks_met", "rasterize", "rasterize_backward"]
+__all__ = ["meet_blocks", "rasterize", "rasterize_backward"]

@@ -280,12 +280,12 @@ def eight_sums(builder: Any, vectors: list[Any]) -> Any:
 
 @intrinsic
 def trailing_zeros(typing_context, x):
-    """The index of the lowest set bit."""
+    """The index of the lowest set bit of 64."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind = ir.FunctionType(I32, [I32, ir.IntType(1)])
-        count = cgutils.get_or_insert_function(builder.module, kind, "llvm.cttz.i32")
-        bits = context.cast(builder, args[0], sig.args[0], types.uint32)
+        kind = ir.FunctionType(ir.IntType(64), [ir.IntType(64), ir.IntType(1)])
+        count = cgutils.get_or_insert_function(builder.module, kind, "llvm.cttz.i64")
+        bits = context.cast(builder, args[0], sig.args[0], types.int64)
         return builder.call(count, [bits, ir.IntType(1)(1)])
 
-    return types.int32(x), generate
+    return types.int64(x), generate

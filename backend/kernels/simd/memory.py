@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loads and stores of vectors, blocks of pixels and records; unchecked: the caller keeps indices inside the array.
 
-Arrays are one-dimensional, float32 or int32, contiguous; an index counts elements.
+Arrays are one-dimensional, float32 or int32, contiguous; an index counts elements. Instead of an array every function
+also takes the address of its first element (buffers.address): Numba counts references whenever an array changes hands,
+with locked instructions that no inner loop can afford, and an integer has none. The caller keeps the array alive.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -16,7 +18,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .math import eight_sums
-from .types import F32, F32S, I32, I32S, LLVM_TYPES, VECTOR_WIDTH, shuffle
+from .types import F32, F32S, I32, I32S, LLVM_TYPES, MASK, VECTOR_WIDTH, shuffle
 
 BLOCK_WIDTH = 4
 BLOCK_HEIGHT = VECTOR_WIDTH // BLOCK_WIDTH
@@ -26,15 +28,24 @@ RECORD_SIZE = 16
 """Floats in a record: one cache line."""
 
 _I64 = ir.IntType(64)
+_WIDTH_BITS = ir.IntType(VECTOR_WIDTH)
 
 
-def _pointer(context: Any, builder: Any, sig: Any, args: Any, llvm_type: Any, extra: Any = None) -> Any:
-    """Address of element args[1] (+ extra) of the array args[0], as a pointer to `llvm_type`."""
-    array = context.make_array(sig.args[0])(context, builder, args[0])
-    index = context.cast(builder, args[1], sig.args[1], types.int64)
+def _pointer(
+    context: Any, builder: Any, sig: Any, args: Any, llvm_type: Any, extra: Any = None, scale: int = 1, at: Any = None
+) -> Any:
+    """Address of element scale * args[1] + extra of the array args[0], as a pointer to `llvm_type`; args[1] is an `at`."""
+    if isinstance(sig.args[0], types.Integer):
+        address = context.cast(builder, args[0], sig.args[0], types.int64)
+        data = builder.inttoptr(address, F32.as_pointer())
+    else:
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+    index = context.cast(builder, args[1], at or sig.args[1], types.int64)
+    if scale != 1:
+        index = builder.mul(index, _I64(scale))
     if extra is not None:
         index = builder.add(index, extra)
-    return builder.bitcast(builder.gep(array.data, [index], inbounds=True), llvm_type.as_pointer())
+    return builder.bitcast(builder.gep(data, [index], inbounds=True), llvm_type.as_pointer())
 
 
 def _load(builder: Any, pointer: Any) -> Any:
@@ -122,6 +133,61 @@ def put_int(typing_context, array, index, value):
     return types.void(array, index, value), generate
 
 
+def _mask_pointer(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    """Address of the VECTOR_WIDTH bits number args[1] of the array args[0]."""
+    first = context.get_constant(types.int64, 0)
+    start = _pointer(context, builder, sig, (args[0], first), ir.IntType(8), at=types.int64)
+    index = context.cast(builder, args[1], sig.args[1], types.int64)
+    place = builder.gep(start, [builder.mul(index, _I64(VECTOR_WIDTH // 8))])
+    return builder.bitcast(place, _WIDTH_BITS.as_pointer())
+
+
+@intrinsic
+def load_mask(typing_context, array, index):
+    """The mask whose lanes are the bits VECTOR_WIDTH * index .. of an int32 array."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        bits = builder.load(_mask_pointer(context, builder, sig, args))
+        bits.align = 1
+        return builder.bitcast(bits, LLVM_TYPES["mask"])
+
+    return MASK(array, index), generate
+
+
+@intrinsic
+def store_mask(typing_context, array, index, mask):
+    """The opposite of load_mask."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        bits = builder.bitcast(args[2], _WIDTH_BITS)
+        builder.store(bits, _mask_pointer(context, builder, sig, args)).align = 1
+        return context.get_dummy_value()
+
+    return types.void(array, index, mask), generate
+
+
+@intrinsic
+def get_long(typing_context, array, index):
+    """64 bits: the elements 2 index and 2 index + 1 of an int32 array."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _load(builder, _pointer(context, builder, sig, args, _I64, scale=2))
+
+    return types.int64(array, index), generate
+
+
+@intrinsic
+def put_long(typing_context, array, index, value):
+    """The opposite of get_long."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value = context.cast(builder, args[2], sig.args[2], types.int64)
+        _store(builder, value, _pointer(context, builder, sig, args, _I64, scale=2))
+        return context.get_dummy_value()
+
+    return types.void(array, index, value), generate
+
+
 @intrinsic
 def take_ticket(typing_context, array, index):
     """Add one to an int32 counter that threads share; its value before."""
@@ -184,7 +250,7 @@ def store_block(typing_context, array, index, stride, value):
 
 
 def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
-    """Transpose n vectors of n lanes by swapping ever larger off-diagonal squares."""
+    """Transpose n vectors of n lanes by swapping ever larger off-diagonal squares; of m n lanes: each n lanes alone."""
     count = len(rows)
     step = 1
     while step < count:
@@ -193,9 +259,10 @@ def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
             if i & step:
                 continue
             a, b = rows[i], rows[i + step]
-            lanes = range(count)
-            result[i] = shuffle(builder, a, b, [j if not j & step else count + j - step for j in lanes])
-            result[i + step] = shuffle(builder, a, b, [j + step if not j & step else count + j for j in lanes])
+            size = a.type.count
+            lanes = range(size)
+            result[i] = shuffle(builder, a, b, [j if not j & step else size + j - step for j in lanes])
+            result[i + step] = shuffle(builder, a, b, [j + step if not j & step else size + j for j in lanes])
         rows, step = result, step * 2
     return rows
 
@@ -230,6 +297,26 @@ def load_records(typing_context, array, index):
         return context.make_tuple(builder, sig.return_type, fields)
 
     return types.UniTuple(F32S, RECORD_SIZE)(array, index), generate
+
+
+@intrinsic
+def load_records_at(typing_context, array, starts, index):
+    """The first 8 fields of the VECTOR_WIDTH records that begin at the elements starts[index..]: a tuple of 8 vectors."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        array_type, starts_type, index_type = sig.args
+        eight = ir.VectorType(F32, 8)
+        rows = []
+        for lane in range(VECTOR_WIDTH):
+            places = types.void(starts_type, index_type)
+            start = _load(builder, _pointer(context, builder, places, args[1:], I32, _I64(lane)))
+            records = types.void(array_type, types.int32)
+            rows.append(_load(builder, _pointer(context, builder, records, (args[0], start), eight)))
+        if VECTOR_WIDTH == 16:
+            rows = [shuffle(builder, a, b, list(range(16))) for a, b in zip(rows[:8], rows[8:], strict=True)]
+        return context.make_tuple(builder, sig.return_type, _transpose(builder, rows))
+
+    return types.UniTuple(F32S, 8)(array, starts, index), generate
 
 
 @intrinsic
