@@ -21,6 +21,7 @@ from backend.kernels.rasterizer import LossWeights, Step, Target
 from interchange.errors import InputError
 from interchange.splats import SplatCloud
 
+from .cuda import checks
 from .gsplat_standin import STANDIN, EngineOnCpu
 from .scenes import camera_for, random_cloud
 
@@ -32,6 +33,22 @@ def test_everything_around_the_kernels_agrees_with_the_reference(degree):
     errors = check.compare(EngineOnCpu(), degree)
     assert len(errors) == 8
     check.require_agreement(errors)
+
+
+def test_antialiased_splats_agree_with_the_reference():
+    checks.check_gradients(EngineOnCpu(), *checks.GRADIENT_CASES[5])
+
+
+def test_statistics_are_those_of_the_cpu_engine():
+    checks.check_statistics(EngineOnCpu())
+    parameters, target = check.scene(0)
+    session = EngineOnCpu().begin(parameters, AdamState.like(parameters), [target], LossWeights())
+    with pytest.raises(ValueError, match="without statistics"):
+        session.statistics()
+
+
+def test_other_splats_can_take_over():
+    checks.check_replace(EngineOnCpu())
 
 
 def _fit(engine, steps=4, degree=1):
