@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 import cv2
@@ -69,17 +72,25 @@ def visible_faces(
 ) -> npt.NDArray[np.bool_]:
     """(F,) True where at least one view sees a triangle, tested at its centre and, failing that, near its corners."""
     seen = np.zeros(len(surface.faces), bool)
-    for place in _FACE_POINTS:
-        left = np.flatnonzero((surface.areas > 0) & ~seen)
-        points = np.einsum("k,nkc->nc", place, surface.vertices[surface.faces[left]])
-        for view in views:
-            stop_if(cancelled)
-            hit = _seen_by(points, surface.face_normals[left], view)
-            seen[left[hit]] = True
-            rest = np.ones(len(left), bool)
-            rest[hit] = False
-            left, points = left[rest], points[rest]
+    with ThreadPoolExecutor(_threads()) as pool:
+        for place in _FACE_POINTS:
+            for some in _groups(views, _threads()):  # those after them need not look for what these have seen
+                stop_if(cancelled)
+                left = np.flatnonzero((surface.areas > 0) & ~seen)
+                points = np.einsum("k,nkc->nc", place, surface.vertices[surface.faces[left]])
+                normals = surface.face_normals[left]
+                for index, _ in pool.map(functools.partial(_seen_by, points, normals), some):
+                    seen[left[index]] = True
     return seen
+
+
+def _threads() -> int:
+    """numpy's array operations let other threads run."""
+    return os.cpu_count() or 1
+
+
+def _groups(views: list[FitView], size: int) -> list[list[FitView]]:
+    return [views[i : i + size] for i in range(0, len(views), size)]
 
 
 def sample_surface(
@@ -126,16 +137,17 @@ def observe(
     points: Array, normals: Array | None, views: list[FitView], cancelled: Callable[[], bool] = never
 ) -> list[Observation]:
     """Look points (N, 3), with unit normals (N, 3) if they have any, up in all views."""
-    result = []
-    for view in views:
+    def one(view: FitView) -> Observation:
         stop_if(cancelled)
-        index = _seen_by(points, normals, view)
-        colour, alpha = _straight_colour(view, view.camera.project(points[index])[0])
+        index, uv = _seen_by(points, normals, view)
+        colour, alpha = _straight_colour(view, uv)
         weight = np.where(alpha > 0.5, alpha, 0)
         if normals is not None:
             weight = weight * _cosine(points[index], normals[index], view) ** 2
-        result.append(Observation(view, index.astype(np.int32), colour, weight.astype(np.float32)))
-    return result
+        return Observation(view, index.astype(np.int32), colour, weight.astype(np.float32))
+
+    with ThreadPoolExecutor(_threads()) as pool:
+        return list(pool.map(one, views))
 
 
 def mean_colours(count: int, observations: list[Observation]) -> tuple[Array, npt.NDArray[np.bool_]]:
@@ -167,8 +179,8 @@ def _cosine(points: Array, normals: Array, view: FitView) -> Array:
     return np.asarray(np.abs((towards * normals).sum(axis=1)))
 
 
-def _seen_by(points: Array, normals: Array | None, view: FitView) -> npt.NDArray[np.int64]:
-    """Indices of the points that a view sees: in frame, covered, not edge-on, and not behind the depth map."""
+def _seen_by(points: Array, normals: Array | None, view: FitView) -> tuple[npt.NDArray[np.int64], Array]:
+    """Indices of the points that a view sees: in frame, covered, not edge-on, not behind the depth map; and their uv."""
     uv, depth = view.camera.project(points)
     x, y = uv.T
     height, width = view.alpha.shape
@@ -183,7 +195,8 @@ def _seen_by(points: Array, normals: Array | None, view: FitView) -> npt.NDArray
         tangent = np.sqrt(np.maximum(1 - cosine**2, 0)) / np.maximum(cosine, _MIN_COSINE)
         slack = footprint * (0.5 + 0.75 * tangent) + 1e-3 * depth[index]  # half a pixel's diagonal along the slope
         keep &= depth[index] < view.depth[row, column] + slack
-    return index[keep]
+    index = index[keep]
+    return index, uv[index]
 
 
 def _straight_colour(view: FitView, uv: Array) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
