@@ -43,8 +43,8 @@ def open_engine(
     fine, sentence = availability()
     if not fine:
         raise InputError(sentence, "Choose the engine auto, cuda or cpu.", "RES_NO_GPU")
-    from .check import verified_engine
+    from . import check
 
-    engine = verified_engine(progress=progress)
+    engine = check.open_engine(progress=progress)
     engine.check_memory(count, cameras, sh_degree)
     return engine

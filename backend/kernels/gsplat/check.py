@@ -45,7 +45,7 @@ GROUPS = {
 }
 
 
-def verified_engine(cache: Path = CACHE, progress: Progress | None = None, **options: Any) -> GsplatEngine:
+def open_engine(cache: Path = CACHE, progress: Progress | None = None, **options: Any) -> GsplatEngine:
     """The engine, compiled and verified if it is not yet; `options` are those of GsplatEngine.
 
     InputError says what is missing, what does not compile, or by how much which number differs.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine `gsplat`: `rasterizer.Rasterizer` by torch and gsplat 1.5.3 on an NVIDIA GPU.
 
-Made by `check.verified_engine`, which compiles and verifies the kernels first. Rendering, loss and training are those
-of `backend/kernels/engine.py` within the rounding of float32. What differs:
+Made by `check.open_engine`, which compiles and verifies the kernels first. Rendering, loss and training are those of
+`backend/kernels/engine.py` within the rounding of float32. What differs:
 
 * gsplat sums gradients with atomic additions: two runs of the same steps differ in the last bits, and drift apart.
 * 1.5.3 clamps alpha at .999; our build makes it .99, as everywhere else (patches.py).
