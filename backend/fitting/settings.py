@@ -37,6 +37,8 @@ class FitSettings:
     """Part of its width that each Gaussian loses in a step and must win back; None: 0.0005 with mcmc, else 0."""
     prune_opacity: float = 1 / 255
     """Gaussians with less opacity than this are dropped at the end; those below 1/255 are never drawn anyway."""
+    prune_unseen: bool = False
+    """Drop at the end what no training view sees: a smaller file, but a new view may look behind something."""
     sh_degree: int = 2
     """Degree 0..3 of the spherical harmonics: how much a splat's colour may change with the direction of view."""
     sh_start_degree: int | None = None
