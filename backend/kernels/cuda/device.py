@@ -175,7 +175,7 @@ class CudaDevice:
         for operation in operations:
             if isinstance(operation, Clear):
                 checked(
-                    self._driver.cuMemsetD8Async(operation.address, 0, operation.size, self._stream), "clear memory"
+                    self._driver.cuMemsetD32Async(operation.address, 0, operation.size // 4, self._stream), "clear memory"
                 )
                 continue
             values = tuple(a.address if isinstance(a, Pointer) else a for a in operation.arguments)

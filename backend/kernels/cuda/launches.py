@@ -40,7 +40,7 @@ class Clear:
     """Fill with zeros."""
 
     address: int
-    size: int  # bytes
+    size: int  # bytes, a multiple of 4
 
 
 Operation = Launch | Clear
