@@ -174,9 +174,8 @@ class CudaDevice:
         """See `Device`."""
         for operation in operations:
             if isinstance(operation, Clear):
-                checked(
-                    self._driver.cuMemsetD32Async(operation.address, 0, operation.size // 4, self._stream), "clear memory"
-                )
+                words = operation.size // 4
+                checked(self._driver.cuMemsetD32Async(operation.address, 0, words, self._stream), "clear memory")
                 continue
             values = tuple(a.address if isinstance(a, Pointer) else a for a in operation.arguments)
             types = tuple(
