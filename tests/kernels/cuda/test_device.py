@@ -159,7 +159,7 @@ def test_a_gpu_that_does_not_start_is_one_sentence(driver, function):
     with pytest.raises(CudaError):
         CudaDevice()
     fine, sentence = cuda.availability()
-    assert not fine and sentence.startswith("CUDA is not used: CUDA could not") and "CUDA_ERROR_NO_DEVICE" in sentence
+    assert not fine and "CUDA could not" in sentence and "CUDA_ERROR_NO_DEVICE" in sentence
     with pytest.raises(InputError) as refused:
         cuda.open_engine()
     assert refused.value.code == "RES_NO_GPU"
