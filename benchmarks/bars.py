@@ -45,6 +45,19 @@ class Bar:
         return above and (self.at_most is None or self.value <= self.at_most)
 
 
+@attrs.frozen(eq=False)
+class Outcome:
+    """What a benchmark's `run` returns if it has more to tell than bars: tables by name, which only the JSON shows."""
+
+    bars: list[Bar]
+    tables: dict[str, Any] = attrs.field(factory=dict)
+
+    @classmethod
+    def of(cls, result: list[Bar] | Outcome) -> Outcome:
+        """A benchmark without tables returns its bars alone."""
+        return result if isinstance(result, Outcome) else cls(result)
+
+
 def context() -> dict[str, Any]:
     """Commit, machine, versions."""
     return {
@@ -71,7 +84,7 @@ def print_table(bars: Iterable[Bar]) -> None:
         print(f"{item.name:<44} {value:>10} {item.unit:<6} {item.bar:<10} {verdict}".rstrip())
 
 
-def write_json(path: Path, bars: Iterable[Bar]) -> None:
-    """{"bars": [{name, value, unit, bar, holds}], "context": {commit, machine, versions}}."""
+def write_json(path: Path, bars: Iterable[Bar], tables: dict[str, Any] | None = None) -> None:
+    """{"bars": [{name, value, unit, bar, holds}], "tables": {...}, "context": {commit, machine, versions}}."""
     rows = [{"name": b.name, "value": b.value, "unit": b.unit, "bar": b.bar, "holds": b.holds} for b in bars]
-    path.write_text(json.dumps({"bars": rows, "context": context()}, indent=1) + "\n")
+    path.write_text(json.dumps({"bars": rows, "tables": tables or {}, "context": context()}, indent=1) + "\n")

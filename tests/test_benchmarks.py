@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks.bars import Bar, write_json
+from benchmarks.bars import Bar, Outcome, write_json
 from benchmarks.demo import resident_bytes
 
 
@@ -32,12 +32,19 @@ def test_json_form(tmp_path: Path) -> None:
     write_json(tmp_path / "b.json", [Bar("psnr", 36.5, "dB", at_least=36)])
     result = json.loads((tmp_path / "b.json").read_text())
     assert result["bars"] == [{"name": "psnr", "value": 36.5, "unit": "dB", "bar": ">= 36", "holds": True}]
-    assert set(result["context"]) == {"commit", "machine", "versions"}
+    assert set(result["context"]) == {"commit", "machine", "versions"} and result["tables"] == {}
+
+
+def test_tables_stand_beside_the_bars(tmp_path: Path) -> None:
+    outcome = Outcome([Bar("a", 1)], {"rows": [1, 2]})
+    assert Outcome.of(outcome) is outcome and Outcome.of([]).tables == {}
+    write_json(tmp_path / "b.json", outcome.bars, outcome.tables)
+    assert json.loads((tmp_path / "b.json").read_text())["tables"] == {"rows": [1, 2]}
 
 
 def test_list_names_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--list"]) == 0
-    assert capsys.readouterr().out.startswith("demo")
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(command.BENCHMARKS)
 
 
 def test_memory_of_a_process_tree() -> None:

@@ -54,9 +54,12 @@ class DefaultDensification:
             memory[name] = memory.get(name, np.zeros(len(values))) + values
 
     def act(self, work: Work) -> None:
-        """See the module's text."""
+        """See the module's text. Without statistics (a time budget may just have moved the window) nothing happens."""
+        memory = work.state.memory
+        if _SEEN not in memory:
+            return
         work.session.pull()
-        columns, memory = Columns.of(work.state), work.state.memory
+        columns = Columns.of(work.state)
         pull = memory.pop(_GRADIENT) / np.maximum(memory.pop(_SEEN), 1)
         rng = np.random.default_rng([self.seed, 3, work.state.run.iteration])
         work.replace(*densified(columns, pull, self.max_splats, rng).put_into(work.state))

@@ -117,7 +117,7 @@ class Noise:
         work.session.pull()
         state, run = work.state, work.state.run
         block, count = state.parameters.block, state.parameters.count
-        rate = learning_rates(work.settings, state.reach, run.fraction)["means"] * run.rate_cut
+        rate = learning_rates(work.settings, state.reach, run.fraction, run.planned)["means"] * run.rate_cut
         opacity = 1 / (1 + np.exp(-block[ROW_OPACITY, :count].astype(np.float64)))
         gate = 1 / (1 + np.exp(np.clip(_SHARPNESS * (opacity - DEAD_OPACITY), -50, 50)))
         loose = np.flatnonzero(gate > 1e-3)

@@ -41,4 +41,4 @@ def scratch(size: int) -> Any:
 @kernel
 def address(array: Any) -> int:
     """Where the array's first element lies, as the functions of simd/memory.py take it instead of an array."""
-    return np.int64(array.ctypes.data)
+    return np.int64(array.ctypes.data)  # type: ignore[return-value]

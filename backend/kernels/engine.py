@@ -31,7 +31,7 @@ advance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 import numba
@@ -50,6 +50,7 @@ from .loss.cpu import blur_target, compare, gaussian_window, patches_of
 from .parameters import PADDING, ROW_SH, AdamState, SplatParameters
 from .projection.cpu import ADAM_SEEN, GRADIENTS_ONLY, project, project_backward
 from .rasterization.cpu import rasterize, rasterize_backward
+from .rasterization.image import compose
 from .rasterizer import BLACK, Colour, LossWeights, StepResult, Target
 from .simd import RECORD_SIZE, VECTOR_WIDTH
 from .views import SSIM_REACH, Box, PreparedView, grown_box, joined_box, prepare_view
@@ -59,6 +60,9 @@ Ints = npt.NDArray[np.int32]
 
 MAX_ENTRIES = 1 << 24
 """Pairs of splat and tile in one frame, 80 bytes each: 1.3 GB. A head of 100k splats at 1024^2 has less than 2^20."""
+
+STAGES = ("project", "bin", "rasterize", "loss", "rasterize_backward", "project_backward")
+"""Of a training step, in order; the last one includes Adam."""
 
 _SLACK = 64  # elements that whole-vector loads and prefetches may touch past the end
 
@@ -127,6 +131,10 @@ class _EntryBuffers:
         )  # fmt: skip
 
 
+def _nobody_watches(stage: str) -> None:
+    pass
+
+
 class CpuEngine:
     """Renders splats and takes training steps on the CPU; see the module's text for a tour."""
 
@@ -149,6 +157,9 @@ class CpuEngine:
         self._frame = _FrameBuffers.of(padded(width) * padded(height), _tiles(width, height), self.threads)
         self._entries = _EntryBuffers.of(max(4096, 4 * count))
         self._empty = np.zeros(0, np.float32)
+        self._no_masks = np.zeros(0, np.int32)
+        self.watch: Callable[[str], None] = _nobody_watches
+        """Called after each stage with its name, one of STAGES; for benchmarks."""
 
     def describe(self) -> str:
         """For reports."""
@@ -179,15 +190,17 @@ class CpuEngine:
         """
         return prepare_view(camera, rgb_premultiplied, alpha, pixel_weights)
 
-    def render(
-        self, parameters: SplatParameters, camera: Camera, background: Colour = BLACK
-    ) -> tuple[Array, Array]:
+    def render(self, parameters: SplatParameters, camera: Camera, background: Colour = BLACK) -> tuple[Array, Array]:
         """Image (H, W, 3) over `background` and alpha (H, W), new arrays."""
-        self._forward(parameters, camera_numbers(camera), camera.width, camera.height)
-        rows, stride = padded(camera.height), padded(camera.width)
-        planes = self._frame.frame[: 4 * rows * stride].reshape(4, rows, stride)[:, : camera.height, : camera.width]
-        image = planes[:3].transpose(1, 2, 0) + planes[3][:, :, None] * np.asarray(background, np.float32)
-        return np.ascontiguousarray(image), 1 - planes[3]
+        width, height = camera.width, camera.height
+        self._forward(parameters, camera_numbers(camera), width, height, for_backward=False)
+        image, alpha = np.empty((height, width, 3), np.float32), np.empty((height, width), np.float32)
+        stride, rows = padded(width), padded(height)
+        colour = np.asarray(background, np.float32)
+        compose(
+            self.threads, self._frame.frame, stride, stride * rows, colour, image.reshape(-1), alpha.reshape(-1), width
+        )
+        return image, alpha
 
     def train_step(
         self,
@@ -242,8 +255,10 @@ class CpuEngine:
         if pixels > self._frame.pixels or tiles > self._frame.tiles:
             self._frame = _FrameBuffers.of(pixels, tiles, self.threads)
 
-    def _forward(self, parameters: SplatParameters, numbers: Array, width: int, height: int) -> int:
-        """Project, bin and blend into the frame; returns the number of entries."""
+    def _forward(
+        self, parameters: SplatParameters, numbers: Array, width: int, height: int, for_backward: bool = True
+    ) -> None:
+        """Project, bin and blend into the frame; `for_backward` keeps what the backward pass needs."""
         stride = parameters.block.shape[1]
         self._make_room(stride, width, height)
         s, f = self._splats, self._frame
@@ -253,6 +268,7 @@ class CpuEngine:
             self.threads, parameters.block.reshape(-1), stride, coefficients, parameters.antialiased, numbers,
             s.records, depths, low, high,
         )  # fmt: skip
+        self.watch("project")
         summary = np.zeros(2, np.int64)
         slot_first, slot_count = s.slot_first[:stride], s.slot_count[:stride]
         count_entries(
@@ -272,8 +288,10 @@ class CpuEngine:
             self.threads, s.records, low, high, width, height, s.order[:stride], drawn, f.histograms, slot_first,
             f.tile_start, f.schedule, e.splat, e.slot,
         )  # fmt: skip
-        rasterize(self.threads, s.records, e.splat, e.mask, f.tile_start, f.schedule, width, height, f.frame)
-        return entries
+        self.watch("bin")
+        mask = e.mask if for_backward else self._no_masks
+        rasterize(self.threads, s.records, e.splat, mask, f.tile_start, f.schedule, width, height, f.frame)
+        self.watch("rasterize")
 
     def _busy_box(self, width: int, height: int) -> Box:
         """The box around all tiles that hold a splat."""
@@ -310,10 +328,12 @@ class CpuEngine:
             self._window, (weights / sizes).astype(np.float32), f.gradient, sums,
         )  # fmt: skip
         means = sums.sum(axis=0) / sizes
+        self.watch("loss")
         rasterize_backward(
             self.threads, s.records, e.splat, e.slot, e.mask, f.tile_start, f.schedule, width, height, f.frame, colour,
             f.gradient, e.slots, e.slot_used,
         )  # fmt: skip
+        self.watch("rasterize_backward")
         return StepResult(float(means @ weights), float(means[0]), float(means[1]), float(means[2]))
 
     def _backward(
@@ -328,6 +348,7 @@ class CpuEngine:
             parameters.antialiased, view.numbers, s.slot_first, s.slot_count, e.slot_used, e.slots, mode, output, first,
             second, rates, corrections, statistics,
         )  # fmt: skip
+        self.watch("project_backward")
 
 
 def _tiles(width: int, height: int) -> int:

@@ -20,8 +20,9 @@ TILE = 16
 """Pixels along a tile's side."""
 
 MEAN_X, MEAN_Y, A, B, C, LOG2_OPACITY, SLOPE_Y, SLOPE_X, RED, GREEN, BLUE, HALF_WIDTH, HALF_HEIGHT = range(13)
-"""Fields of the record; the first eight say which pixels it can reach. SLOPE_Y: the dy of the ellipse's widest dx is SLOPE_Y dx; SLOPE_X the other way round.
-HALF_WIDTH and HALF_HEIGHT: half the sides of the exact box of {alpha >= 1/255}, in pixels."""
+"""Fields of the record; the first eight say which pixels it can reach. SLOPE_Y: the dy of the ellipse's widest dx is
+SLOPE_Y dx; SLOPE_X the other way round. HALF_WIDTH, HALF_HEIGHT: half the sides of the exact box of {alpha >= 1/255},
+in pixels."""
 
 SUM_V, SUM_VX, SUM_VY, SUM_VXX, SUM_VXY, SUM_VYY, SUM_RED, SUM_GREEN, SUM_BLUE = range(9)
 """Fields of a gradient slot (16 float32): moments of v = alpha dL/dalpha over the tile's pixels, and dL/dcolour."""

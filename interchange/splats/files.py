@@ -29,6 +29,10 @@ def read_whole(path: Path | str, decode: Decoder) -> SplatCloud:
             raise InputError(f"{path} is no file.", "Give a splat file.")
         with np.errstate(all="ignore"):  # any bytes may stand where numbers should; SplatCloud.finite finds what is not
             cloud = decode(path.read_bytes(), path)
+    except InputError as error:
+        if str(path) in error.message:
+            raise
+        raise InputError(f"The splat file {path} is damaged. {error.message}", "Export it again.") from error
     except FileNotFoundError:
         raise InputError(f"The splat file {path} is missing.", "Check its name.") from None
     except OSError as error:

@@ -29,7 +29,7 @@ MAX_SPLATS = 10_000_000
 _HEADER = struct.Struct("<4sIIBBBB")  # magic, version, splats, SH degree, fractional bits, flags, reserved
 _ANTIALIASED, _EXTENDED = 1, 2
 _LEAST_BITS, _MOST_BITS = 0, 14  # of a position's fraction; 14: steps of 61 micrometres within +-512 m
-_FIRST_BAND_STEP, _STEP = 2, 4  # of SH bytes; the reference's 8 and 16 cost a face 0.8 dB, these 0.1
+_SH_STEP = np.float32(4)  # of SH bytes; the reference's 8 in the first band and 16 above cost a face 0.8 dB, this 0.1
 _COLOUR_SCALE = 0.15
 _OPACITY_LIMIT = 1e-6  # what a byte of 0 stands for (and 255 for 1 less this), so that logits stay finite
 _BOMB_SIZE, _BOMB_RATIO = 1 << 26, 100  # real splats are packed less than tenfold
@@ -187,9 +187,7 @@ def _unpacked_first_three(packed: npt.NDArray[np.uint8]) -> Array:
 
 def _packed_sh(higher: Array) -> npt.NDArray[np.uint8]:  # (N, K - 1, 3)
     """A byte a coefficient, rounded to fewer values, which gzip then packs."""
-    width = 3 * higher.shape[1]
-    step = np.where(np.arange(width) < 9, _FIRST_BAND_STEP, _STEP).astype(np.float32)
-    values = higher.reshape(len(higher), width) * (128 / step) + 128 / step
+    values = higher.reshape(len(higher), 3 * higher.shape[1]) * (128 / _SH_STEP) + 128 / _SH_STEP
     np.rint(values, out=values)
-    values *= step
+    values *= _SH_STEP
     return np.clip(values, 0, 255, out=values).astype(np.uint8)

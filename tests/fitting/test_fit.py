@@ -276,23 +276,30 @@ def test_a_full_disk_is_said(capture, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_kill_9_at_random_moments(capture, undisturbed, tmp_path):
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"iterations": 240, "densify": "default", "max_splats": 600}, {"iterations": 240, "densify": "mcmc"}],
+)
+def test_kill_9_at_random_moments(capture, tmp_path, options):
     """A real process, really killed, five times; then left alone."""
+    fit(capture.folder, tmp_path / "undisturbed", attrs.evolve(SETTINGS, **options))
     program = (
         "import sys, attrs; from tests.fitting.test_fit import SETTINGS, fit\n"
-        "settings = attrs.evolve(SETTINGS, checkpoint_every_s=0)\n"
+        f"settings = attrs.evolve(SETTINGS, checkpoint_every_s=0, **{options})\n"
         "fit(sys.argv[1], sys.argv[2], settings, progress=lambda *event: print(event, flush=True))"
     )
     rng = np.random.default_rng(0)
-    command = [sys.executable, "-c", program, str(capture.folder), str(tmp_path)]
+    out = tmp_path / "killed"
+    command = [sys.executable, "-c", program, str(capture.folder), str(out)]
     for _ in range(5):
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         for line in process.stdout:
             if "step " in line or "Resumed" in line:
                 break
-        time.sleep(float(rng.uniform(0, 0.15)))
+        time.sleep(float(rng.uniform(0, 0.15 if not options else 0.3)))
         process.send_signal(signal.SIGKILL)
         process.communicate()
+    assert not (out / "fit.json").exists()  # it was killed in time, each time
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    assert splats_of(tmp_path) == splats_of(undisturbed.folder)
+    assert splats_of(out) == splats_of(tmp_path / "undisturbed")

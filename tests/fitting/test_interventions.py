@@ -10,12 +10,14 @@ import pytest
 from backend.fitting.checkpoint import NAME
 from backend.fitting.fit import fit
 from backend.fitting.settings import FitSettings
+from backend.fitting.trainer import Observer
+from backend.kernels.engine import CpuEngine
 from interchange.cameras import SPLAT_FROM_BLENDER
 from interchange.capture import Capture, write_view
 from interchange.errors import Cancelled
 from interchange.splats import read_ply
 
-from .scene import make_capture
+from .scene import add_view, ball_camera, make_capture, trace
 
 SETTINGS = FitSettings(
     iterations=240, splats=300, sh_degree=1, early_stop=False, evaluations=0, checkpoint_every_s=1e9, threads=1,
@@ -139,3 +141,43 @@ def test_cancel_while_comparing_loses_nothing(capture, tmp_path):
         except Cancelled:
             continue
     assert looks > 80 and splats_of(tmp_path / "cut") == splats_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_one_view_and_odd_sizes(tmp_path, name):
+    """No variant stumbles over a single picture, nor over pictures of different, odd, tiny sizes."""
+    capture = make_capture(tmp_path / "capture", train=1, held_out=0, size=64)
+    settings = attrs.evolve(SETTINGS, **VARIANTS[name], iterations=120)
+    assert fit(capture.folder, tmp_path / "one", settings).splats > 50
+    for number, size in enumerate((23, 41, 72)):
+        camera = attrs.evolve(ball_camera((0.3, 0.8, 5.5)[number], 0.2, size), height=size - 9)
+        add_view(capture, f"odd_{number}", "train" if number else "held_out", camera, trace(camera))
+    capture.save_manifest()
+    result = fit(capture.folder, tmp_path / "odd", attrs.evolve(settings, coarse_levels=4))
+    assert result.psnr > 17
+
+
+@pytest.mark.parametrize("name", ["default", "mcmc"])
+def test_a_time_budget_and_an_early_stop_go_with_densification(capture, tmp_path, name):
+    ticks = itertools.count()
+    settings = attrs.evolve(SETTINGS, **VARIANTS[name], time_budget_s=4.0)
+    settings = attrs.evolve(settings, iterations=5000)
+    observer = Observer(clock=lambda: next(ticks) / 100)
+    result = fit(capture.folder, tmp_path / "budget", settings, observer=observer)
+    assert result.stopped == "time budget" and result.iterations < 1000 and result.splats > 300 and result.psnr > 27
+    still = attrs.evolve(settings, time_budget_s=None, iterations=900, early_stop=True, rate_scale=1e-6)
+    result = fit(capture.folder, tmp_path / "still", still)
+    assert result.stopped == "plateau" and 0.6 * 900 < result.iterations < 900
+
+
+def test_a_run_that_diverges_after_densification_goes_back_to_fewer_splats(capture, tmp_path, monkeypatch):
+    real, count = CpuEngine.train_step, itertools.count()
+
+    def spoil(self, parameters, adam, *rest, **options):
+        result = real(self, parameters, adam, *rest, **options)
+        return attrs.evolve(result, loss=float("nan")) if next(count) == 130 else result
+
+    monkeypatch.setattr(CpuEngine, "train_step", spoil)
+    settings = attrs.evolve(SETTINGS, **VARIANTS["default"], evaluations=3)  # sound at 80, splats added at 50 and 100
+    result = fit(capture.folder, tmp_path, settings)
+    assert result.iterations == 240 and result.psnr > 29 and result.splats <= 500

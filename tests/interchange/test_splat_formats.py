@@ -22,7 +22,7 @@ TOLERANCES = {
     ".glb": {"means": 0, "log_scales": 1e-6, "shape": 1e-6, "opacities": 2e-7, "base": 0, "higher": 0},
     ".gltf": {"means": 0, "log_scales": 1e-6, "shape": 1e-6, "opacities": 2e-7, "base": 0, "higher": 0},
     ".spz": {"means": 3.06e-5, "log_scales": 1 / 32, "shape": 0.07, "opacities": 0.5 / 255, "base": 0.0131,
-             "higher": 2.5 / 128},
+             "higher": 2 / 128},
     ".compressed.ply": {"means": 3e-4, "log_scales": 2e-3, "shape": 5e-3, "opacities": 0.5 / 255, "base": 4e-3,
                         "higher": 1 / 64},
     ".splat": {"means": 0, "log_scales": 1e-6, "shape": 0.04, "opacities": 0.5 / 255, "base": 7e-3, "higher": 0},

@@ -19,7 +19,7 @@ from backend.kernels.spherical_harmonics.reference import sh_basis
 
 
 def fully_fused_projection(
-    means, covars, quats, scales, viewmats, Ks, width, height, eps2d, near_plane, opacities
+    means, covars, quats, scales, viewmats, Ks, width, height, eps2d, near_plane, calc_compensations, opacities
 ):  # (P, 3), None, (P, 4), (P, 3), (1, 4, 4), (1, 3, 3)
     assert covars is None and viewmats.shape == (1, 4, 4) and Ks.shape == (1, 3, 3)
     R, t, K = viewmats[0, :3, :3], viewmats[0, :3, 3], Ks[0]
@@ -28,16 +28,20 @@ def fully_fused_projection(
     rx, ry, zero = (x / z).clamp(low_x, high_x), (y / z).clamp(low_y, high_y), torch.zeros_like(z)
     J = torch.stack([K[0, 0] / z, zero, -K[0, 0] * rx / z, zero, K[1, 1] / z, -K[1, 1] * ry / z], -1).reshape(-1, 2, 3)
     U = J @ R @ (rotation_matrices(quats) * scales[:, None, :])
-    covariances = U @ U.transpose(1, 2) + eps2d * torch.eye(2)
+    bare = U @ U.transpose(1, 2)
+    covariances = bare + eps2d * torch.eye(2)
+    quotients = torch.linalg.det(bare) / torch.linalg.det(covariances)
+    compensations = quotients.clamp_min(1e-12).sqrt() if calc_compensations else None
     inverse = torch.linalg.inv(covariances)
     centres = torch.stack([K[0, 0] * x / z + K[0, 2], K[1, 1] * y / z + K[1, 2]], -1)
     with torch.no_grad():
-        reach = (2 * (opacities * 255).clamp_min(1).log()).sqrt()[:, None]
+        shown = opacities if compensations is None else opacities * compensations
+        reach = (2 * (shown * 255).clamp_min(1).log()).sqrt()[:, None]
         radii = (reach * torch.stack([covariances[:, 0, 0], covariances[:, 1, 1]], -1).sqrt()).ceil()
         outside = ((centres + radii <= 0) | (centres - radii >= torch.tensor([width, height]))).any(-1)
         radii[outside | (z < near_plane)] = 0
     conics = torch.stack([inverse[:, 0, 0], inverse[:, 0, 1], inverse[:, 1, 1]], -1)
-    return radii.int()[None], centres[None], z[None], conics[None], None
+    return radii.int()[None], centres[None], z[None], conics[None], compensations
 
 
 def spherical_harmonics(degree, dirs, coeffs, masks):  # (1, P, 3), (1, P, K, 3), (1, P)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from backend.kernels import gsplat
 from backend.kernels.gsplat import build, patches
 from backend.kernels.gsplat.patches import SOURCES, Replacement, patched
 from interchange.errors import InputError
@@ -19,7 +20,7 @@ from interchange.errors import InputError
 def _package() -> Path:
     spec = importlib.util.find_spec("gsplat")
     if spec is None or not spec.submodule_search_locations:
-        pytest.skip("gsplat's wheel, which requirements/gpu.txt pins, is not installed")
+        pytest.skip("gsplat's wheel, which requirements/gsplat.txt pins, is not installed")
     return Path(next(iter(spec.submodule_search_locations)))
 
 
@@ -99,6 +100,12 @@ def test_missing_torch_and_cuda_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", fake)
     with pytest.raises(InputError, match=r"PyTorch \(2\.13\.0\+cpu\) is built without CUDA"):
         build.load()
+    works, sentence = gsplat.availability()
+    assert not works
+    assert sentence == "gsplat is not used: The installed PyTorch (2.13.0+cpu) is built without CUDA."
+    with pytest.raises(InputError, match="is built without CUDA") as caught:
+        gsplat.open_engine()
+    assert caught.value.code == "RES_NO_GPU"
 
 
 @pytest.mark.parametrize(
@@ -204,4 +211,8 @@ def test_a_module_that_does_not_load_is_named(tmp_path, monkeypatch):
     module = tmp_path / "csrc.so"
     module.write_bytes(b"no module")
     with pytest.raises(InputError, match="cannot be loaded"):
+        build._import(module)
+    others = SimpleNamespace(_C=SimpleNamespace(__file__="elsewhere.so"))
+    monkeypatch.setitem(sys.modules, "gsplat.cuda._backend", others)
+    with pytest.raises(InputError, match=r"other kernels already \(elsewhere\.so\)"):
         build._import(module)

@@ -9,6 +9,7 @@ GPU, which never waits for it. When a frame has more entries than there is room 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
@@ -42,7 +43,8 @@ class CudaSession:
     ) -> None:  # fmt: skip
         self._device, self._weights = device, weights
         self._keeps_statistics, self._gradients_only = statistics, gradients_only
-        prepared = [prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights) for t in targets]
+        with ThreadPoolExecutor() as pool:  # numpy lets other threads run
+            prepared = list(pool.map(lambda t: prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights), targets))
         self._pixels = [view.camera.width * view.camera.height for view in prepared]
         self._width = max((v.camera.width for v in prepared), default=1)
         self._height = max((v.camera.height for v in prepared), default=1)

@@ -14,8 +14,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ..rasterizer import Array
 from .splats import DeviceSplats, Tensor, row_slices
 
@@ -73,8 +71,8 @@ def group_rates(learning_rates: Array) -> list[float]:
     """One rate a group. ValueError if the rows of a group differ, which no such kernel can do."""
     result = []
     for rows in row_slices(len(learning_rates)):
-        values = np.unique(learning_rates[rows])
-        if len(values) != 1:
+        rate = learning_rates[rows.start]
+        if (learning_rates[rows] != rate).any():
             raise ValueError(f"gsplat's engine takes one learning rate for the rows {rows.start} to {rows.stop - 1}.")
-        result.append(float(values[0]))
+        result.append(float(rate))
     return result

@@ -75,19 +75,27 @@ class Kernels:
 
 def load(cache: Path = CACHE, progress: Progress | None = None) -> Kernels:
     """gsplat with its kernels, compiled if they are not yet. InputError says what is missing when that cannot be."""
+    extension, toolchain = find_extension(cache)
+    if toolchain is None:
+        return Kernels(_import(extension), extension, cache / f"{VERSION}-brought-along")
+    if not extension.is_file():
+        compile_kernels(toolchain, require_package(), extension.parent, progress)
+    return Kernels(_import(extension), extension, extension.parent)
+
+
+def find_extension(cache: Path = CACHE) -> tuple[Path, Toolchain | None]:
+    """Where the compiled module is, or will be once the toolchain has compiled it; None: it came with the package.
+
+    InputError says what is missing.
+    """
     torch = require_torch()
     require_gpu(torch)
     package = require_package()
     extension = _brought_along(package)
     if extension is not None:
-        folder = cache / f"{VERSION}-brought-along"
-    else:
-        toolchain = find_toolchain(torch)
-        folder = cache / toolchain.key
-        extension = folder / (MODULE + toolchain.suffix)
-        if not extension.is_file():
-            compile_kernels(toolchain, package, folder, progress)
-    return Kernels(_import(extension), extension, folder)
+        return extension, None
+    toolchain = find_toolchain(torch)
+    return cache / toolchain.key / (MODULE + toolchain.suffix), toolchain
 
 
 def require_torch() -> Any:
@@ -96,10 +104,10 @@ def require_torch() -> Any:
         import torch
     except ImportError as error:
         raise InputError("gsplat needs PyTorch, which is not installed.",
-                         f"Install requirements/gpu.txt. {_OTHER_WAY}") from error  # fmt: skip
+                         f"Install requirements/gsplat.txt. {_OTHER_WAY}") from error  # fmt: skip
     if torch.version.cuda is None:
         raise InputError(f"The installed PyTorch ({torch.__version__}) is built without CUDA.",
-                         f"Install requirements/gpu.txt. {_OTHER_WAY}")  # fmt: skip
+                         f"Install requirements/gsplat.txt. {_OTHER_WAY}")  # fmt: skip
     return torch
 
 
@@ -116,7 +124,7 @@ def require_package() -> Path:
     """Folder of the installed gsplat; it is not imported."""
     spec = importlib.util.find_spec("gsplat")
     if spec is None or not spec.submodule_search_locations:
-        raise InputError("gsplat is not installed.", f"Install requirements/gpu.txt. {_OTHER_WAY}")
+        raise InputError("gsplat is not installed.", f"Install requirements/gsplat.txt. {_OTHER_WAY}")
     package = Path(next(iter(spec.submodule_search_locations)))
     found = re.search(r'"([^"]+)"', (package / "version.py").read_text(encoding="utf-8"))
     if found is None or found.group(1) != VERSION:
@@ -264,15 +272,18 @@ def _import(extension: Path) -> ModuleType:
             spec.loader.exec_module(module)
         except ImportError as error:
             raise InputError(f"gsplat's compiled kernels cannot be loaded ({error}).",
-                             f"Delete {extension.parent}. {_OTHER_WAY}") from error  # fmt: skip
+                             f"Delete {extension}. {_OTHER_WAY}") from error  # fmt: skip
         backend = ModuleType("gsplat.cuda._backend")
         backend._C = module  # type: ignore[attr-defined]
         sys.modules[f"gsplat.{MODULE}"], sys.modules[backend.__name__] = module, backend
+    loaded = getattr(sys.modules["gsplat.cuda._backend"]._C, "__file__", None)
+    if loaded is None or Path(loaded) != extension.absolute():
+        raise InputError(f"This process runs gsplat with other kernels already ({loaded}).", "Start a fresh process.")
     try:
         import gsplat
         import gsplat.cuda._wrapper
     except ImportError as error:
         raise InputError(f"gsplat cannot be imported ({error}).",
-                         f"Install requirements/gpu.txt. {_OTHER_WAY}") from error  # fmt: skip
+                         f"Install requirements/gsplat.txt. {_OTHER_WAY}") from error  # fmt: skip
     assert isinstance(gsplat, ModuleType)
     return gsplat

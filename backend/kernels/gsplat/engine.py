@@ -12,6 +12,7 @@ Made by `check.open_engine`, which compiles and verifies the kernels first. Rend
   IN_VIEW  those that gsplat projects into the frame, hidden ones too: its trainer's `visible_adam`.
   ALL      every splat, by torch's fused kernel: its trainer's default. The moments of unseen splats decay.
   The first is there to agree with the CPU engine, the others to measure gsplat as its users run it.
+* Antialiased splats: the compensation has no least value (ours: .005), and its gradient a bias of 1e-6.
 * Splats whose numbers are absurd, but neither NaN nor beyond 1e15, may be drawn as gsplat draws them.
 * A splat is left alone as a whole when one of its gradients is NaN or infinite (SEEN only).
 
@@ -32,7 +33,7 @@ from interchange.cameras import Camera
 from interchange.errors import InputError
 
 from ..layout import EPS2D, NEAR, TILE
-from ..parameters import AdamState, SplatParameters
+from ..parameters import ROW_SH, AdamState, SplatParameters
 from ..rasterizer import BLACK, Array, Colour, LossWeights, StepResult, Target
 from .build import Kernels
 from .loss import LossFunction, TorchLoss
@@ -66,6 +67,7 @@ class Frame:
     colour: Tensor  # (H, W, 3) premultiplied, without background
     alpha: Tensor  # (H, W)
     in_view: Tensor  # (P,) bool: projected into the frame
+    centres: Tensor  # (1, P, 2) pixels; undefined where not in view
 
 
 class GsplatEngine:
@@ -102,12 +104,13 @@ class GsplatEngine:
         return f"Fitted on the {name} with gsplat {self.kernels.gsplat.__version__} and CUDA {self.torch.version.cuda}."
 
     def begin(
-        self, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target], weights: LossWeights
-    ) -> GsplatSession:
+        self, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target], weights: LossWeights,
+        statistics: bool = False,
+    ) -> GsplatSession:  # fmt: skip
         """See `Rasterizer.begin`."""
-        self._require_memory(parameters, targets)
+        self.check_memory(parameters.block.shape[1], [target.camera for target in targets], parameters.sh_degree)
         with self.memory_guard():
-            return GsplatSession(self, parameters, adam, targets, weights)
+            return GsplatSession(self, parameters, adam, targets, weights, statistics)
 
     def render(
         self, parameters: SplatParameters, camera: Camera, background: Colour = BLACK
@@ -140,9 +143,9 @@ class GsplatEngine:
         torch, gsplat = self.torch, self.kernels.gsplat
         values = [group.values for group in splats.groups]
         means, opacities = values[MEANS], torch.sigmoid(values[OPACITY][:, 0])
-        radii, centres, depths, conics, _ = gsplat.fully_fused_projection(
+        radii, centres, depths, conics, compensations = gsplat.fully_fused_projection(
             means, None, values[QUATS], values[LOG_SCALES].exp(), camera.view, camera.K, camera.width, camera.height,
-            eps2d=float(EPS2D), near_plane=float(NEAR), opacities=opacities,
+            eps2d=float(EPS2D), near_plane=float(NEAR), calc_compensations=splats.antialiased, opacities=opacities,
         )  # fmt: skip
         in_view = (radii > 0).all(dim=-1)  # (1, P)
         sh = values[SH_BASE][:, None]
@@ -154,10 +157,11 @@ class GsplatEngine:
         columns, rows = math.ceil(camera.width / TILE), math.ceil(camera.height / TILE)
         _, keys, entries = gsplat.isect_tiles(centres, radii, depths, TILE, columns, rows)
         starts = gsplat.isect_offset_encode(keys, 1, columns, rows)
+        shown = opacities[None] * compensations if splats.antialiased else opacities[None]
         colour, alpha = gsplat.rasterize_to_pixels(
-            centres, conics, colours, opacities[None], camera.width, camera.height, TILE, starts, entries
+            centres, conics, colours, shown, camera.width, camera.height, TILE, starts, entries
         )
-        return Frame(colour[0], alpha[0, ..., 0], in_view[0])
+        return Frame(colour[0], alpha[0, ..., 0], in_view[0], centres)
 
     def device_name(self) -> str:
         """The GPU's."""
@@ -176,10 +180,11 @@ class GsplatEngine:
         except self.torch.OutOfMemoryError as error:
             raise self._memory_error("is full") from error
 
-    def _require_memory(self, parameters: SplatParameters, targets: Sequence[Target]) -> None:
-        pixels = [target.camera.width * target.camera.height for target in targets]
+    def check_memory(self, count: int, cameras: Sequence[Camera], sh_degree: int) -> None:
+        """InputError (RES_GPU_MEMORY) if a fit of `count` splats to such frames does not fit onto the GPU."""
+        pixels = [camera.width * camera.height for camera in cameras]
         wanted = 4 * (5 * sum(pixels) + _FLOATS_A_PIXEL * max(pixels, default=0))
-        wanted += 4 * parameters.block.nbytes + _BYTES_A_SPLAT * parameters.block.shape[1]
+        wanted += count * (16 * (ROW_SH + 3 * (sh_degree + 1) ** 2) + _BYTES_A_SPLAT)
         free = self.free_bytes()
         if wanted > free:
             raise self._memory_error(f"has {free / 1e9:.1f} GB free, but the fit needs about {wanted / 1e9:.1f} GB")

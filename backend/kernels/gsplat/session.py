@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from interchange.cameras import Camera
 
 from ..parameters import AdamState, SplatParameters
-from ..rasterizer import BLACK, Array, Colour, LossWeights, Step, StepResult, Target
+from ..rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
 from .adam import FusedAdam, SelectiveAdam, group_rates
 from .splats import (
     HUGE,
@@ -32,7 +32,7 @@ class GsplatSession:
 
     def __init__(
         self, engine: GsplatEngine, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target],
-        weights: LossWeights,
+        weights: LossWeights, statistics: bool,
     ) -> None:  # fmt: skip
         self._engine, self._parameters, self._adam, self._weights = engine, parameters, adam, weights
         torch, device = engine.torch, engine.device
@@ -40,14 +40,16 @@ class GsplatSession:
             (upload_camera(torch, target.camera, device), upload_target(torch, target, device)) for target in targets
         ]
         self.splats: DeviceSplats = upload_splats(torch, parameters, adam, device)
+        self._sums: Tensor | None = torch.zeros(2, *parameters.block.shape[1:], device=device) if statistics else None
         self._optimiser: SelectiveAdam | FusedAdam
         if engine.optimiser == "all":
             self._optimiser = FusedAdam(torch)
         else:
             self._optimiser = SelectiveAdam(engine.kernels.gsplat.cuda._wrapper.adam)
 
-    def run(self, steps: Sequence[Step]) -> list[StepResult]:
+    def run(self, steps: Iterable[Step]) -> list[StepResult]:
         """See `Session.run`."""
+        steps = list(steps)
         if not steps:
             return []
         engine = self._engine
@@ -64,7 +66,11 @@ class GsplatSession:
         if len(step.learning_rates) != len(self._parameters.block):
             raise ValueError("Learning rates do not fit the parameters.")
         result, frame = self.differentiate(step.view, background)
-        mask = self._seen() if self._engine.optimiser == "seen" else frame.in_view
+        by_gradient = self._engine.optimiser == "seen" or self._sums is not None
+        seen = self._seen() if by_gradient else None
+        if self._sums is not None:
+            self._count(frame, seen)
+        mask = seen if self._engine.optimiser == "seen" else frame.in_view
         self._optimiser.step(self.splats, mask, rates, step.iteration)
         self._engine.on_stage("adam")
         return result
@@ -76,6 +82,8 @@ class GsplatSession:
         for group in self.splats.groups:
             group.values.grad = None
         frame = engine.forward(self.splats, camera)
+        if self._sums is not None:
+            frame.centres.retain_grad()
         engine.on_stage("forward")
         terms = engine.loss(frame.colour, frame.alpha, target, background, self._weights)
         engine.on_stage("loss")
@@ -87,6 +95,22 @@ class GsplatSession:
         """(P,) True where a splat got gradients, all of them usable; a comparison with NaN is False."""
         total = sum(group.values.grad.abs().sum(dim=1) for group in self.splats.groups[MEANS:SH_REST])
         return (total > 0) & (total < HUGE)
+
+    def _count(self, frame: Frame, seen: Tensor) -> None:
+        """Add one step to the sums of `statistics`; lengths in half frame widths and heights."""
+        gradient = frame.centres.grad[0]
+        height, width = frame.alpha.shape
+        pull = self._engine.torch.hypot(gradient[:, 0] * (width / 2), gradient[:, 1] * (height / 2))
+        self._sums[0] += pull.where(seen, 0)  # type: ignore[index]
+        self._sums[1] += seen  # type: ignore[index]
+
+    def statistics(self) -> Statistics:
+        """See `Session.statistics`; a splat counts as seen where it got a gradient."""
+        if self._sums is None:
+            raise ValueError("This session was begun without statistics.")
+        norm, seen = self._sums[:, : self._parameters.count].clone().cpu().numpy()
+        self._sums.zero_()
+        return Statistics(norm, seen)
 
     def render(self, camera: Camera, background: Colour = BLACK) -> tuple[Array, Array]:
         """See `Session.render`."""
@@ -101,6 +125,13 @@ class GsplatSession:
         """See `Session.push`."""
         with self._engine.memory_guard():
             self.splats = upload_splats(self._engine.torch, self._parameters, self._adam, self._engine.device)
+
+    def replace(self, parameters: SplatParameters, adam: AdamState) -> None:
+        """See `Session.replace`."""
+        self._parameters, self._adam = parameters, adam
+        self.push()
+        if self._sums is not None:
+            self._sums = self._engine.torch.zeros(2, parameters.block.shape[1], device=self._engine.device)
 
     def close(self) -> None:
         """See `Session.close`."""

@@ -46,6 +46,7 @@ class DeviceSplats:
 
     groups: list[Group]
     sh_degree: int
+    antialiased: bool
     sound: npt.NDArray[np.bool_]  # (P,) False: held NaN or absurd numbers when it came in, is not drawn and not changed
 
 
@@ -101,7 +102,7 @@ def upload_splats(torch: Any, parameters: SplatParameters, adam: AdamState | Non
         empty = torch.empty(0, device=device)
         first, second = (_transposed(torch, block[rows]) for block in moments) if moments else (empty, empty)
         groups.append(Group(leaf, first, second))
-    return DeviceSplats(groups, parameters.sh_degree, sound)
+    return DeviceSplats(groups, parameters.sh_degree, parameters.antialiased, sound)
 
 
 def _transposed(torch: Any, rows: Tensor) -> Tensor:

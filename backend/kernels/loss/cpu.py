@@ -227,7 +227,7 @@ def _read_row(p: Patch, y: int, rows: int, ring: int, place: int, taps: Any) -> 
 
 @kernel
 def _ssim(p: Patch, x: int, y: int, mx: Any, xx: Any, xy: Any, slopes: int, at: int) -> Any:
-    """weight (1 - SSIM) at (x, y) from blurred x', x'^2, x'y'; writes d/dmean, d/dE[x'^2], d/dE[x'y'] of weight SSIM."""
+    """weight (1 - SSIM) at (x, y) from blurred x', x'^2, x'y'; writes the slopes of weight SSIM by these three."""
     my, var_y = _target_at(p, p.target_mean, x, y), _target_at(p, p.target_variance, x, y)
     var_x, cov = xx - mx * mx, xy - mx * my
     mean_x, mean_y = mx + p.shade, my + p.shade

@@ -270,9 +270,10 @@ def _forward_tile(t: Tiles, tile: int, entry: int, end: int, s: Scratch) -> None
         _find_bits(t, entry, number, tile_x, tile_y, s)
         were_open = open_blocks
         for block in range(BLOCKS):
-            if (open_blocks >> block) & 1 != 0:
-                if not _blend_block(t.records, block, (number + 63) // 64, tile_x, tile_y, s):
-                    open_blocks &= ~(1 << block)
+            if (open_blocks >> block) & 1 != 0 and not _blend_block(
+                t.records, block, (number + 63) // 64, tile_x, tile_y, s
+            ):
+                open_blocks &= ~(1 << block)
         if t.entry_mask != 0:
             _write_masks(t, entry, number, were_open, s)
         entry += number
@@ -327,7 +328,7 @@ def rasterize(
 
 @kernel
 def _load_tile(t: Tiles, tile_x: int, tile_y: int, background: Any, gradient: int, state: int) -> None:
-    """State of the backward pass by blocks beside T (less than MIN_TRANSMITTANCE: done): S, three planes of dL/dcolour."""
+    """State of the backward pass by blocks beside T (below MIN_TRANSMITTANCE: done): S, three planes of dL/dcolour."""
     for block in range(BLOCKS):
         place = (tile_y + block // BLOCKS_X * BLOCK_HEIGHT) * t.stride + tile_x + block % BLOCKS_X * BLOCK_WIDTH
         i = block * VECTOR_WIDTH

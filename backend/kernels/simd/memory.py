@@ -34,7 +34,7 @@ _WIDTH_BITS = ir.IntType(VECTOR_WIDTH)
 def _pointer(
     context: Any, builder: Any, sig: Any, args: Any, llvm_type: Any, extra: Any = None, scale: int = 1, at: Any = None
 ) -> Any:
-    """Address of element scale * args[1] + extra of the array args[0], as a pointer to `llvm_type`; args[1] is an `at`."""
+    """Address of element scale * args[1] + extra of the array args[0], a pointer to `llvm_type`; args[1] is an `at`."""
     if isinstance(sig.args[0], types.Integer):
         address = context.cast(builder, args[0], sig.args[0], types.int64)
         data = builder.inttoptr(address, F32.as_pointer())
@@ -301,7 +301,7 @@ def load_records(typing_context, array, index):
 
 @intrinsic
 def load_records_at(typing_context, array, starts, index):
-    """The first 8 fields of the VECTOR_WIDTH records that begin at the elements starts[index..]: a tuple of 8 vectors."""
+    """The first 8 fields of the VECTOR_WIDTH records that begin at the elements starts[index..]: 8 vectors."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         array_type, starts_type, index_type = sig.args
