@@ -10,6 +10,7 @@ All work of a device goes through one stream, in order.
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from .launches import Clear, Operation, Pointer
 from .sources import Variant
 
 Array = npt.NDArray[Any]
+MEMORY_VARIABLE = "DIGIDOUBLE_GPU_MEMORY_MIB"
 
 
 class Device(Protocol):
@@ -76,16 +78,27 @@ def checked(result: tuple[Any, ...], what: str) -> Any:
     return values[0] if len(values) == 1 else values
 
 
+def memory_cap() -> int | None:
+    """Bytes that $DIGIDOUBLE_GPU_MEMORY_MIB allows, None if it is not set. InputError if it is no number."""
+    text = os.environ.get(MEMORY_VARIABLE, "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise InputError(f"{MEMORY_VARIABLE} is {text!r}.", "Give a whole number of MiB, or unset it.")
+    return int(text) << 20
+
+
 class CudaDevice:
     """One NVIDIA GPU, by the driver's primary context: torch in the same process sees the same memory."""
 
     def __init__(self, number: int = 0, progress: Progress | None = None) -> None:
         """`progress` hears about compilation. Raises CudaError where there is no such GPU, ImportError without
-        cuda-bindings, an error of cuda-bindings' own without a driver.
+        cuda-bindings, an error of cuda-bindings' own without a driver, InputError for a cap that is no number.
         """
         from cuda.bindings import driver
 
-        self._progress = progress
+        self._progress, self._cap = progress, memory_cap()
+        self._taken: dict[int, int] = {}  # bytes by address
         self._driver = self.driver = driver
         checked(driver.cuInit(0), "start")
         self._device = checked(driver.cuDeviceGet(number), f"find GPU {number}")
@@ -128,19 +141,27 @@ class CudaDevice:
 
     def allocate(self, size: int) -> int:
         """See `Device`."""
-        code, address = self._driver.cuMemAlloc(max(size, 16))
+        size = max(size, 16)
+        if self._cap is not None and sum(self._taken.values()) + size > self._cap:
+            raise self._short_of(size)
+        code, address = self._driver.cuMemAlloc(size)
         if code == self._driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
-            free = self.free_memory()
-            raise InputError(
-                f"The GPU {self.name} has no {size / 2**20:.0f} MiB left ({free / 2**20:.0f} MiB are free).",
-                "Close other programs that use it, or take fewer splats, fewer or smaller views.",
-            )
-        return int(checked((code, address), "allocate memory"))
+            raise self._short_of(size)
+        place = int(checked((code, address), "allocate memory"))
+        self._taken[place] = size
+        return place
+
+    def _short_of(self, size: int) -> InputError:
+        return InputError(
+            f"The GPU {self.name} has no {size / 2**20:.0f} MiB left ({self.free_memory() / 2**20:.0f} MiB are free).",
+            "Close other programs that use it, or take fewer splats, fewer or smaller views.", "RES_GPU_MEMORY",
+        )  # fmt: skip
 
     def free(self, address: int) -> None:
         """See `Device`."""
         self.synchronize()
         checked(self._driver.cuMemFree(address), "free memory")
+        del self._taken[address]
 
     def upload(self, address: int, array: Array) -> None:
         """See `Device`. From pageable memory the driver copies the array aside before it returns."""
@@ -216,9 +237,9 @@ class CudaDevice:
         checked(self._driver.cuStreamSynchronize(self._stream), "run its kernels")
 
     def free_memory(self) -> int:
-        """See `Device`."""
+        """See `Device`; at most what $DIGIDOUBLE_GPU_MEMORY_MIB leaves."""
         free, _ = checked(self._driver.cuMemGetInfo(), "ask for free memory")
-        return int(free)
+        return int(free) if self._cap is None else max(0, min(int(free), self._cap - sum(self._taken.values())))
 
 
 class _Functions:
