@@ -4,13 +4,14 @@
 `CudaDevice` offers it through NVIDIA's cuda-bindings, the driver's own interface; torch is not needed. The tests have a
 stand-in that runs the same kernels on the CPU.
 
-All work of a device goes through one stream, in order.
+All work of a device goes through one stream, in order. Any thread may use it, one at a time.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -103,9 +104,21 @@ class CudaDevice:
         checked(driver.cuInit(0), "start")
         self._device = checked(driver.cuDeviceGet(number), f"find GPU {number}")
         self._context = checked(driver.cuDevicePrimaryCtxRetain(self._device), "open the GPU")
-        checked(driver.cuCtxSetCurrent(self._context), "open the GPU")
+        self._thread = 0
+        self._come_here()
         self._stream = checked(driver.cuStreamCreate(driver.CUstream_flags.CU_STREAM_NON_BLOCKING), "make a stream")
         self._functions: dict[Variant, Any] = {}
+
+    def _come_here(self) -> None:
+        """The driver keeps the current context by thread: make it the calling one's."""
+        if threading.get_ident() != self._thread:
+            checked(self._driver.cuCtxSetCurrent(self._context), "open the GPU")
+            self._thread = threading.get_ident()
+
+    def close(self) -> None:
+        """Give the stream back. The context stays: it is the process's, and to open it again takes a while."""
+        self._come_here()
+        checked(self._driver.cuStreamDestroy(self._stream), "drop a stream")
 
     @property
     def name(self) -> str:
@@ -141,6 +154,7 @@ class CudaDevice:
 
     def allocate(self, size: int) -> int:
         """See `Device`."""
+        self._come_here()
         size = max(size, 16)
         if self._cap is not None and sum(self._taken.values()) + size > self._cap:
             raise self._short_of(size)
@@ -165,6 +179,7 @@ class CudaDevice:
 
     def upload(self, address: int, array: Array) -> None:
         """See `Device`. From pageable memory the driver copies the array aside before it returns."""
+        self._come_here()
         assert array.flags.c_contiguous
         if array.nbytes:
             checked(
@@ -174,6 +189,7 @@ class CudaDevice:
 
     def download(self, address: int, array: Array) -> None:
         """See `Device`."""
+        self._come_here()
         assert array.flags.c_contiguous
         if array.nbytes:
             checked(
@@ -184,6 +200,7 @@ class CudaDevice:
 
     def load(self, variant: Variant) -> Any:
         """See `Device`: compiled by NVRTC for this GPU, or read from the cache."""
+        self._come_here()
         from .compiler import compiled
 
         if variant not in self._functions:
@@ -193,6 +210,7 @@ class CudaDevice:
 
     def execute(self, kernels: Any, operations: Sequence[Operation]) -> None:
         """See `Device`."""
+        self._come_here()
         for operation in operations:
             if isinstance(operation, Clear):
                 words = operation.size // 4
@@ -213,18 +231,23 @@ class CudaDevice:
     def record(self, kernels: Any, operations: Sequence[Operation]) -> Any:
         """See `Device`."""
         driver = self._driver
+        self._come_here()
         mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         checked(driver.cuStreamBeginCapture(self._stream, mode), "record a graph")
         try:
             self.execute(kernels, operations)
+        except BaseException:
+            driver.cuStreamEndCapture(self._stream)  # which only repeats that something went wrong
+            raise
+        graph = checked(driver.cuStreamEndCapture(self._stream), "record a graph")
+        try:
+            return checked(driver.cuGraphInstantiate(graph, 0), "make a graph")
         finally:
-            graph = checked(driver.cuStreamEndCapture(self._stream), "record a graph")
-        executable = checked(driver.cuGraphInstantiate(graph, 0), "make a graph")
-        checked(driver.cuGraphDestroy(graph), "make a graph")
-        return executable
+            driver.cuGraphDestroy(graph)
 
     def replay(self, graph: Any) -> None:
         """See `Device`."""
+        self._come_here()
         checked(self._driver.cuGraphLaunch(graph, self._stream), "replay a graph")
 
     def forget(self, graph: Any) -> None:
@@ -234,10 +257,12 @@ class CudaDevice:
 
     def synchronize(self) -> None:
         """See `Device`."""
+        self._come_here()
         checked(self._driver.cuStreamSynchronize(self._stream), "run its kernels")
 
     def free_memory(self) -> int:
         """See `Device`; at most what $DIGIDOUBLE_GPU_MEMORY_MIB leaves."""
+        self._come_here()
         free, _ = checked(self._driver.cuMemGetInfo(), "ask for free memory")
         return int(free) if self._cap is None else max(0, min(int(free), self._cap - sum(self._taken.values())))
 

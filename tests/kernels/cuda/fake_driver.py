@@ -135,10 +135,10 @@ class FakeDriver:
         self._busy = True
         (self.done if self._recording is None else self._recording).append(work)
 
-    def cuMemsetD8Async(self, address, value, size, stream):  # noqa: N802
-        code = self._call("cuMemsetD8Async")
-        assert value == 0 and self._holds(address, size)
-        self._queue(("clear", address, size), stream)
+    def cuMemsetD32Async(self, address, value, words, stream):  # noqa: N802
+        code = self._call("cuMemsetD32Async")
+        assert value == 0 and self._holds(address, 4 * words)
+        self._queue(("clear", address, 4 * words), stream)
         return (code,)
 
     # -- work
@@ -146,6 +146,10 @@ class FakeDriver:
     def cuStreamCreate(self, flags):  # noqa: N802
         self.streams += 1
         return self._call("cuStreamCreate"), STREAM
+
+    def cuStreamDestroy(self, stream):  # noqa: N802
+        assert stream == STREAM and not self._busy
+        return (self._call("cuStreamDestroy"),)
 
     def cuStreamSynchronize(self, stream):  # noqa: N802
         assert stream == STREAM

@@ -123,7 +123,7 @@ def test_memory_is_given_back_when_the_gpu_is_done(driver, device):
     [
         ("cuMemcpyHtoDAsync", "copy to the GPU"), ("cuMemcpyDtoHAsync", "copy from the GPU"),
         ("cuStreamSynchronize", "run its kernels"), ("cuLaunchKernel", "launch project"),
-        ("cuMemsetD8Async", "clear memory"), ("cuModuleLoadData", "load the kernels"),
+        ("cuMemsetD32Async", "clear memory"), ("cuModuleLoadData", "load the kernels"),
         ("cuStreamBeginCapture", "record a graph"), ("cuStreamEndCapture", "record a graph"),
         ("cuGraphInstantiate", "make a graph"), ("cuGraphLaunch", "replay a graph"), ("cuMemAlloc", "allocate memory"),
         ("cuMemFree", "free memory"), ("cuGraphExecDestroy", "give a graph back"), ("cuMemGetInfo", "free memory"),

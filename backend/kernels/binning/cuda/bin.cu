@@ -56,7 +56,10 @@ __device__ __noinline__ uint2 columns_touched(float4 r0, float4 r1, float4 r2, u
     return make_uint2(from, to);
 }
 
-// As sum_of_earlier_blocks, for one number a block: a whole warp looks back, 32 blocks at a time.
+// As sum_of_earlier_blocks, for one number a block: a whole warp looks back, 32 blocks at a time. Sums that do not fit
+// beside the state stay at the largest that does, which is beyond every capacity.
+#define LARGEST_SUM (~STATE_MASK)
+
 __device__ inline uint warp_sum_of_earlier_blocks(uint own, uint block, volatile uint* states) {
     uint lane = threadIdx.x;
     if (lane == 0) states[block] = own | (block == 0 ? STATE_TOTAL : STATE_LOCAL);
@@ -70,11 +73,12 @@ __device__ inline uint warp_sum_of_earlier_blocks(uint own, uint block, volatile
         uint totals = __ballot_sync(FULL_WARP, (state & STATE_MASK) == STATE_TOTAL);
         uint nearest = totals ? __ffs(totals) - 1 : 31;
         uint value = lane <= nearest ? state & ~STATE_MASK : 0;
-        for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(FULL_WARP, value, offset);
-        sum += value;
+        for (int offset = 16; offset > 0; offset /= 2)
+            value = min(value + __shfl_xor_sync(FULL_WARP, value, offset), LARGEST_SUM);
+        sum = min(sum + value, LARGEST_SUM);
         if (totals) break;
     }
-    if (lane == 0) states[block] = (sum + own) | STATE_TOTAL;
+    if (lane == 0) states[block] = min(sum + own, LARGEST_SUM) | STATE_TOTAL;
     return sum;
 }
 
@@ -86,9 +90,9 @@ struct Ellipse {
 struct Emission {
     uint* entry_tile;
     uint* entry_splat;
-    uint* counts;  // of this block: 256 low digits, 256 high digits
+    uint* counts;  // of this block, 256 a digit
     uint tiles_x;
-    int low_bits;
+    int digit_bits, digits;
 };
 
 #define MANY_TILES 32  // of a splat that its whole warp takes together, a row a lane
@@ -109,8 +113,8 @@ __device__ inline void emit_row(const Ellipse& e, uint row, uint splat, uint& sl
         uint tile = row * out.tiles_x + column;
         out.entry_tile[slot] = tile;
         out.entry_splat[slot] = splat;
-        atomicAdd(&out.counts[tile & ((1u << out.low_bits) - 1)], 1u);
-        atomicAdd(&out.counts[256 + (tile >> out.low_bits & 255)], 1u);
+        for (int digit = 0; digit < out.digits; digit++)
+            atomicAdd(&out.counts[256 * digit + (tile >> digit * out.digit_bits & ((1u << out.digit_bits) - 1))], 1u);
     }
 }
 
@@ -156,16 +160,16 @@ extern "C" __global__ void __launch_bounds__(SORT_THREADS) emit_entries(
     const View* __restrict__ views, const Step* __restrict__ steps, const Control* __restrict__ control,
     Frame* __restrict__ frame,
     uint* states,                      // (blocks,), zero before
-    int ticket, int low_bits,          // of the tile's number that the first sorting pass looks at
+    int ticket, int digit_bits, int digits,  // bits of the tile's number that a sorting pass looks at; passes
     uint2* __restrict__ slot_spans,    // (stride,) first slot and number of slots of each splat, out
     uint* __restrict__ entry_tile, uint* __restrict__ entry_splat,  // (capacity,), out
-    uint* __restrict__ digit_counts) { // (2, 256) of the tiles' low and high bits, zero before
+    uint* __restrict__ digit_counts) { // (digits, 256) of the tiles' digits, low ones first, zero before
     __shared__ uint warp_sums[SORT_THREADS / 32];
-    __shared__ uint counts[2 * 256];
+    __shared__ uint counts[3 * 256];
     __shared__ uint block_number, block_start, block_total;
     if (control->needed != 0) return;
     if (threadIdx.x == 0) block_number = atomicAdd(&frame->tickets[ticket], 1u);
-    for (int k = threadIdx.x; k < 2 * 256; k += SORT_THREADS) counts[k] = 0;
+    for (int k = threadIdx.x; k < 256 * digits; k += SORT_THREADS) counts[k] = 0;
     __syncthreads();
     uint block = block_number, rank = block * SORT_THREADS + threadIdx.x;
     uint splat = rank < (uint)stride ? order[rank] : 0;
@@ -189,13 +193,13 @@ extern "C" __global__ void __launch_bounds__(SORT_THREADS) emit_entries(
         uint earlier = warp_sum_of_earlier_blocks(block_total, block, states);
         if (threadIdx.x == 0) {
             block_start = earlier;
-            if (block == gridDim.x - 1) frame->entries = earlier + block_total;
+            if (block == gridDim.x - 1) frame->entries = min(earlier + block_total, LARGEST_SUM);
         }
     }
     __syncthreads();
     uint slot = block_start + within;
     if (rank < (uint)stride) slot_spans[splat] = make_uint2(slot, number);
-    Emission out = {entry_tile, entry_splat, counts, tiles_x, low_bits};
+    Emission out = {entry_tile, entry_splat, counts, tiles_x, digit_bits, digits};
     bool fits = slot + number <= control->capacity;  // if not, the run stands still; `entries` says why
     if (number && fits && !large)
         for (uint row = mine.rect.x >> 16; row <= mine.rect.y >> 16; row++) emit_row(mine, row, splat, slot, out);
@@ -205,7 +209,7 @@ extern "C" __global__ void __launch_bounds__(SORT_THREADS) emit_entries(
             of_lane(mine, owner), __shfl_sync(FULL_WARP, splat, owner), __shfl_sync(FULL_WARP, slot, owner), out);
     }
     __syncthreads();
-    for (int k = threadIdx.x; k < 2 * 256; k += SORT_THREADS)
+    for (int k = threadIdx.x; k < 256 * digits; k += SORT_THREADS)
         if (counts[k]) atomicAdd(&digit_counts[k], counts[k]);
 }
 
