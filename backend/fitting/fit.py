@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
@@ -34,7 +35,7 @@ from .usual import interventions_for
 
 FORMAT, VERSION = "digidouble-fit", 1
 RESULT, CURVES, BINDING, SPLATS, RENDERS = "fit.json", "curves.json", "binding.npz", "splats.ply", "renders"
-ARITHMETIC = 2
+ARITHMETIC = 3
 """Part of the digest, as is the engine's name: raise it when the kernels' or the trainer's arithmetic changes."""
 
 
@@ -190,9 +191,11 @@ def _render_held_out(
 ) -> dict[str, float | None]:
     """Write the pictures; the figures by name, means over the views that have them."""
     (out / RENDERS).mkdir(exist_ok=True)
-    scores = []
-    for view in views:
-        image, _ = engine.render(parameters, view.camera)
+
+    def judge(view: FitView, image: np.ndarray) -> dict[str, float | None]:
         write_png(out / RENDERS / f"{view.name}.png", to_8_bit(image))
-        scores.append(held_out_scores(image, view.rgb, view.face, judges))
-    return mean_scores(scores)
+        return held_out_scores(image, view.rgb, view.face, judges)
+
+    with ThreadPoolExecutor() as pool:  # while the engine renders the next view
+        judged = [pool.submit(judge, view, engine.render(parameters, view.camera)[0]) for view in views]
+        return mean_scores([one.result() for one in judged])

@@ -21,7 +21,7 @@ from interchange.mesh import Mesh
 from interchange.splats import SH_C0, SplatCloud
 
 from .dataset import Dataset, FitView, check_cameras_see, never, stop_if
-from .sampling import Array, mean_colours, observe, sample_surface, surface_of, visible_faces
+from .sampling import Array, detail_of_faces, mean_colours, observe, sample_surface, surface_of, visible_faces
 from .settings import FitSettings
 from .view_dependence import sh_from_views
 
@@ -35,6 +35,8 @@ POINT_OPACITY = 0.3
 """Of a new splat that was not put on a known surface."""
 TRAVEL = 4.0
 """How much farther a step may carry splats that start at random than those that start on the surface."""
+DETAIL_RANGE = (0.3, 5.0)
+"""Least and most detail that counts, in units of its mean."""
 _HULL_BATCHES = 64
 _NEIGHBOURS = 4  # of a sparse point: new ones are put on the lines to them
 _NO_FACE = -1
@@ -93,7 +95,11 @@ def from_mesh(
             f"No picture of {capture.folder} shows the mesh where its cameras say that it is.",
             "Mesh and pictures do not belong together: capture again.",
         )
-    samples = sample_surface(surface, visible, settings.splats, settings.face_density, settings.seed)
+    detail = None
+    if settings.detail_density > 0:
+        shown = detail_of_faces(surface, views, cancelled)
+        detail = np.clip(shown, *DETAIL_RANGE) ** settings.detail_density
+    samples = sample_surface(surface, visible, settings.splats, settings.face_density, settings.seed, detail)
     observations = observe(samples.points, samples.normals, views, cancelled)
     colours, seen = mean_colours(len(samples.points), observations)
     if not seen.all():

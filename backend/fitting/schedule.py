@@ -7,6 +7,8 @@ undisturbed one would.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from .settings import FitSettings
@@ -30,6 +32,7 @@ FULL_SIZE, COARSER = 0.25, 3.0
 """Part of the run after which pictures have their full size, and how much earlier each coarser size ends."""
 SH_GROWTH = 0.15
 """Part of the run after which the degree of the spherical harmonics rises by one, if it began lower."""
+_PAGE = 64  # steps whose backgrounds are drawn together: a GPU's step is shorter than the making of a generator
 DENSIFY_BEGIN, DENSIFY_END = 0.05, 0.6
 """Part of the run in which splats are added or moved."""
 
@@ -81,12 +84,23 @@ def settled_after(settings: FitSettings) -> float:
 def view_index(iteration: int, view_count: int, seed: int) -> int:
     """Which view step `iteration` (from 1) uses: every view once an epoch, each epoch in a new order."""
     epoch, place = divmod(iteration - 1, view_count)
-    return int(np.random.default_rng([seed, 1, epoch]).permutation(view_count)[place])
+    return _order(epoch, view_count, seed)[place]
+
+
+@functools.lru_cache(maxsize=4)
+def _order(epoch: int, view_count: int, seed: int) -> list[int]:
+    return [int(view) for view in np.random.default_rng([seed, 1, epoch]).permutation(view_count)]
 
 
 def background(iteration: int, settings: FitSettings) -> tuple[float, float, float]:
     """sRGB 0..1 that step `iteration` puts behind picture and render: random, or black if not wanted."""
     if not settings.random_background:
         return (0.0, 0.0, 0.0)
-    red, green, blue = np.random.default_rng([settings.seed, 2, iteration]).random(3).tolist()
-    return red, green, blue
+    page, place = divmod(iteration, _PAGE)
+    return _backgrounds(page, settings.seed)[place]
+
+
+@functools.lru_cache(maxsize=4)
+def _backgrounds(page: int, seed: int) -> list[tuple[float, float, float]]:
+    colours = np.random.default_rng([seed, 2, page]).random((_PAGE, 3))
+    return [(float(red), float(green), float(blue)) for red, green, blue in colours]

@@ -52,6 +52,8 @@ class FitSettings:
     """Where splats begin: mesh, depth (maps), points (sparse ones), random; auto takes the first that the input has."""
     face_density: float = 2.0
     """How many times denser than elsewhere splats are sown on the face."""
+    detail_density: float = 0.0
+    """How much denser splats are sown where the pictures show fine detail, as hair: 0 not at all, 1 in proportion."""
     antialiased: bool = False
     """Fit splats for renderers with the screen-space compensation of Mip-Splatting; the file says so. Such splats keep
     their look at other sizes, but few viewers know them."""
@@ -98,6 +100,7 @@ class FitSettings:
         _require(start is None or 0 <= start <= self.sh_degree, "sh_start_degree", start, "from 0 to sh_degree")
         _require(0 <= self.coarse_levels <= 4, "coarse_levels", self.coarse_levels, "from 0 to 4")
         _require(0 <= self.robust <= 0.5, "robust", self.robust, "from 0 to 0.5")
+        _require(0 <= self.detail_density <= 2, "detail_density", self.detail_density, "from 0 to 2")
         _require(0 < self.face_density <= 100, "face_density", self.face_density, "above 0 and at most 100")
         _require(0 <= self.ssim_weight <= 1, "ssim_weight", self.ssim_weight, "from 0 to 1")
         _require(0 <= self.alpha_weight < 100, "alpha_weight", self.alpha_weight, "from 0 to 100")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 import numpy as np
@@ -119,7 +120,7 @@ class Trainer:
         """Hand the engine as many steps as it likes at a time, but none across a mark."""
         run = self.run
         last = min(run.iteration + self.engine.steps_at_once, self._next_mark())
-        results = self._session.run([self._plan(i) for i in range(run.iteration + 1, last + 1)])
+        results = self._session.run(self._plan(i) for i in range(run.iteration + 1, last + 1))
         for result in results:
             run.iteration += 1
             if not self._take_note(result):
@@ -200,13 +201,19 @@ class Trainer:
             return
         run.evaluated = run.iteration * self.settings.evaluations // run.planned
         losses, run.recent_loss = run.recent_loss, []
-        scores = [psnr(np.clip(self._session.render(v.camera)[0], 0, 1), v.rgb) for v in self.held_out]
+        scores = self._held_out_scores()
         run.curve["iteration"].append(run.iteration)
         run.curve["loss"].append(float(np.mean(losses)) if losses else None)
         run.curve["psnr"].append(float(np.mean(scores)) if scores else None)
         run.curve["seconds"].append(round(began - self._marks["start"] - run.measuring, 3))
         run.curve["splats"].append(self.state.parameters.count)
         run.measuring += self.observer.clock() - began
+
+    def _held_out_scores(self) -> list[float]:
+        """PSNR of each held-out view, measured while the engine renders the next."""
+        with ThreadPoolExecutor() as pool:
+            shown = ((self._session.render(view.camera)[0], view.rgb) for view in self.held_out)
+            return [one.result() for one in [pool.submit(_clipped_psnr, *pair) for pair in shown]]
 
     def _remember(self) -> None:
         """Keep a copy to go back to; a few splats with broken numbers are buried first (invisible, at rest)."""
@@ -240,6 +247,10 @@ class Trainer:
         run.iteration, run.round_loss, run.rounds = good.iteration, good.round_loss, good.rounds
         run.divergences, run.rate_cut = divergences, run.rate_cut / 2
         run.recent_loss = []
+
+
+def _clipped_psnr(image: npt.NDArray[np.float32], goal: npt.NDArray[np.float32]) -> float:
+    return psnr(np.clip(image, 0, 1, out=image), goal)
 
 
 def to_8_bit(image: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:  # (H, W, 3) 0..1

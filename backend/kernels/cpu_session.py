@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from interchange.cameras import Camera
@@ -27,7 +27,7 @@ class CpuSession:
         self._views = [engine.prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights) for t in targets]
         self._sums: Array | None = aligned_zeros((2, parameters.block.shape[1])) if statistics else None
 
-    def run(self, steps: Sequence[Step]) -> list[StepResult]:
+    def run(self, steps: Iterable[Step]) -> list[StepResult]:
         """See `Session.run`."""
         return [
             self._engine.train_step(

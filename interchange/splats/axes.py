@@ -45,9 +45,10 @@ def flipped_yz(cloud: SplatCloud) -> SplatCloud:
     reversed, and w keeps its sign, as the SPZ reference does it.
     """
     signs = np.array([1, -1, -1], np.float32)
+    rows = cloud.sh.reshape(len(cloud), -1) * np.repeat(_FLIP_SH[: cloud.sh.shape[1]], 3)  # long rows are faster
     return SplatCloud(
         cloud.means * signs, cloud.log_scales, cloud.quats_wxyz * np.array([1, 1, -1, -1], np.float32),
-        cloud.opacity_logits, cloud.sh * _FLIP_SH[: cloud.sh.shape[1], None], cloud.antialiased,
+        cloud.opacity_logits, rows.reshape(cloud.sh.shape), cloud.antialiased,
     )  # fmt: skip
 
 

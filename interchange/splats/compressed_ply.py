@@ -77,7 +77,8 @@ def losses(cloud: SplatCloud) -> list[str]:
 
 def decode(header: Header, data: bytes, path: Path, antialiased: bool) -> SplatCloud:
     """The cloud in the file, in the file's order. Files without the colours' ranges, an older kind, are read too."""
-    names = ["chunk", "vertex"] + ["sh"] * (header.element("sh") is not None)
+    sh_element = header.element("sh")
+    names = ["chunk", "vertex"] + ["sh"] * bool(sh_element and sh_element.properties)  # gsplat writes an empty one
     tables = read_tables(header, data, names)
     for name in names:
         claimed = header.element(name)
@@ -162,6 +163,8 @@ def _higher_bands(table: npt.NDArray) -> Array:
     names = [name for name in table.dtype.names or () if name.startswith("f_rest_")]
     if len(names) not in (9, 24, 45):
         raise ValueError(f"{len(names)} f_rest properties")
-    steps = columns(table, [f"f_rest_{i}" for i in range(len(names))])
-    fractions = np.where(steps == 0, 0, np.where(steps == 255, 1, (steps + 0.5) / 256))
-    return ((fractions - 0.5) * 2 * _SH_LIMIT).reshape(len(table), 3, -1).transpose(0, 2, 1)
+    steps = columns(table, [f"f_rest_{i}" for i in range(len(names))]).astype(np.uint8)
+    fractions = (np.arange(256, dtype=np.float32) + 0.5) / 256
+    fractions[[0, 255]] = 0, 1
+    values = (fractions - 0.5) * (2 * _SH_LIMIT)
+    return values[steps].reshape(len(table), 3, -1).transpose(0, 2, 1)

@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import InputError
 from .cloud import SplatCloud
 
@@ -25,7 +27,12 @@ def read_whole(path: Path | str, decode: Decoder) -> SplatCloud:
     try:
         if path.exists() and not path.is_file():  # a folder; a device or a pipe, which may never end
             raise InputError(f"{path} is no file.", "Give a splat file.")
-        cloud = decode(path.read_bytes(), path)
+        with np.errstate(all="ignore"):  # any bytes may stand where numbers should; SplatCloud.finite finds what is not
+            cloud = decode(path.read_bytes(), path)
+    except InputError as error:
+        if str(path) in error.message:
+            raise
+        raise InputError(f"The splat file {path} is damaged. {error.message}", "Export it again.") from error
     except FileNotFoundError:
         raise InputError(f"The splat file {path} is missing.", "Check its name.") from None
     except OSError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 
 from ..errors import InputError
 from ..whole_files import whole_file
@@ -89,7 +90,7 @@ def write_splats(path: Path | str, cloud: SplatCloud) -> list[str]:
     if cloud.antialiased and not wanted.antialiased:
         notes.append(f"{wanted.suffix} files cannot say that the splats were trained with anti-aliasing.")
     notes += wanted.losses(cloud)
-    with whole_file(path) as file:
+    with np.errstate(over="ignore"), whole_file(path) as file:  # what becomes infinite is clipped to the format's range
         file.writelines(wanted.encode(cloud))
     return notes
 

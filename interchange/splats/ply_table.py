@@ -170,7 +170,9 @@ def _after(header: Header, element: Element, data: bytes, position: int) -> int:
         if end > len(data):
             raise ValueError(f"it ends inside {element.name}")
         return end
-    for _ in range(element.count):  # as many rounds as the file has rows, since each row has at least one length
+    if element.count > len(data):  # each row has at least the byte of a length
+        raise ValueError(f"it ends inside {element.name}")
+    for _ in range(element.count):
         for item in element.properties:
             if item.length:
                 length, position = _list_length(header, item, data, position)
