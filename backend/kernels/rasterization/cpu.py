@@ -41,7 +41,7 @@ from ..simd import (
     lane_numbers,
     lane_sum,
     load,
-    load_block,
+    load_four_blocks,
     load_mask,
     load_records_at,
     mask_bits,
@@ -53,8 +53,8 @@ from ..simd import (
     put_long,
     select,
     store,
-    store_block,
     store_eight_sums,
+    store_four_blocks,
     store_mask,
     take_ticket,
     trailing_zeros,
@@ -260,6 +260,23 @@ def _open_tile(t: Tiles, tile_x: int, tile_y: int, state: int) -> int:
 
 
 @kernel
+def _row_of(state: int, i: int) -> Any:
+    """The four blocks of a row of blocks, from i on."""
+    return (
+        load(state, i), load(state, i + VECTOR_WIDTH), load(state, i + 2 * VECTOR_WIDTH),
+        load(state, i + 3 * VECTOR_WIDTH),
+    )  # fmt: skip
+
+
+@kernel
+def _put_row(state: int, i: int, row: Any) -> None:
+    store(state, i, row[0])
+    store(state, i + VECTOR_WIDTH, row[1])
+    store(state, i + 2 * VECTOR_WIDTH, row[2])
+    store(state, i + 3 * VECTOR_WIDTH, row[3])
+
+
+@kernel
 def _forward_tile(t: Tiles, tile: int, entry: int, end: int, s: Scratch) -> None:
     tile_x, tile_y = tile % t.across * TILE, tile // t.across * TILE
     open_blocks = _open_tile(t, tile_x, tile_y, s.state)
@@ -280,12 +297,12 @@ def _forward_tile(t: Tiles, tile: int, entry: int, end: int, s: Scratch) -> None
     if t.entry_mask != 0:
         for hidden in range(entry, end):
             put_int(t.entry_mask, hidden, 0)
-    for block in range(BLOCKS):
-        place = (tile_y + block // BLOCKS_X * BLOCK_HEIGHT) * t.stride + tile_x + block % BLOCKS_X * BLOCK_WIDTH
-        for channel in range(3):
-            value = load(s.state, (channel + 1) * AREA + block * VECTOR_WIDTH)
-            store_block(t.frame, channel * t.plane + place, t.stride, value)
-        store_block(t.frame, 3 * t.plane + place, t.stride, absolute(load(s.state, block * VECTOR_WIDTH)))
+    for row in range(BLOCKS_Y):
+        place, i = (tile_y + row * BLOCK_HEIGHT) * t.stride + tile_x, row * BLOCKS_X * VECTOR_WIDTH
+        for plane in range(1, 4):
+            store_four_blocks(t.frame, (plane - 1) * t.plane + place, t.stride, _row_of(s.state, plane * AREA + i))
+        a, b, c, d = _row_of(s.state, i)
+        store_four_blocks(t.frame, 3 * t.plane + place, t.stride, (absolute(a), absolute(b), absolute(c), absolute(d)))
 
 
 @kernel
@@ -329,17 +346,20 @@ def rasterize(
 @kernel
 def _load_tile(t: Tiles, tile_x: int, tile_y: int, background: Any, gradient: int, state: int) -> None:
     """State of the backward pass by blocks beside T (below MIN_TRANSMITTANCE: done): S, three planes of dL/dcolour."""
-    for block in range(BLOCKS):
-        place = (tile_y + block // BLOCKS_X * BLOCK_HEIGHT) * t.stride + tile_x + block % BLOCKS_X * BLOCK_WIDTH
-        i = block * VECTOR_WIDTH
-        transmittance = load_block(t.frame, 3 * t.plane + place, t.stride)
-        rest = transmittance * load_block(gradient, 3 * t.plane + place, t.stride)
+    for row in range(BLOCKS_Y):
+        place, i = (tile_y + row * BLOCK_HEIGHT) * t.stride + tile_x, row * BLOCKS_X * VECTOR_WIDTH
+        through = load_four_blocks(t.frame, 3 * t.plane + place, t.stride)
+        g = load_four_blocks(gradient, 3 * t.plane + place, t.stride)
+        rest = (through[0] * g[0], through[1] * g[1], through[2] * g[2], through[3] * g[3])
         for channel in range(3):
-            g = load_block(gradient, channel * t.plane + place, t.stride)
-            store(state, (2 + channel) * AREA + i, g)
-            colour = load_block(t.frame, channel * t.plane + place, t.stride) + transmittance * background[channel]
-            rest = rest + g * colour
-        store(state, AREA + i, rest)
+            g = load_four_blocks(gradient, channel * t.plane + place, t.stride)
+            _put_row(state, (2 + channel) * AREA + i, g)
+            seen, shade = load_four_blocks(t.frame, channel * t.plane + place, t.stride), background[channel]
+            rest = (
+                (seen[0] + through[0] * shade) * g[0] + rest[0], (seen[1] + through[1] * shade) * g[1] + rest[1],
+                (seen[2] + through[2] * shade) * g[2] + rest[2], (seen[3] + through[3] * shade) * g[3] + rest[3],
+            )  # fmt: skip
+        _put_row(state, AREA + i, rest)
 
 
 @kernel
