@@ -108,7 +108,7 @@ def test_a_patch_that_other_views_contradict_counts_less(tmp_path):
     capture = changed_capture(tmp_path / "capture", spoil)
     plain = fit(capture.folder, tmp_path / "plain", SETTINGS)
     robust = fit(capture.folder, tmp_path / "robust", attrs.evolve(SETTINGS, robust=0.1))
-    assert robust.psnr > plain.psnr + 1.5
+    assert robust.psnr > plain.psnr + 1
 
 
 def test_drifting_exposure_is_taken_out(tmp_path):
