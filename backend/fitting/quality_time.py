@@ -37,13 +37,16 @@ def time_to_quality(
     settings: FitSettings,
     decibels: Sequence[float],
     clock: Callable[[], float] = time.monotonic,
+    steps_between: int = STEPS_BETWEEN,
 ) -> QualityTime:
     """Fit once, without checkpoints, and see when the held-out views' mean PSNR reaches each of `decibels`.
+
+    It is measured every `steps_between` steps.
 
     The kernels should be compiled. On a machine shared with others, `lambda: time.process_time() / cores` is fairer
     than the wall's clock. Reading the pictures does not count: the caller has done it.
     """
-    evaluations = max(1, settings.iterations // STEPS_BETWEEN)
+    evaluations = max(1, settings.iterations // steps_between)
     settings = attrs.evolve(settings, evaluations=evaluations, checkpoint_every_s=1e9, early_stop=False)
     engine = open_engine(choose_engine(settings), settings, [v.camera for v in dataset.train + dataset.held_out])
     began = clock()

@@ -103,7 +103,7 @@ def detail_of_faces(
 ) -> Array:
     """(F,) how much fine structure the pictures show on each triangle, in units of the mean over the seen area.
 
-    Structure is the length of the colour's gradient a pixel, averaged over a small window: strands of hair, lashes and
+    Structure is the length of the brightness's gradient, averaged over a small window: strands of hair, lashes and
     brows have ten times that of a cheek.
     """
     centres = surface.vertices[surface.faces].mean(axis=1)
@@ -111,8 +111,9 @@ def detail_of_faces(
     def one(view: FitView) -> tuple[npt.NDArray[np.int32], Array, Array]:
         stop_if(cancelled)
         index, uv, _, _, cosine = look_up(centres, surface.face_normals, view.camera, view.alpha, view.depth)
-        slopes = [cv2.Scharr(view.rgb, cv2.CV_32F, *axis) / 32 for axis in ((1, 0), (0, 1))]
-        strength = cv2.blur(np.sqrt(sum((s * s).sum(axis=2) for s in slopes)), (_DETAIL_WINDOW, _DETAIL_WINDOW))
+        grey = cv2.cvtColor(view.rgb, cv2.COLOR_RGB2GRAY)
+        slopes = [cv2.Scharr(grey, cv2.CV_32F, *axis) for axis in ((1, 0), (0, 1))]
+        strength = cv2.blur(cv2.magnitude(*slopes), (_DETAIL_WINDOW, _DETAIL_WINDOW))
         column, row = uv.astype(np.int64).T
         return index, strength[row, column], cosine**2
 

@@ -45,7 +45,7 @@ class Pipeline:
         buffers.add(buffer_sizes(sizes))
         if self._training:
             buffers.add(training_sizes(sizes))
-        scratch = buffers.add(scratch_sizes(sizes, self._training))
+        scratch = buffers.add(scratch_sizes(sizes))
         at = {**buffers.at, **self.outside}
         operations = forward(sizes, at, scratch)
         if self._training:

@@ -123,6 +123,7 @@ def training_sizes(sizes: Sizes) -> dict[str, int]:
     squares = sizes.loss_grid[0] * sizes.loss_grid[1]
     return {
         "slots": 4 * SLOT_FLOATS * sizes.capacity,
+        "slot_used": sizes.capacity,
         "snapshots": 4 * SNAPSHOT_FLOATS * sizes.segments,
         "stops": 4 * sizes.tiles,
         "gradient": 16 * sizes.plane,
@@ -132,7 +133,7 @@ def training_sizes(sizes: Sizes) -> dict[str, int]:
     }
 
 
-def scratch_sizes(sizes: Sizes, training: bool) -> dict[str, int]:
+def scratch_sizes(sizes: Sizes) -> dict[str, int]:
     """Bytes of what must be zero at the start of a frame; it lies in one piece, in this order."""
     depth_blocks, tile_blocks = sizes.sort_blocks(sizes.stride), sizes.sort_blocks(sizes.capacity)
     return {
@@ -141,9 +142,8 @@ def scratch_sizes(sizes: Sizes, training: bool) -> dict[str, int]:
         "tile_digits": 4 * 256 * TILE_DIGITS,
         "depth_states": 4 * 256 * depth_blocks * DEPTH_DIGITS,
         "emit_states": 4 * sizes.emit_blocks,
-        "tile_states": 4 * 256 * tile_blocks * len(sizes.tile_passes),
+        "tile_states": sum(4 * (1 << bits) * tile_blocks for _, bits in sizes.tile_passes),
         "spans": 8 * sizes.tiles,
-        "slot_used": sizes.capacity if training else 0,
     }
 
 
@@ -178,6 +178,7 @@ def _sort_by_tile(sizes: Sizes, at: dict[str, int]) -> list[Operation]:
     keys = ["sorted_tile" if k % 2 else "entry_tile" for k in range(len(passes) + 1)]
     values = ["sorted_slot_other" if (len(passes) - k) % 2 else "sorted_slot" for k in range(len(passes) + 1)]
     operations: list[Operation] = []
+    states = at["tile_states"]
     for number, (shift, bits) in enumerate(passes):
         last = number == len(passes) - 1
         operations.append(Launch(
@@ -186,8 +187,9 @@ def _sort_by_tile(sizes: Sizes, at: dict[str, int]) -> list[Operation]:
              Pointer(at[keys[number + 1]]), Pointer(at[values[number + 1]]),
              Pointer(at["entry_splat"]) if last else nothing, Pointer(at["sorted_splat"]) if last else nothing,
              -1, shift, bits, Pointer(at["tile_digits"] + 1024 * number),
-             Pointer(at["tile_states"] + 1024 * blocks * number), TICKETS_TILE + number, control, frame),
+             Pointer(states), TICKETS_TILE + number, control, frame),
         ))  # fmt: skip
+        states += 4 * (1 << bits) * blocks
     arguments = (Pointer(at[_sorted_keys(sizes)]), control, frame, Pointer(at["spans"]))
     operations.append(Launch("tile_spans", (SPAN_BLOCKS, 1, 1), SORT_THREADS, arguments))
     return operations
@@ -210,6 +212,7 @@ def forward(sizes: Sizes, at: dict[str, int], scratch: int) -> list[Operation]:
          steps, control, frame, Pointer(at["emit_states"]), TICKET_EMIT, sizes.tile_passes[0][1],
          len(sizes.tile_passes),
          Pointer(at["slot_spans"]), Pointer(at["entry_tile"]), Pointer(at["entry_splat"]),
+         Pointer(at.get("slot_used", 0)),
          Pointer(at["tile_digits"])),
     )  # fmt: skip
     rasterize = Launch(

@@ -53,7 +53,7 @@ class Buffers:
 
 def frame_bytes(sizes: Sizes, training: bool) -> int:
     """Bytes of the buffers of a frame (and of a step, if training)."""
-    total = sum(buffer_sizes(sizes).values()) + sum(scratch_sizes(sizes, training).values())
+    total = sum(buffer_sizes(sizes).values()) + sum(scratch_sizes(sizes).values())
     return total + (sum(training_sizes(sizes).values()) if training else 0)
 
 

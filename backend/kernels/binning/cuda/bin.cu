@@ -90,6 +90,7 @@ struct Ellipse {
 struct Emission {
     uint* entry_tile;
     uint* entry_splat;
+    unsigned char* slot_used;
     uint* counts;  // of this block, 256 a digit
     uint tiles_x;
     int digit_bits, digits;
@@ -113,6 +114,7 @@ __device__ inline void emit_row(const Ellipse& e, uint row, uint splat, uint& sl
         uint tile = row * out.tiles_x + column;
         out.entry_tile[slot] = tile;
         out.entry_splat[slot] = splat;
+        if (out.slot_used) out.slot_used[slot] = 0;
         for (int digit = 0; digit < out.digits; digit++)
             atomicAdd(&out.counts[256 * digit + (tile >> digit * out.digit_bits & ((1u << out.digit_bits) - 1))], 1u);
     }
@@ -163,6 +165,7 @@ extern "C" __global__ void __launch_bounds__(SORT_THREADS) emit_entries(
     int ticket, int digit_bits, int digits,  // bits of the tile's number that a sorting pass looks at; passes
     uint2* __restrict__ slot_spans,    // (stride,) first slot and number of slots of each splat, out
     uint* __restrict__ entry_tile, uint* __restrict__ entry_splat,  // (capacity,), out
+    unsigned char* __restrict__ slot_used,   // (capacity,) 0, out; or null
     uint* __restrict__ digit_counts) { // (digits, 256) of the tiles' digits, low ones first, zero before
     __shared__ uint warp_sums[SORT_THREADS / 32];
     __shared__ uint counts[3 * 256];
@@ -199,7 +202,7 @@ extern "C" __global__ void __launch_bounds__(SORT_THREADS) emit_entries(
     __syncthreads();
     uint slot = block_start + within;
     if (rank < (uint)stride) slot_spans[splat] = make_uint2(slot, number);
-    Emission out = {entry_tile, entry_splat, counts, tiles_x, digit_bits, digits};
+    Emission out = {entry_tile, entry_splat, slot_used, counts, tiles_x, digit_bits, digits};
     bool fits = slot + number <= control->capacity;  // if not, the run stands still; `entries` says why
     if (number && fits && !large)
         for (uint row = mine.rect.x >> 16; row <= mine.rect.y >> 16; row++) emit_row(mine, row, splat, slot, out);

@@ -78,7 +78,7 @@ extern "C" __global__ void __launch_bounds__(SORT_THREADS) radix_pass(
     uint* __restrict__ payload_out,          // null, or where it goes
     int fixed_count,                         // number of pairs; negative: frame->entries
     int shift, int bits, const uint* __restrict__ digit_counts,  // (256,) of all pairs
-    uint* states,                            // (blocks, 256), zero before
+    uint* states,                            // (blocks, 1 << bits), zero before
     int ticket, const Control* __restrict__ control, Frame* __restrict__ frame) {
     __shared__ uint histogram[SORT_WARPS][256];
     __shared__ uint place[256];
@@ -122,7 +122,7 @@ extern "C" __global__ void __launch_bounds__(SORT_THREADS) radix_pass(
     }
     uint start = exclusive_block_sum(digit_counts[digit], warp_sums);
     place[digit] = start;
-    if (digit <= mask) place[digit] += sum_of_earlier_blocks(own, block, states + digit, 256);
+    if (digit <= mask) place[digit] += sum_of_earlier_blocks(own, block, states + digit, (int)mask + 1);
     __syncthreads();
     for (int item = 0; item < SORT_ITEMS; item++) {
         uint i = first + item * 32;

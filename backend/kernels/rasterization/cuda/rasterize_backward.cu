@@ -117,7 +117,7 @@ extern "C" __global__ void __launch_bounds__(RASTER_WARPS * 32) rasterize_backwa
     const float* __restrict__ image, const float* __restrict__ snapshots, const uint* __restrict__ stops,
     const float* __restrict__ gradient,        // (4, rows, stride) dL/dimage, dL/dtransmittance of the alpha term
     float* __restrict__ slots,                 // (capacity, 12), out
-    unsigned char* __restrict__ slot_used) {   // (capacity,), zero before; 1: the entry reached a pixel, out
+    unsigned char* __restrict__ slot_used) {   // (capacity,), 0 by emit_entries; 1: it reached a pixel, out
     __shared__ Batch batches[RASTER_WARPS];
     uint lane = threadIdx.x % 32, warp = threadIdx.x / 32, segment = blockIdx.x * RASTER_WARPS + warp;
     if (run_stands(control, frame) || segment * SEGMENT_SIZE >= frame->entries) return;
