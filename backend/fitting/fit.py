@@ -35,7 +35,7 @@ from .usual import interventions_for
 
 FORMAT, VERSION = "digidouble-fit", 1
 RESULT, CURVES, BINDING, SPLATS, RENDERS = "fit.json", "curves.json", "binding.npz", "splats.ply", "renders"
-ARITHMETIC = 3
+ARITHMETIC = 4
 """Part of the digest, as is the engine's name: raise it when the kernels' or the trainer's arithmetic changes."""
 
 

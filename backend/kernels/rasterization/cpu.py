@@ -196,13 +196,13 @@ def _blend_block(records: int, block: int, words: int, tile_x: int, tile_y: int,
     blue = load(s.state, 3 * AREA + at_state)
     if depth is not None:
         distance = load(s.state, 4 * AREA + at_state)
-    for word in range(words):
-        bits, reached = get_long(s.bits, block * WORDS + word), np.int64(0)
-        if mask_bits(open_pixels) == 0:
-            bits = np.int64(0)
+    word, end = block * WORDS, block * WORDS + words
+    starts = s.starts
+    while word < end:
+        bits, reached = get_long(s.bits, word), np.int64(0)
         while bits != 0:
             lowest = bits & -bits
-            r = get_int(s.starts, word * 64 + trailing_zeros(bits))
+            r = get_int(starts, trailing_zeros(bits))
             bits ^= lowest
             dx, dy = x - get(records, r + at.MEAN_X), y - get(records, r + at.MEAN_Y)
             power = dx * (dx * get(records, r + at.A) + dy * get(records, r + at.B)) + get(records, r + at.LOG2_OPACITY)
@@ -223,8 +223,17 @@ def _blend_block(records: int, block: int, words: int, tile_x: int, tile_y: int,
                 distance = weight * get(records, r + at.DEPTH) + distance
             # Entries that only end a pixel count as well: backward must end it at the same place.
             reached |= lowest if mask_bits(touched) != 0 else np.int64(0)
-            bits = bits if mask_bits(open_pixels) != 0 else np.int64(0)
-        put_long(s.bits, block * WORDS + word, reached)
+            if mask_bits(open_pixels) == 0:
+                break
+        put_long(s.bits, word, reached)
+        word += 1
+        starts += 64 * 4
+        # Branches, not selections: what comes next must not wait for the pixels, the processor shall guess.
+        if mask_bits(open_pixels) == 0:
+            break
+    while word < end:
+        put_long(s.bits, word, 0)
+        word += 1
     store(s.state, at_state, select(open_pixels, transmittance, 0.0 - transmittance))
     store(s.state, AREA + at_state, red)
     store(s.state, 2 * AREA + at_state, green)
