@@ -16,7 +16,7 @@ from numba import prange
 
 from .. import layout as at
 from ..adam.cpu import adam_update
-from ..buffers import scratch
+from ..buffers import address, scratch
 from ..jit import kernel, parallel_kernel
 from ..layout import LOG2_CUTOFF, LOG2_E, MIN_COMPENSATION, NEAR, TILE
 from ..parameters import ROW_LOG_SCALE, ROW_MEAN, ROW_OPACITY, ROW_QUAT, ROW_SH
@@ -116,12 +116,12 @@ def _project_range(
     block: Any, stride: int, first: int, last: int, coefficients: int, antialiased: bool, camera: Any, records: Any,
     depths: Any, rect_low: Any, rect_high: Any,
 ) -> None:  # fmt: skip
-    basis = scratch(16 * VECTOR_WIDTH)
+    memory = scratch(16 * VECTOR_WIDTH)
+    basis, values, record, depth = address(memory), address(block), address(records), address(depths)
+    low, high = address(rect_low), address(rect_high)
     for vector in range(first, last):
         i = vector * VECTOR_WIDTH
-        _project_vector(
-            block, stride, i, coefficients, antialiased, camera, records, depths, rect_low, rect_high, basis
-        )
+        _project_vector(values, stride, i, coefficients, antialiased, camera, record, depth, low, high, basis)
 
 
 @parallel_kernel
@@ -304,10 +304,13 @@ def _backward_worker(
     slot_count: Any, slot_used: Any, slots: Any, mode: int, output: Any, first: Any, second: Any, rates: Any,
     corrections: Any, statistics: Any,
 ) -> None:  # fmt: skip
-    sums = scratch(RECORD_SIZE * VECTOR_WIDTH)
-    basis = scratch(16 * VECTOR_WIDTH)
-    gradients = scratch(MAX_ROWS * VECTOR_WIDTH)
-    screen = scratch(2 * VECTOR_WIDTH)
+    memory = scratch((RECORD_SIZE + 16 + MAX_ROWS + 2) * VECTOR_WIDTH)
+    sums = address(memory)
+    basis = sums + 4 * RECORD_SIZE * VECTOR_WIDTH
+    gradients = basis + 4 * 16 * VECTOR_WIDTH
+    screen = gradients + 4 * MAX_ROWS * VECTOR_WIDTH
+    values, m, v, out, kept = address(block), address(first), address(second), address(output), address(statistics)
+    first_slots, slot_counts, slot_sums = address(slot_first), address(slot_count), address(slots)
     vectors = stride // VECTOR_WIDTH
     rows = ROW_SH + 3 * coefficients
     while True:
@@ -316,22 +319,22 @@ def _backward_worker(
             break
         for vector in range(chunk * CHUNK, min(vectors, (chunk + 1) * CHUNK)):
             i = vector * VECTOR_WIDTH
-            seen = _collect_sums(i, slot_first, slot_count, slot_used, slots, sums)
+            seen = _collect_sums(i, first_slots, slot_counts, slot_used, slot_sums, sums)
             if seen == 0:
                 continue
             _vector_gradients(
-                block, stride, i, coefficients, antialiased, camera, sums, basis, gradients, screen
+                values, stride, i, coefficients, antialiased, camera, sums, basis, gradients, screen
             )
             mask = mask_from_bits(seen)
             if statistics.size > 0:
-                _add_statistics(statistics, stride, i, screen, camera, mask)
+                _add_statistics(kept, stride, i, screen, camera, mask)
             for row in range(rows):
                 gradient = load(gradients, row * VECTOR_WIDTH)
                 usable = mask & (absolute(gradient) < HUGE)  # a broken gradient leaves its parameter as it is
                 if mode == GRADIENTS_ONLY:
-                    store(output, row * stride + i, select(usable, gradient, zeros()))
+                    store(out, row * stride + i, select(usable, gradient, zeros()))
                 else:
-                    adam_update(block, first, second, row * stride + i, gradient, get(rates, row), corrections, usable)
+                    adam_update(values, m, v, row * stride + i, gradient, get(rates, row), corrections, usable)
 
 
 @parallel_kernel
