@@ -16,6 +16,9 @@ from .bars import Outcome, print_table, write_json
 BENCHMARKS = {
     "fit_cpu": "a training step on the CPU: stages, rivals, growth, memory, start, time to quality",
     "demo": "the whole job on the sample avatars: wall time, memory, quality",
+    "fit_gpu": "fitting on an NVIDIA GPU: time a stage and a step, against gsplat, seconds to a quality",
+    "splat_files": "every splat format: seconds to write and read, size, what a picture loses",
+    "fit_thin": "a fit of a thin object that starts without a mesh: seconds to 30 dB",
 }
 
 

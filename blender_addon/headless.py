@@ -215,7 +215,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--views", choices=("held_out", "train", "all"), default="held_out", help="default: held_out")
 
     command = _command(commands, "import", run_import, "put a double's splats into a .blend file")
-    command.add_argument("--splats", type=Path, required=True, metavar="FILE", help="the double's splats.ply")
+    command.add_argument("--splats", type=Path, required=True, metavar="FILE", help="the double: any splat file")
     command.add_argument("--blend", type=Path, metavar="FILE", help="the avatar's file, which is not changed")
     command.add_argument("--capture", type=Path, metavar="DIR", help="its capture: adds the cameras")
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .blend file to write")

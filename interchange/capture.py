@@ -16,8 +16,9 @@ import cattrs
 import numpy as np
 import numpy.typing as npt
 
-from .cameras import Camera
+from .cameras import SPLAT_FROM_BLENDER, Camera
 from .capture_checks import check_manifest
+from .colmap import write_colmap
 from .colour import linear_from_srgb, srgb_from_linear
 from .errors import InputError
 from .exr import read_exr, write_exr
@@ -28,6 +29,8 @@ from .whole_files import whole_file
 FORMAT, VERSION = "digidouble-capture", 1
 MANIFEST = "capture.json"
 MASKS = ("face", "skin", "eye", "hair")
+MAX_POINTS = 20_000
+"""Vertices that the COLMAP model is given."""
 Image = npt.NDArray[np.float32]
 
 
@@ -225,11 +228,20 @@ class Capture:
         return linear_from_srgb(np.repeat(texture, 3, axis=-1) if texture.shape[-1] == 1 else texture)
 
     def save_manifest(self) -> None:
-        """Write capture.json and transforms.json, each beside its place first, then renamed."""
+        """Write capture.json, transforms.json and a COLMAP model, each beside its place first, then renamed."""
         self.folder.mkdir(parents=True, exist_ok=True)
         manifest = {"format": FORMAT, "version": VERSION} | _CONVERTER.unstructure(self)
         write_json(self.folder / MANIFEST, manifest)
         write_json(self.folder / "transforms.json", self.nerfstudio_transforms())
+        views = [(Path(view.preview).name, view.camera.in_splat_frame()) for view in self.views]
+        write_colmap(self.folder / "sparse/0", views, self._some_vertices())
+
+    def _some_vertices(self) -> npt.NDArray | None:
+        """(N, 3) vertices of the first mesh in the splat frame, thinned, as a start for other trainers."""
+        if not self.poses or not (self.folder / self.poses[0].mesh).is_file():
+            return None
+        vertices = Mesh.load(self.folder / self.poses[0].mesh).vertices
+        return vertices[:: 1 + len(vertices) // MAX_POINTS] @ SPLAT_FROM_BLENDER.T
 
     @staticmethod
     def load(folder: Path | str) -> Capture:

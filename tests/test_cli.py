@@ -28,7 +28,10 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     [
         ["swap", "--capture", "nowhere", "--source", "nowhere", "--out", "x"],
         ["fit", "nowhere", "--out", "x"],
+        ["fit", ".", "--out", "x"],
+        ["render", "nowhere", "--out", "x"],
         ["fit", "nowhere", "--out", "x", "--splats", "-3"],
+        ["fit", "nowhere", "--out", "x", "--robust", "0.9"],
         ["export", "nowhere", "--out", "x.ply"],
         ["export", "nowhere", "--out", "x.obj"],
         ["evaluate", "nowhere", "--capture", "nowhere"],
@@ -71,6 +74,7 @@ def test_a_full_disk_in_words() -> None:
         ["demo", "--out", "x", "--held-out", "0"],
         ["run", "--blend", "a.blend", "--source", "s", "--out", "x", "--samples", "0"],
         ["fit", "x", "--out", "x", "--seed", "-1"],
+        ["fit", "x", "--out", "x", "--densify", "more"],
         ["fit"],
     ],
 )

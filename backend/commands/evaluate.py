@@ -16,11 +16,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--capture", type=Path, required=True, metavar="DIR", help="the untouched capture")
     parser.add_argument("--swapped", type=Path, metavar="DIR", help="the swapped capture that was fitted")
     parser.add_argument("--truth", type=Path, metavar="DIR", help="renders of the true swap")
+    parser.add_argument("--lpips", type=Path, metavar="FILE", help="your own weights of LPIPS, as an .onnx file")
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Write metrics.json."""
     progress = terminal.progress("evaluate")
-    evaluate(options.capture, options.swapped, options.double, options.truth, progress=progress)
+    found = evaluate(
+        options.capture, options.swapped, options.double, options.truth, progress=progress, lpips=options.lpips
+    )
+    for name, reason in found.metrics.perceptual.not_available.items():
+        terminal.say(f"{name.upper()} is not available: {reason}")
     terminal.say(f"Wrote {options.double / 'metrics.json'}")
     return 0

@@ -14,7 +14,7 @@ from . import _arguments
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
-    parser.add_argument("--splats", type=Path, required=True, metavar="FILE", help="the double's splats.ply")
+    parser.add_argument("--splats", type=Path, required=True, metavar="FILE", help="the double: any splat file")
     parser.add_argument("--blend", type=Path, metavar="FILE", help="the avatar's .blend file, which is not changed")
     parser.add_argument("--capture", type=Path, metavar="DIR", help="its capture: adds the cameras")
     _arguments.add_out(parser, "the .blend file to write")

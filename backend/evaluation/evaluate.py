@@ -20,11 +20,13 @@ from interchange.errors import Cancelled, InputError, Progress
 from interchange.png import read_png
 
 from . import consistency, metrics
+from .perceptual import Judges, find_judges
 from .results import (
     CrossView,
     Evaluation,
     HeldOut,
     Metrics,
+    Perceptual,
     Truth,
     ViewCounts,
     ViewScores,
@@ -57,6 +59,7 @@ def evaluate(
     timings: Mapping[str, float | None] | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
+    lpips: Path | None = None,
 ) -> Evaluation:
     """Measure a double and write double/metrics.json and double/evaluation.json.
 
@@ -64,9 +67,11 @@ def evaluate(
     capture. truth_folder: the true swap's held-out views, in capture form; None where no truth exists. renders: the
     fit's held-out pictures by view name, (H, W, 3) display-referred 0..1 over black; None reads
     double/renders/<view>.png. timings: seconds by stage, merged over those that metrics.json already holds.
-    Raises InputError for missing or damaged files or pictures of the wrong size, Cancelled when told to stop.
+    lpips: the user's ONNX weights of LPIPS; None leaves that figure out. Raises InputError for missing or damaged files
+    or pictures of the wrong size, Cancelled when told to stop.
     """
     tell, stop = progress or (lambda *_: None), cancelled or (lambda: False)
+    judges = find_judges(lpips)
     capture = Capture.load(capture_folder)
     folders = _Folders(
         capture,
@@ -81,10 +86,10 @@ def evaluate(
         if stop():
             raise Cancelled
         tell("evaluate", 0.6 * index / len(capture.held_out_views), f"held-out view {view.name}")
-        scores.append(_score_view(folders, view, _fitted(folders.double, view, renders)))
+        scores.append(_score_view(folders, view, _fitted(folders.double, view, renders), judges))
     tell("evaluate", 0.6, "cross-view consistency")
     agreement = _consistency(folders, swapped_folder is not None, stop)
-    evaluation = _summary(folders, scores, agreement, timings or {})
+    evaluation = _summary(folders, scores, agreement, timings or {}, judges)
     evaluation.save(folders.double)
     tell("evaluate", 1.0, "metrics.json written")
     return evaluation
@@ -124,7 +129,7 @@ def _fitted(double_folder: Path, view: View, renders: Renders | None) -> Image:
     return picture
 
 
-def _score_view(folders: _Folders, view: View, fitted: Image) -> ViewScores:
+def _score_view(folders: _Folders, view: View, fitted: Image, judges: Judges) -> ViewScores:
     goal_images = folders.swapped.load_view(folders.swapped.view(view.name), _LAYERS)
     goal = goal_images.display()
     face = _face_mask(folders, view, goal_images)
@@ -135,6 +140,7 @@ def _score_view(folders: _Folders, view: View, fitted: Image) -> ViewScores:
         ssim=metrics.ssim(fit8, goal8),
         ms_ssim=metrics.ms_ssim(fit8, goal8),
         psnr_float=metrics.psnr(fitted, goal),
+        **judges.scores(fit8, goal8),
     )
     if face is None:
         return scores
@@ -193,6 +199,7 @@ def _summary(
     scores: list[ViewScores],
     agreement: consistency.Consistency,
     timings: Mapping[str, float | None],
+    judges: Judges,
 ) -> Evaluation:
     def mean(field: str) -> float | None:
         return rounded(_mean(getattr(s, field) for s in scores))
@@ -210,6 +217,7 @@ def _summary(
         held_out=HeldOut(required("psnr"), required("ssim"), mean("psnr_face"), mean("sharpness")),
         truth=Truth(mean("truth_psnr_face"), mean("truth_ssim_face")),
         consistency=CrossView(rounded(after), rounded(before)),
+        perceptual=_perceptual(mean, judges),
     )
     spread = {
         field.name: round(float(np.std(values)), 4)
@@ -228,6 +236,10 @@ def _summary(
         consistency_samples=agreement.samples,
         spread=spread,
     )
+
+
+def _perceptual(mean: Callable[[str], float | None], judges: Judges) -> Perceptual:
+    return Perceptual(mean("ms_ssim"), mean("flip"), mean("lpips"), judges.not_available, judges.lpips_sha256)
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

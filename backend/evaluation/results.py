@@ -40,6 +40,17 @@ class HeldOut:
 
 
 @attrs.frozen
+class Perceptual:
+    """Fit against the same pictures, whole frame, by figures that follow the eye; None where not available."""
+
+    ms_ssim: float | None = None
+    flip: float | None = None
+    lpips: float | None = None
+    not_available: dict[str, str] = attrs.field(factory=dict)  # name of a figure: why it could not be computed
+    lpips_sha256: str | None = None  # of the user's weights: figures of different ones cannot be compared
+
+
+@attrs.frozen
 class Truth:
     """A picture set against the rendered true swap, held-out views, in the face mask; None without a truth."""
 
@@ -66,6 +77,7 @@ class Metrics:
     held_out: HeldOut
     truth: Truth
     consistency: CrossView
+    perceptual: Perceptual = attrs.field(factory=Perceptual)  # files of earlier versions have none
 
     def save(self, double_folder: Path) -> Path:
         """Write metrics.json."""
@@ -104,6 +116,8 @@ class ViewScores:
     swap_ssim_face: float | None = None
     untouched_psnr_face: float | None = None
     untouched_ssim_face: float | None = None
+    flip: float | None = None
+    lpips: float | None = None
 
 
 @attrs.frozen

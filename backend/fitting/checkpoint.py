@@ -21,27 +21,14 @@ from safetensors.numpy import save_file
 
 from backend.kernels.parameters import AdamState, SplatParameters
 
-from .trainer import RunState
+from .state import FitState, RunState
 
-FORMAT, VERSION = "digidouble-fit-checkpoint", "1"
+FORMAT, VERSION = "digidouble-fit-checkpoint", "2"
+_MEMORY = "memory."
 NAME, PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"
 
 
-@attrs.frozen(eq=False)
-class Checkpoint:
-    """Everything that a run needs to go on as if it had never stopped."""
-
-    digest: str  # of inputs and settings: a checkpoint of other ones is not used
-    parameters: SplatParameters
-    adam: AdamState
-    run: RunState
-    reach: float
-    kind: str  # how the splats were started
-    face: npt.NDArray[np.int32]  # (N,) where each was born, in the order of the cloud
-    barycentric: npt.NDArray[np.float32]  # (N, 3)
-
-
-def save_checkpoint(folder: Path, state: Checkpoint) -> None:
+def save_checkpoint(folder: Path, state: FitState) -> None:
     """Write the state; the last checkpoint becomes the previous one. Raises OSError when the disk is full."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, npt.NDArray] = {
@@ -52,7 +39,11 @@ def save_checkpoint(folder: Path, state: Checkpoint) -> None:
         "face": state.face,
         "barycentric": state.barycentric,
     }
-    run = json.dumps({"run": attrs.asdict(state.run), "reach": state.reach, "kind": state.kind})
+    tensors |= {_MEMORY + name: array for name, array in state.memory.items()}
+    run = json.dumps({
+        "run": attrs.asdict(state.run), "reach": state.reach, "kind": state.kind,
+        "antialiased": state.parameters.antialiased,
+    })  # fmt: skip
     metadata = {"format": FORMAT, "version": VERSION, "digest": state.digest, "state": run}
     metadata["checksum"] = _checksum(tensors, run)
     part = folder / (NAME + ".part")
@@ -64,7 +55,7 @@ def save_checkpoint(folder: Path, state: Checkpoint) -> None:
     os.replace(part, folder / NAME)
 
 
-def load_checkpoint(folder: Path, digest: str) -> tuple[Checkpoint | None, list[str]]:
+def load_checkpoint(folder: Path, digest: str) -> tuple[FitState | None, list[str]]:
     """The newest whole checkpoint with this digest, or None, and sentences for the user about what was passed over."""
     notes: list[str] = []
     for name in (NAME, PREVIOUS):
@@ -89,7 +80,7 @@ def remove_checkpoints(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _read(path: Path) -> Checkpoint:
+def _read(path: Path) -> FitState:
     with safetensors.safe_open(path, "numpy") as file:
         metadata = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
@@ -99,15 +90,16 @@ def _read(path: Path) -> Checkpoint:
         raise ValueError("its checksum does not match")
     state = json.loads(metadata["state"])
     order = tensors["order"]
-    return Checkpoint(
+    return FitState(
         digest=metadata["digest"],
-        parameters=SplatParameters(tensors["parameters"], len(order), order),
+        parameters=SplatParameters(tensors["parameters"], len(order), order, state["antialiased"]),
         adam=AdamState(tensors["adam_first"], tensors["adam_second"]),
         run=RunState(**state["run"]),
         reach=state["reach"],
         kind=state["kind"],
         face=tensors["face"],
         barycentric=tensors["barycentric"],
+        memory={name.removeprefix(_MEMORY): a for name, a in tensors.items() if name.startswith(_MEMORY)},
     )
 
 

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 import attrs
 import numpy as np
@@ -16,6 +18,9 @@ from interchange.capture import Capture, View
 from interchange.errors import Cancelled, InputError, Progress
 
 Image = npt.NDArray[np.float32]
+Array = npt.NDArray[np.floating]
+Listed = TypeVar("Listed", bound="_Named")
+Loaded = TypeVar("Loaded")
 EMPTY_ALPHA = 1 / 255
 """A pixel with less coverage than this is empty: an 8-bit picture would not show it."""
 
@@ -50,13 +55,17 @@ class FitView:
 
 @attrs.frozen(eq=False)
 class Dataset:
-    """All views of one pose of a capture, and what they were read from."""
+    """All views of one subject, and what they were read from: a capture's pose, or photos with their cameras."""
 
     train: list[FitView]
     held_out: list[FitView]
-    pose: str
-    digest: str  # SHA-256 over pictures, cameras and mesh: changes when anything that the fit reads changes
+    pose: str  # of the capture; "" without one
+    digest: str  # SHA-256 over pictures, cameras, mesh and points: changes when anything that the fit reads changes
     notes: list[str]  # sentences for the user about views that were left out
+    folder: Path  # where it was read, for messages
+    capture: Capture | None = None  # the way to mesh and textures; None for photos
+    points: Array | None = None  # (N, 3) splat frame: a sparse cloud of the surface to start from
+    point_colours: Array | None = None  # (N, 3) sRGB 0..1
 
 
 def load_dataset(
@@ -70,41 +79,62 @@ def load_dataset(
     views, notes = _views_of_first_pose(capture)
     for view in views:
         _check_camera(view)
-    loaded: list[FitView] = []
-    hashes: list[str] = []
+    loaded = decode_all(views, lambda view: _load(capture, view), progress, cancelled, threads)
+    train = [v for (v, _), view in zip(loaded, views, strict=True) if view.split == "train"]
+    held_out = [v for (v, _), view in zip(loaded, views, strict=True) if view.split == "held_out"]
+    seen, left_out = views_that_show(
+        train, capture.folder, "Check that the cameras see the avatar, then capture again."
+    )
+    digest = _digest(capture, views, [picture_hash for _, picture_hash in loaded])
+    return Dataset(seen, held_out, views[0].pose, digest, notes + left_out, capture.folder, capture=capture)
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+def decode_all(
+    views: Sequence[Listed], load: Callable[[Listed], Loaded], progress: Progress | None,
+    cancelled: Callable[[], bool], threads: int,
+) -> list[Loaded]:  # fmt: skip
+    """`load` of every view, in a thread pool, in order. Raises what it raises, and Cancelled when told to stop."""
+    loaded: list[Loaded] = []
     with ThreadPoolExecutor(threads) as pool:
-        for view, (fit_view, picture_hash) in zip(views, pool.map(lambda v: _load(capture, v), views), strict=True):
-            if cancelled():
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise Cancelled
-            loaded.append(fit_view)
-            hashes.append(picture_hash)
-            if progress:
-                progress("fit", 0.0, f"reading pictures: {len(loaded)} of {len(views)} ({view.name})")
-    train = [v for v, view in zip(loaded, views, strict=True) if view.split == "train"]
-    held_out = [v for v, view in zip(loaded, views, strict=True) if view.split == "held_out"]
-    seen = [v for v in train if not v.is_empty]
+        try:
+            for view, found in zip(views, pool.map(load, views), strict=True):
+                stop_if(cancelled)
+                loaded.append(found)
+                if progress:
+                    progress("fit", 0.0, f"reading pictures: {len(loaded)} of {len(views)} ({view.name})")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return loaded
+
+
+def views_that_show(train: list[FitView], folder: Path, hint: str) -> tuple[list[FitView], list[str]]:
+    """The training views that are not empty, and a note if some are. InputError with `hint` if all are."""
+    seen = [view for view in train if not view.is_empty]
     if not seen:
-        raise InputError(
-            f"All {len(train)} training pictures of {capture.folder} are fully transparent.",
-            "Check that the cameras see the avatar, then capture again.",
-        )
-    if len(seen) < len(train):
-        notes.append(f"{len(train) - len(seen)} of {len(train)} training views show nothing and were left out.")
-    return Dataset(seen, held_out, views[0].pose, _digest(capture, views, hashes), notes)
+        raise InputError(f"All {len(train)} training pictures of {folder} are fully transparent.", hint)
+    missing = len(train) - len(seen)
+    return seen, [f"{missing} of {len(train)} training views show nothing and were left out."] if missing else []
 
 
-def check_cameras_see(points: npt.NDArray, views: list[FitView]) -> None:  # (P, 3) splat frame
-    """Raise InputError if no view has one of the points in front of it and inside its frame."""
+def check_cameras_see(
+    points: npt.NDArray,  # (P, 3) splat frame
+    views: list[FitView],
+    what: str = "the avatar",
+    hint: str = "Aim the cameras at the avatar, then capture again.",
+) -> None:
+    """Raise InputError, naming `what`, if no view has one of the points in front of it and inside its frame."""
     for view in views:
         uv, depth = view.camera.project(points)
         size = (view.camera.width, view.camera.height)
         if ((depth > 0) & (uv >= 0).all(axis=1) & (uv <= size).all(axis=1)).any():
             return
-    raise InputError(
-        f"None of the {len(views)} training cameras has the avatar in its frame.",
-        "Aim the cameras at the avatar, then capture again.",
-    )
+    raise InputError(f"None of the {len(views)} training cameras has {what} in its frame.", hint)
 
 
 def _views_of_first_pose(capture: Capture) -> tuple[list[View], list[str]]:

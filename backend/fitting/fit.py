@@ -6,31 +6,37 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
 import numpy as np
 
-from backend.evaluation.metrics import psnr, ssim, through_8_bit
-from backend.kernels.engine import CpuEngine
+from backend.evaluation.held_out import held_out_scores, mean_scores
+from backend.evaluation.perceptual import Judges, find_judges
 from backend.kernels.parameters import AdamState, SplatParameters
-from interchange.capture import Capture, read_json, write_json
+from backend.kernels.rasterizer import Rasterizer
+from interchange.capture import read_json, write_json
 from interchange.errors import InputError, Progress
 from interchange.png import write_png
-from interchange.splats import SplatCloud, write_ply
+from interchange.splats import write_ply
 
-from .checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
-from .dataset import Dataset, FitView, load_dataset, never
+from .checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from .dataset import Dataset, FitView, never
+from .engines import EngineChoice, choose_engine, open_engine
 from .initialisation import initialise
+from .inputs import LONGEST, load_input
+from .pruning import worth_keeping
+from .schedule import sh_degree_at
 from .settings import FitSettings
-from .trainer import Observer, RunState, Trainer, to_8_bit
+from .state import FitState, RunState
+from .trainer import Observer, Trainer, to_8_bit
+from .usual import interventions_for
 
 FORMAT, VERSION = "digidouble-fit", 1
 RESULT, CURVES, BINDING, SPLATS, RENDERS = "fit.json", "curves.json", "binding.npz", "splats.ply", "renders"
-ENGINE = "cpu-1"
-"""Part of the digest: raise it when the kernels' or the trainer's arithmetic changes."""
-INVISIBLE = 1 / 255
-"""Splats with less opacity never pass the renderer's cutoff."""
+ARITHMETIC = 4
+"""Part of the digest, as is the engine's name: raise it when the kernels' or the trainer's arithmetic changes."""
 
 
 @attrs.frozen
@@ -41,24 +47,34 @@ class FitResult:
     splats: int
     iterations: int
     seconds: float  # of training, over all sittings
-    start: str  # mesh, depth or random
+    start: str  # mesh, depth, points or random
     stopped: str  # why it ended before its planned steps: "plateau", "time budget" or ""
     psnr: float | None
     ssim: float | None
     psnr_face: float | None
+    engine: str  # cpu, cuda or gsplat
+    engine_reason: str  # why it was taken, in one sentence
     notes: list[str]  # sentences for the user
+    ms_ssim: float | None = None  # of whole frames, as psnr and ssim are
+    flip: float | None = None
+    not_available: dict[str, str] = attrs.field(factory=dict)  # name of a figure: why it could not be computed
+    held_out: int = 0  # number of views that the figures are means over
     reused: bool = False  # the folder held this very result already
 
 
 def fit(
-    capture_folder: Path | str,
+    input_folder: Path | str,
     out_folder: Path | str,
     settings: FitSettings | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = never,
     observer: Observer | None = None,
+    longest: int = LONGEST,
 ) -> FitResult:
-    """Fit Gaussians to a capture's training views; goes on from a checkpoint, returns a finished result at once.
+    """Fit Gaussians to a folder's training views; goes on from a checkpoint, returns a finished result at once.
+
+    `input_folder`: anything that `inputs.load_input` reads, a capture or a swapped folder first of all. `longest`:
+    pixels that photos are scaled down to.
 
     Writes splats.ply, binding.npz (face, barycentric: where on the mesh each splat was born), curves.json, fit.json and
     renders/<view>.png of the held-out views. `observer` adds previews and a clock. Raises InputError for unusable
@@ -67,30 +83,32 @@ def fit(
     settings = settings or FitSettings()
     observer = attrs.evolve(observer or Observer(), progress=progress, cancelled=cancelled)
     out = Path(out_folder)
-    capture = Capture.load(capture_folder)
-    dataset = load_dataset(capture, progress, cancelled)
-    digest = _digest(dataset, settings)
+    dataset = load_input(input_folder, progress, cancelled, longest)
+    choice = choose_engine(settings)
+    digest = _digest(dataset, settings, choice.name)
     finished = _finished(out, digest)
     if finished is not None:
         return finished
-    state, notes = _begin(capture, dataset, settings, out, digest, progress, cancelled)
+    if progress:
+        progress("fit", 0.0, choice.reason)
+    engine = open_engine(choice, settings, [view.camera for view in dataset.train + dataset.held_out])
+    state, notes = _begin(dataset, settings, out, digest, progress, cancelled)
     notes = dataset.notes + notes
-    engine = _engine_for(dataset, len(state.face), settings)
     trainer = Trainer(
-        engine, state.parameters, state.adam, dataset.train, dataset.held_out, state.reach, settings, state.run,
-        observer, save=lambda: save_checkpoint(out, state),
+        engine, state, dataset.train, dataset.held_out, settings, observer, lambda: save_checkpoint(out, state),
+        interventions_for(settings, len(dataset.train)),
     )  # fmt: skip
     try:
         trainer.train()
     except OSError as error:
         raise InputError(f"A checkpoint could not be written to {out} ({error}).", "Free some disk space.") from error
-    return _export(out, engine, dataset, state, notes)
+    return _export(out, engine, choice, dataset, settings, state, notes)
 
 
 def _begin(
-    capture: Capture, dataset: Dataset, settings: FitSettings, out: Path, digest: str, progress: Progress | None,
+    dataset: Dataset, settings: FitSettings, out: Path, digest: str, progress: Progress | None,
     cancelled: Callable[[], bool],
-) -> tuple[Checkpoint, list[str]]:
+) -> tuple[FitState, list[str]]:
     """The checkpoint to go on from, or a new start."""
     state, notes = load_checkpoint(out, digest)
     if state is not None:
@@ -98,25 +116,20 @@ def _begin(
     else:
         if progress:
             progress("fit", 0.0, "placing splats")
-        start = initialise(capture, dataset, settings, cancelled)
-        parameters = SplatParameters.from_cloud(start.cloud)
+        start = initialise(dataset, settings, cancelled)
+        start.cloud.antialiased = settings.antialiased
+        parameters = SplatParameters.from_cloud(start.cloud, sh_degree_at(0, settings))
         run = RunState(planned=settings.iterations)
         adam = AdamState.like(parameters)
-        state = Checkpoint(digest, parameters, adam, run, start.reach, start.kind, start.face, start.barycentric)
+        state = FitState(digest, parameters, adam, run, start.reach, start.kind, start.face, start.barycentric)
     if progress:
         for note in notes:
             progress("fit", state.run.iteration / max(state.run.planned, 1), note)
     return state, notes
 
 
-def _engine_for(dataset: Dataset, count: int, settings: FitSettings) -> CpuEngine:
-    cameras = [view.camera for view in dataset.train + dataset.held_out]
-    width, height = max(c.width for c in cameras), max(c.height for c in cameras)
-    return CpuEngine(count, width, height, settings.sh_degree, settings.threads)
-
-
-def _digest(dataset: Dataset, settings: FitSettings) -> str:
-    text = json.dumps([ENGINE, dataset.digest, settings.result_fields()], sort_keys=True)
+def _digest(dataset: Dataset, settings: FitSettings, engine: str) -> str:
+    text = json.dumps([engine, ARITHMETIC, dataset.digest, settings.result_fields()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -132,15 +145,13 @@ def _finished(out: Path, digest: str) -> FitResult | None:
         return None
 
 
-def visible_splats(cloud: SplatCloud) -> np.ndarray:
-    """(N,) True for splats worth exporting: finite, and opaque enough to pass the renderer's cutoff."""
-    return np.asarray(cloud.finite() & (cloud.opacities >= INVISIBLE))
-
-
-def _export(out: Path, engine: CpuEngine, dataset: Dataset, state: Checkpoint, notes: list[str]) -> FitResult:
+def _export(
+    out: Path, engine: Rasterizer, choice: EngineChoice, dataset: Dataset, settings: FitSettings, state: FitState,
+    notes: list[str],
+) -> FitResult:  # fmt: skip
     """Write everything; fit.json last, so that its presence means that all the rest is there."""
     cloud = state.parameters.to_cloud()
-    keep = visible_splats(cloud)
+    keep = worth_keeping(cloud, engine, state, dataset.train, settings)
     if not keep.any():
         raise InputError(
             "No visible splat is left after the fit.", "Check that the cameras match the pictures, or use more steps."
@@ -154,12 +165,13 @@ def _export(out: Path, engine: CpuEngine, dataset: Dataset, state: Checkpoint, n
         np.savez_compressed(file, allow_pickle=False, **born)
     part.replace(out / BINDING)
     write_json(out / CURVES, state.run.curve)
-    scores = _render_held_out(out, engine, SplatParameters.from_cloud(cloud), dataset.held_out)
+    judges = find_judges()
+    means = _render_held_out(out, engine, SplatParameters.from_cloud(cloud), dataset.held_out, judges)
     run = state.run
-    means = {name: (float(np.mean(values)) if values else None) for name, values in scores.items()}
     result = FitResult(
         out, len(cloud), run.iteration, round(run.seconds, 3), state.kind, run.stopping,
-        means["psnr"], means["ssim"], means["psnr_face"], notes,
+        means["psnr"], means["ssim"], means["psnr_face"], choice.name, choice.reason,
+        notes, means["ms_ssim"], means["flip"], judges.not_available, len(dataset.held_out),
     )  # fmt: skip
     files = [SPLATS, BINDING, CURVES] + [f"{RENDERS}/{v.name}.png" for v in dataset.held_out]
     record = {
@@ -175,16 +187,15 @@ def _export(out: Path, engine: CpuEngine, dataset: Dataset, state: Checkpoint, n
 
 
 def _render_held_out(
-    out: Path, engine: CpuEngine, parameters: SplatParameters, views: list[FitView]
-) -> dict[str, list[float]]:
+    out: Path, engine: Rasterizer, parameters: SplatParameters, views: list[FitView], judges: Judges
+) -> dict[str, float | None]:
+    """Write the pictures; the figures by name, means over the views that have them."""
     (out / RENDERS).mkdir(exist_ok=True)
-    scores: dict[str, list[float]] = {"psnr": [], "ssim": [], "psnr_face": []}
-    for view in views:
-        image, _ = engine.render(parameters, view.camera)
+
+    def judge(view: FitView, image: np.ndarray) -> dict[str, float | None]:
         write_png(out / RENDERS / f"{view.name}.png", to_8_bit(image))
-        shown = through_8_bit(image)
-        scores["psnr"].append(psnr(shown, view.rgb))
-        scores["ssim"].append(ssim(shown, view.rgb))
-        if view.face is not None and view.face.sum() > 0:
-            scores["psnr_face"].append(psnr(shown, view.rgb, view.face))
-    return scores
+        return held_out_scores(image, view.rgb, view.face, judges)
+
+    with ThreadPoolExecutor() as pool:  # while the engine renders the next view
+        judged = [pool.submit(judge, view, engine.render(parameters, view.camera)[0]) for view in views]
+        return mean_scores([one.result() for one in judged])

@@ -21,7 +21,7 @@ from interchange.mesh import Mesh
 from interchange.splats import SH_C0, SplatCloud
 
 from .dataset import Dataset, FitView, check_cameras_see, never, stop_if
-from .sampling import Array, mean_colours, observe, sample_surface, surface_of, visible_faces
+from .sampling import Array, detail_of_faces, mean_colours, observe, sample_surface, surface_of, visible_faces
 from .settings import FitSettings
 from .view_dependence import sh_from_views
 
@@ -35,7 +35,10 @@ POINT_OPACITY = 0.3
 """Of a new splat that was not put on a known surface."""
 TRAVEL = 4.0
 """How much farther a step may carry splats that start at random than those that start on the surface."""
+DETAIL_RANGE = (0.3, 5.0)
+"""Least and most detail that counts, in units of its mean."""
 _HULL_BATCHES = 64
+_NEIGHBOURS = 4  # of a sparse point: new ones are put on the lines to them
 _NO_FACE = -1
 
 
@@ -47,32 +50,33 @@ class Start:
     face: npt.NDArray[np.int32]  # (N,) triangle of the mesh, -1 without a mesh
     barycentric: npt.NDArray[np.float32]  # (N, 3)
     reach: float  # metres, the unit of the means' learning rate: the median spacing, more where splats must travel
-    kind: str  # mesh, depth or random
+    kind: str  # mesh, depth, points or random
 
 
-def initialise(
-    capture: Capture, dataset: Dataset, settings: FitSettings, cancelled: Callable[[], bool] = never
-) -> Start:
-    """The first cloud by `settings.start`; "auto" takes mesh, depth, random, in this order, as far as there are any.
+def initialise(dataset: Dataset, settings: FitSettings, cancelled: Callable[[], bool] = never) -> Start:
+    """The first cloud by `settings.start`; "auto" takes mesh, depth, points, random: the first that the input has.
 
     Raises InputError when the chosen start is impossible or no camera sees the avatar, Cancelled when told to stop.
     """
-    pose = next((p for p in capture.poses if p.name == dataset.pose), None)
+    capture = dataset.capture
+    pose = next((p for p in capture.poses if p.name == dataset.pose), None) if capture else None
     has_depth = any(v.depth is not None and (v.depth > 0).any() for v in dataset.train)
-    kind = settings.start
-    if kind == "auto":
-        kind = "mesh" if pose else "depth" if has_depth else "random"
-    if kind == "mesh":
+    has = {"mesh": pose is not None, "depth": has_depth, "points": dataset.points is not None, "random": True}
+    kind = settings.start if settings.start != "auto" else next(name for name, there in has.items() if there)
+    if not has[kind]:
+        what = {"mesh": "mesh", "depth": "depth maps", "points": "points"}[kind]
+        raise InputError(f"{dataset.folder} has no {what} to start from.", "Leave the start to the program (auto).")
+    if capture is not None and kind == "mesh":
         return from_mesh(capture, capture.load_mesh(pose), dataset.train, settings, cancelled)
     if kind == "depth":
-        if not has_depth:
-            raise InputError(f"{capture.folder} has no depth maps to start from.", "Start from the mesh or at random.")
         points, colours = _depth_points(dataset.train, settings)
+    elif kind == "points":
+        points, colours = _given_points(dataset, settings)
     else:
-        points, colours = _hull_points(dataset.train, settings)
+        points, colours = _hull_points(dataset.train, settings, cancelled)
     cloud, spacing = from_points(points, colours, settings.sh_degree)
     no_face = np.full(len(points), _NO_FACE, np.int32)
-    reach = spacing if kind == "depth" else TRAVEL * spacing
+    reach = TRAVEL * spacing if kind == "random" else spacing
     return Start(cloud, no_face, np.zeros((len(points), 3), np.float32), reach, kind)
 
 
@@ -91,7 +95,11 @@ def from_mesh(
             f"No picture of {capture.folder} shows the mesh where its cameras say that it is.",
             "Mesh and pictures do not belong together: capture again.",
         )
-    samples = sample_surface(surface, visible, settings.splats, settings.face_density, settings.seed)
+    detail = None
+    if settings.detail_density > 0:
+        shown = detail_of_faces(surface, views, cancelled)
+        detail = np.clip(shown, *DETAIL_RANGE) ** settings.detail_density
+    samples = sample_surface(surface, visible, settings.splats, settings.face_density, settings.seed, detail)
     observations = observe(samples.points, samples.normals, views, cancelled)
     colours, seen = mean_colours(len(samples.points), observations)
     if not seen.all():
@@ -170,13 +178,38 @@ def _depth_points(views: list[FitView], settings: FitSettings) -> tuple[Array, A
     return everything[chosen], np.clip(colour[chosen], 0, 1)
 
 
-def _hull_points(views: list[FitView], settings: FitSettings) -> tuple[Array, Array]:
+def _given_points(dataset: Dataset, settings: FitSettings) -> tuple[Array, Array]:
+    """The input's sparse points, brought to `settings.splats`: some of them, or more put between near neighbours."""
+    assert dataset.points is not None
+    points = np.asarray(dataset.points, np.float64)
+    colours = np.full((len(points), 3), 0.5) if dataset.point_colours is None else dataset.point_colours
+    colours = np.clip(np.asarray(colours, np.float64), 0, 1)
+    hint = "Cameras and points do not belong together: export both again."
+    check_cameras_see(points, dataset.train, f"any of the {len(points)} points", hint)
+    rng = np.random.default_rng([settings.seed, 0])
+    missing = settings.splats - len(points)
+    if missing <= 0 or len(points) < 2:
+        chosen = rng.permutation(len(points))[: settings.splats]
+        return points[chosen], colours[chosen]
+    neighbours = min(_NEIGHBOURS, len(points) - 1)
+    _, near = cKDTree(points).query(points, k=neighbours + 1)
+    first = rng.integers(len(points), size=missing)
+    second = near[first, rng.integers(1, neighbours + 1, size=missing)]
+    share = rng.uniform(0.1, 0.9, (missing, 1))
+    between = [(1 - share) * values[first] + share * values[second] for values in (points, colours)]
+    return np.concatenate([points, between[0]]), np.concatenate([colours, between[1]])
+
+
+def _hull_points(
+    views: list[FitView], settings: FitSettings, cancelled: Callable[[], bool]
+) -> tuple[Array, Array]:
     """Random points that no picture shows as empty: the visual hull (Laurentini 1994), sampled by rejection."""
     centre, radius = _common_sphere(views)
     rng = np.random.default_rng([settings.seed, 0])
     kept: list[Array] = []
     count = 0
     for _ in range(_HULL_BATCHES):
+        stop_if(cancelled)
         points: Array = centre + radius * rng.uniform(-1, 1, (max(4 * settings.splats, 20_000), 3))
         points = points[_inside_hull(points, views)]
         kept.append(points)
@@ -189,21 +222,24 @@ def _hull_points(views: list[FitView], settings: FitSettings) -> tuple[Array, Ar
             "Check the cameras and the pictures' alpha, or give the capture a mesh.",
         )
     points = np.concatenate(kept)[: settings.splats]
-    colours, _ = mean_colours(len(points), observe(points, None, views))
+    colours, _ = mean_colours(len(points), observe(points, None, views, cancelled))
     return points, colours
 
 
-def _inside_hull(points: Array, views: list[FitView]) -> npt.NDArray[np.bool_]:
-    inside = np.ones(len(points), bool)
+def _inside_hull(points: Array, views: list[FitView]) -> npt.NDArray[np.int64]:
+    """Indices of the points that no view shows as empty and half of the views have in frame."""
+    left = np.arange(len(points))
     met = np.zeros(len(points), int)
-    for view in views:
-        uv, depth = view.camera.project(points)
+    for view in views:  # most points fall out at the first views, so the later ones cost little
+        uv, depth = view.camera.project(points[left])
         size = (view.camera.width, view.camera.height)
         in_frame = (depth > 1e-6) & (uv >= 0).all(axis=1) & (uv < size).all(axis=1)
         column, row = uv[in_frame].astype(np.int64).T
-        inside[in_frame] &= view.alpha[row, column] > 0.05
-        met += in_frame
-    return inside & (met >= max(1, len(views) // 2))
+        keep = np.ones(len(left), bool)
+        keep[in_frame] = view.alpha[row, column] > 0.05
+        met[left] += in_frame
+        left = left[keep]
+    return left[met[left] >= max(1, len(views) // 2)]
 
 
 def _common_sphere(views: list[FitView]) -> tuple[Array, float]:

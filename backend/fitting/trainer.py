@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training loop: one view a step, rates that fall with the run, curves, early stop, time budget, NaN guard.
 
-All that a run carries from step to step is in `RunState`, the parameters and Adam's moments; everything random is a
-function of the step (`schedule`). So a checkpoint of these three resumes bit for bit.
+All that a run carries from step to step is in `FitState`; everything random is a function of the step (`schedule`). So
+a checkpoint of it resumes bit for bit. Splats, moments and targets live in the engine's session while steps are taken;
+what changes them between steps is in `interventions`.
 """
 
 from __future__ import annotations
@@ -10,53 +11,32 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from backend.evaluation.metrics import psnr
-from backend.kernels.parameters import ROW_OPACITY, ROW_QUAT, AdamState, SplatParameters
-from backend.kernels.rasterizer import LossWeights, Rasterizer, Session, Step, StepResult, Target
+from backend.kernels.parameters import ROW_OPACITY, ROW_QUAT
+from backend.kernels.rasterizer import LossWeights, Rasterizer, Session, Step, StepResult
 from interchange.errors import Cancelled, InputError, Progress
 
-from .dataset import FitView, never
-from .schedule import background, learning_rates, view_index
+from .dataset import FitView, never, stop_if
+from .densification import DefaultDensification
+from .interventions import Intervention, Work
+from .pacing import fit_time_budget, round_steps, watch_plateau
+from .schedule import background, learning_rates, level_at, settled_after, view_index
 from .settings import FitSettings
+from .state import FitState, RunState
+from .targets import prepare_targets
 
-PLATEAU = 0.005
-"""A run goes on as long as the loss of the last rounds is lower, by this part at least, than that of those before."""
-PATIENCE = 4
-"""Rounds (epochs of at least 25 steps) that are compared with as many before."""
-_ROUND_STEPS = 25
-LAST_PART = 0.15
-"""Share of the run that is still done, with falling rates, once a plateau is reached."""
 MAX_DIVERGENCES = 3
 MAX_BROKEN = 0.01
 """Share of splats whose numbers may break without the run counting as diverged."""
 _DEAD_LOGIT = -20.0
 _REPORT_EVERY_S = 0.2
-_BUDGET_WARM_UP = 10  # steps before the time budget is turned into a number of steps
-_BUDGET_EVERY = 5  # steps between two looks at it
-
-
-@attrs.define
-class RunState:
-    """Where a run is. Plain numbers and lists, so that a checkpoint can hold it as JSON."""
-
-    planned: int  # steps that the rates' decay is spread over
-    iteration: int = 0  # steps done
-    seconds: float = 0.0  # of training, over all sittings
-    round_loss: float = 0.0  # sum over the present round
-    rounds: list[float] = attrs.field(factory=list)  # mean losses of the last rounds
-    stopping: str = ""  # why the run ends before its planned steps: "plateau", "time budget" or nothing
-    rate_cut: float = 1.0  # halved by each divergence
-    divergences: int = 0
-    evaluated: int = 0  # marks of the curve that are done
-    curve: dict[str, list[float | None]] = attrs.field(
-        factory=lambda: {"iteration": [], "loss": [], "psnr": [], "seconds": []}
-    )
-    recent_loss: list[float] = attrs.field(factory=list)  # since the curve's last point
+_BUDGET_EVERY = 5  # steps between two looks at the time budget
 
 
 @attrs.frozen
@@ -72,73 +52,102 @@ class Observer:
 
 @attrs.define(eq=False)
 class Trainer:
-    """Fits `parameters` to views. `save` writes a checkpoint; it is called every `checkpoint_every_s` and on cancel."""
+    """Fits the state's splats to views. `save` writes a checkpoint, every `checkpoint_every_s` and on cancel."""
 
     engine: Rasterizer
-    parameters: SplatParameters
-    adam: AdamState
+    state: FitState
     views: list[FitView]
     held_out: list[FitView]
-    reach: float  # metres: the unit of the means' rate
     settings: FitSettings
-    run: RunState
     observer: Observer
     save: Callable[[], None]
+    interventions: list[Intervention] = attrs.field(factory=list)
     _session: Session = attrs.field(init=False)
-    _good: tuple[npt.NDArray, npt.NDArray, npt.NDArray, RunState] | None = attrs.field(init=False, default=None)
+    _good: FitState | None = attrs.field(init=False, default=None)
     _marks: dict[str, float] = attrs.field(init=False, factory=dict)
+
+    @property
+    def run(self) -> RunState:
+        """Where the run is."""
+        return self.state.run
 
     def train(self) -> None:
         """Run to the end. Raises Cancelled (after a checkpoint) when told, InputError if the fit diverges for good."""
-        weights = LossWeights(self.settings.ssim_weight, self.settings.alpha_weight)
-        targets = [Target(view.camera, view.rgb, view.alpha) for view in self.views]
-        self._session = self.engine.begin(self.parameters, self.adam, targets, weights)
+        self._session = self._open()
         try:
             self._train()
         finally:
             self._session.close()
+
+    def _open(self) -> Session:
+        state, settings = self.state, self.settings
+        weights = LossWeights(settings.ssim_weight, settings.alpha_weight)
+        targets = prepare_targets(self.views, state.memory, settings)
+        statistics = any(isinstance(i, DefaultDensification) for i in self.interventions)
+        return self.engine.begin(state.parameters, state.adam, targets, weights, statistics)
 
     def _train(self) -> None:
         now = self.observer.clock()
         self._marks = {"start": now - self.run.seconds, "saved": now, "reported": -math.inf, "budgeted": -math.inf}
         self._remember()
         while self.run.iteration < self.run.planned:
-            if self.observer.cancelled():
+            try:
+                stop_if(self.observer.cancelled)
+                self._intervene()
+            except Cancelled:
                 self._save()
-                raise Cancelled
+                raise
             self._advance()
             self._keep_time()
             if self.run.iteration >= self.run.planned:
                 self._evaluate()  # which may find the run diverged and send it back
 
+    def _intervene(self) -> None:
+        """Let everything act that is due before the next step. The order is that of the list: see `usual`."""
+        for intervention in self.interventions:
+            if intervention.next_turn(self.run, self.run.iteration) == self.run.iteration:
+                work = self._work()
+                intervention.act(work)
+                if work.targets_changed:
+                    self._session.pull()
+                    self._session.close()
+                    self._session = self._open()
+
+    def _work(self) -> Work:
+        return Work(self.state, self._session, self.settings, self.views, self.observer.cancelled)
+
     def _advance(self) -> None:
-        """Hand the engine as many steps as it likes at a time, but none across a round's or the curve's mark."""
+        """Hand the engine as many steps as it likes at a time, but none across a mark."""
         run = self.run
         last = min(run.iteration + self.engine.steps_at_once, self._next_mark())
-        results = self._session.run([self._plan(i) for i in range(run.iteration + 1, last + 1)])
+        results = self._session.run(self._plan(i) for i in range(run.iteration + 1, last + 1))
         for result in results:
             run.iteration += 1
             if not self._take_note(result):
                 return
+        for intervention in self.interventions:
+            intervention.watch(self._work())
         due = run.iteration * self.settings.evaluations >= (run.evaluated + 1) * run.planned
         if due and run.iteration < run.planned:
             self._evaluate()
 
     def _next_mark(self) -> int:
-        """The next step after which the plan may change (end of a round) or the curve wants a point."""
-        run = self.run
-        marks = [run.planned, run.iteration + self._round_steps() - run.iteration % self._round_steps()]
+        """The next step after which the plan may change (end of a round, a turn) or the curve wants a point."""
+        run, steps = self.run, round_steps(len(self.views))
+        marks = [run.planned, run.iteration + steps - run.iteration % steps]
+        marks += [intervention.next_turn(run, run.iteration + 1) for intervention in self.interventions]
         if self.settings.evaluations:
             marks.append(-(-(run.evaluated + 1) * run.planned // self.settings.evaluations))
         return max(run.iteration + 1, min(marks))
 
     def _plan(self, iteration: int) -> Step:
-        run, settings = self.run, self.settings
-        rates = learning_rates(settings, self.reach, iteration / run.planned)
+        run, settings, parameters = self.run, self.settings, self.state.parameters
+        rates = learning_rates(settings, self.state.reach, iteration / run.planned, run.planned)
+        level = level_at(iteration / run.planned, settings)
         return Step(
-            view_index(iteration, len(self.views), settings.seed),
+            level * len(self.views) + view_index(iteration, len(self.views), settings.seed),
             iteration,
-            self.parameters.learning_rates(**{name: rate * run.rate_cut for name, rate in rates.items()}),
+            parameters.learning_rates(**{name: rate * run.rate_cut for name, rate in rates.items()}),
             background(iteration, settings),
         )
 
@@ -148,42 +157,21 @@ class Trainer:
             self._go_back()
             return False
         self.run.recent_loss.append(result.loss)
-        self._watch_plateau(result.loss)
+        earliest = round(settled_after(self.settings) * self.run.planned)
+        watch_plateau(self.run, result.loss, round_steps(len(self.views)), self.settings, earliest)
         return True
 
     def _save(self) -> None:
         self._session.pull()
         self.save()
 
-    def _round_steps(self) -> int:
-        return len(self.views) * -(-_ROUND_STEPS // len(self.views))
-
-    def _watch_plateau(self, loss: float) -> None:
-        """After each round: has the loss still fallen? If not, let the rates decay now and end."""
-        run, steps = self.run, self._round_steps()
-        run.round_loss += loss
-        if run.iteration % steps:
-            return
-        run.rounds = [*run.rounds, run.round_loss / steps][-2 * PATIENCE :]
-        run.round_loss = 0.0
-        if not self.settings.early_stop or run.stopping or len(run.rounds) < 2 * PATIENCE:
-            return
-        left = max(steps, round(LAST_PART * run.planned))
-        before, now = sum(run.rounds[:PATIENCE]), sum(run.rounds[PATIENCE:])
-        if now > before * (1 - PLATEAU) and run.iteration + left < run.planned:
-            run.planned, run.stopping = run.iteration + left, "plateau"
-
     def _keep_time(self) -> None:
         """Clock, time budget, checkpoint, report, preview."""
         run, now = self.run, self.observer.clock()
         run.seconds = now - self._marks["start"]
-        budget = self.settings.time_budget_s
-        if budget is not None and run.iteration >= max(_BUDGET_WARM_UP, self._marks["budgeted"] + _BUDGET_EVERY):
+        if run.iteration >= self._marks["budgeted"] + _BUDGET_EVERY:
             self._marks["budgeted"] = run.iteration
-            affordable = run.iteration + max(0, int((budget - run.seconds) / (run.seconds / run.iteration)))
-            wanted = run.planned if run.stopping == "plateau" else self.settings.iterations
-            if affordable < wanted:
-                run.planned, run.stopping = affordable, "time budget"
+            fit_time_budget(run, self.settings)
         if now - self._marks["saved"] >= self.settings.checkpoint_every_s and run.iteration < run.planned:
             self._save()
             self._marks["saved"] = self.observer.clock()
@@ -206,24 +194,31 @@ class Trainer:
 
     def _evaluate(self) -> None:
         """Remember the present state as sound, if it is, and add a point to the curve."""
-        iteration = self.run.iteration
+        iteration, began = self.run.iteration, self.observer.clock()
         self._remember()
         run = self.run
         if run.iteration < iteration or iteration in run.curve["iteration"][-1:]:
             return
         run.evaluated = run.iteration * self.settings.evaluations // run.planned
-        run.seconds = self.observer.clock() - self._marks["start"]
         losses, run.recent_loss = run.recent_loss, []
-        scores = [psnr(np.clip(self._session.render(v.camera)[0], 0, 1), v.rgb) for v in self.held_out]
+        scores = self._held_out_scores()
         run.curve["iteration"].append(run.iteration)
         run.curve["loss"].append(float(np.mean(losses)) if losses else None)
         run.curve["psnr"].append(float(np.mean(scores)) if scores else None)
-        run.curve["seconds"].append(round(run.seconds, 3))
+        run.curve["seconds"].append(round(began - self._marks["start"] - run.measuring, 3))
+        run.curve["splats"].append(self.state.parameters.count)
+        run.measuring += self.observer.clock() - began
+
+    def _held_out_scores(self) -> list[float]:
+        """PSNR of each held-out view, measured while the engine renders the next."""
+        with ThreadPoolExecutor() as pool:
+            shown = ((self._session.render(view.camera)[0], view.rgb) for view in self.held_out)
+            return [one.result() for one in [pool.submit(_clipped_psnr, *pair) for pair in shown]]
 
     def _remember(self) -> None:
         """Keep a copy to go back to; a few splats with broken numbers are buried first (invisible, at rest)."""
         self._session.pull()
-        block, first, second = self.parameters.block, self.adam.first, self.adam.second
+        block, first, second = self.state.parameters.block, self.state.adam.first, self.state.adam.second
         broken = ~(np.isfinite(block).all(axis=0) & np.isfinite(first).all(axis=0) & np.isfinite(second).all(axis=0))
         if self._good is not None and broken.mean() > MAX_BROKEN:
             self._go_back()
@@ -233,26 +228,29 @@ class Trainer:
             block[ROW_QUAT, broken], block[ROW_OPACITY, broken] = 1, _DEAD_LOGIT  # a unit quaternion, no opacity
             first[:, broken] = second[:, broken] = 0
             self._session.push()
-        self._good = (block.copy(), first.copy(), second.copy(), attrs.evolve(self.run))
+        self._good = self.state.copy()
 
     def _go_back(self) -> None:
         """The loss is not a number: return to the last sound state and go on with half the rates."""
         assert self._good is not None
-        block, first, second, run = self._good
-        divergences = self.run.divergences + 1
+        run, good = self.run, self._good.run
+        divergences = run.divergences + 1
         if divergences > MAX_DIVERGENCES:
             raise InputError(
-                f"The fit diverges: its loss is not a number at step {self.run.iteration}, "
+                f"The fit diverges: its loss is not a number at step {run.iteration}, "
                 f"after {MAX_DIVERGENCES} restarts with smaller rates.",
                 "Lower rate_scale, or check the capture's cameras.",
             )
-        self.parameters.block[...] = block
-        self.adam.first[...] = first
-        self.adam.second[...] = second
-        self._session.push()
-        self.run.iteration, self.run.round_loss, self.run.rounds = run.iteration, run.round_loss, run.rounds
-        self.run.divergences, self.run.rate_cut = divergences, self.run.rate_cut / 2
-        self.run.recent_loss = []
+        self.state.take_splats(self._good)
+        self._session.close()
+        self._session = self._open()  # the targets, too, may have changed since
+        run.iteration, run.round_loss, run.rounds = good.iteration, good.round_loss, good.rounds
+        run.divergences, run.rate_cut = divergences, run.rate_cut / 2
+        run.recent_loss = []
+
+
+def _clipped_psnr(image: npt.NDArray[np.float32], goal: npt.NDArray[np.float32]) -> float:
+    return psnr(np.clip(image, 0, 1, out=image), goal)
 
 
 def to_8_bit(image: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:  # (H, W, 3) 0..1

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from interchange.cameras import Camera
@@ -36,7 +36,7 @@ class CpuSession:
             ) from error
         self._sums: Array | None = aligned_zeros((2, parameters.block.shape[1])) if statistics else None
 
-    def run(self, steps: Sequence[Step]) -> list[StepResult]:
+    def run(self, steps: Iterable[Step]) -> list[StepResult]:
         """See `Session.run`."""
         return [
             self._engine.train_step(
@@ -63,6 +63,12 @@ class CpuSession:
 
     def push(self) -> None:
         """The state is where the caller sees it."""
+
+    def replace(self, parameters: SplatParameters, adam: AdamState) -> None:
+        """See `Session.replace`; from now on these are changed in place."""
+        self._parameters, self._adam = parameters, adam
+        if self._sums is not None:
+            self._sums = aligned_zeros((2, parameters.block.shape[1]))
 
     def close(self) -> None:
         """Let the targets go."""

@@ -17,7 +17,7 @@ Conventions (cameras, colours, loss, determinism) are those of `engine.py`, for 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import attrs
@@ -92,8 +92,11 @@ class Statistics:
 class Session(Protocol):
     """One run: splats, moments and targets, where the engine computes."""
 
-    def run(self, steps: Sequence[Step]) -> list[StepResult]:
-        """Take the steps in order. Adam (Kingma & Ba 2015) touches only splats that the step's view saw."""
+    def run(self, steps: Iterable[Step]) -> list[StepResult]:
+        """Take the steps in order; a generator is drawn from while a GPU works on the steps before.
+
+        Adam (Kingma & Ba 2015) touches only splats that the step's view saw.
+        """
 
     def render(self, camera: Camera, background: Colour = BLACK) -> tuple[Array, Array]:
         """Image (H, W, 3) over `background` and alpha (H, W) of the present splats."""
@@ -106,6 +109,12 @@ class Session(Protocol):
 
     def push(self) -> None:
         """Take over what the caller has changed in them. The number of splats must be the same."""
+
+    def replace(self, parameters: SplatParameters, adam: AdamState) -> None:
+        """Take over other splats, also more or fewer, or with other SH bands; from now on `pull` fills these.
+
+        Statistics begin anew.
+        """
 
     def close(self) -> None:
         """Give memory back. The session is of no use afterwards."""

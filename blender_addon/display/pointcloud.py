@@ -58,14 +58,12 @@ def display_radius(cloud: splats.SplatCloud) -> npt.NDArray[np.float32]:
 
 
 def import_splats(path: Path | str, scene: Any, name: str = "double") -> Any:
-    """Read a splat PLY and link it to the scene as a point cloud object. Raises InputError if the file is none."""
-    cloud = splats.read_ply(path)
-    good = cloud.finite()
-    if not good.all():
-        cloud = cloud.subset(good)
-    if not len(cloud):
-        raise errors.InputError(f"The splat file {path} holds no usable splats.", "Export it again.")
-    return add_splats(cloud, scene, name)
+    """Read a splat file of any kind and link it to the scene as a point cloud object, without splats that hold NaN.
+
+    Raises InputError if the file is none, or if nothing in it is usable.
+    """
+    cloud = splats.read_splats(path)
+    return add_splats(cloud.subset(cloud.finite()), scene, name)
 
 
 def add_splats(cloud: splats.SplatCloud, scene: Any, name: str = "double") -> Any:

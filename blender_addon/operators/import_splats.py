@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""File > Import > Gaussian Splats (.ply)."""
+"""File > Import > Gaussian Splats."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import bpy
 from bpy.props import StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from .._interchange import errors
-from ..display.pointcloud import import_splats
+from .._interchange import errors, splats
+from ..display.pointcloud import add_splats
+
+_PATTERN = ";".join(f"*{suffix}" for suffix in splats.SUFFIXES)
 
 
 class DIGIDOUBLE_OT_import_splats(bpy.types.Operator, ImportHelper):  # noqa: N801 (Blender's own naming rule)
@@ -22,23 +24,27 @@ class DIGIDOUBLE_OT_import_splats(bpy.types.Operator, ImportHelper):  # noqa: N8
     bl_options = {"REGISTER", "UNDO"}
 
     filename_ext = ".ply"
-    filter_glob: StringProperty(default="*.ply", options={"HIDDEN"})  # type: ignore[valid-type]
+    filter_glob: StringProperty(default=_PATTERN, options={"HIDDEN"})  # type: ignore[valid-type]
 
     def execute(self, context: Any) -> set[str]:
         """Import `filepath`; what is wrong with the file is reported in one sentence."""
         path = Path(self.filepath)
         try:
-            item = import_splats(path, context.scene, path.stem)
+            cloud = splats.read_splats(path)
         except errors.InputError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        context.view_layer.objects.active = item
-        self.report({"INFO"}, f"Imported {len(item.data.points)} splats.")
+        finite = cloud.finite()
+        context.view_layer.objects.active = add_splats(cloud.subset(finite), context.scene, path.stem)
+        broken = len(cloud) - int(finite.sum())
+        self.report({"INFO"}, f"Imported {len(cloud) - broken} splats.")
+        if broken:
+            self.report({"WARNING"}, f"{broken} splats with NaN or infinite numbers were left out.")
         return {"FINISHED"}
 
 
 def _menu(self: Any, context: Any) -> None:
-    self.layout.operator(DIGIDOUBLE_OT_import_splats.bl_idname, text="Gaussian Splats (.ply)")
+    self.layout.operator(DIGIDOUBLE_OT_import_splats.bl_idname, text="Gaussian Splats (.ply, .spz, .splat, .glb)")
 
 
 def register() -> None:

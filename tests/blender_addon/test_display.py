@@ -16,7 +16,7 @@ from interchange.cameras import SPLAT_FROM_BLENDER
 from interchange.capture import Capture
 from interchange.colour import srgb_from_linear
 from interchange.errors import InputError
-from interchange.splats import SH_C0, SplatCloud, read_ply, write_ply
+from interchange.splats import SH_C0, SUFFIXES, SplatCloud, read_ply, read_splats, write_ply, write_splats
 
 
 def some_splats(count: int = 200, degree: int = 2, seed: int = 0) -> SplatCloud:
@@ -50,6 +50,29 @@ def test_attributes_equal_the_file(empty: Any, tmp_path: Path, degree: int) -> N
     np.testing.assert_allclose(back.log_scales, file.log_scales, rtol=1e-6, atol=2e-7)
     np.testing.assert_allclose(back.opacities, file.opacities, atol=1e-7)
     assert back.antialiased == file.antialiased and back.degree == degree
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_format_is_imported_upright(empty: Any, tmp_path: Path, suffix: str) -> None:
+    """The attributes are what the reader gives, and a splat that is up in Blender is up again after any file."""
+    cloud = some_splats(50, degree=1)
+    cloud.means[:] = np.random.default_rng(1).uniform(-0.3, 0.3, (50, 3))
+    cloud.means[0] = SPLAT_FROM_BLENDER @ [0.0, 0.0, 2.0]
+    write_splats(tmp_path / f"s{suffix}", cloud)
+    item = import_splats(tmp_path / f"s{suffix}", empty)
+    bpy.context.view_layer.update()
+    places = read_attribute(item.data, "position") @ np.array(item.matrix_world)[:3, :3].T
+    np.testing.assert_allclose(places[places[:, 2].argmax()], [0, 0, 2], atol=1e-3)
+    np.testing.assert_allclose(read_back(item).opacities, read_splats(tmp_path / f"s{suffix}").opacities, atol=1e-6)
+
+
+def test_blender_s_own_gltf_importer_agrees_on_the_axes(empty: Any, tmp_path: Path) -> None:
+    """It knows nothing of splats and makes points of them: where they stand is where the double stands."""
+    cloud = some_splats(20, degree=0)
+    write_splats(tmp_path / "s.glb", cloud)
+    bpy.ops.import_scene.gltf(filepath=str(tmp_path / "s.glb"), merge_vertices=False)
+    points = np.array([v.co[:] for v in next(o for o in bpy.data.objects if o.type == "MESH").data.vertices])
+    np.testing.assert_allclose(points, cloud.means @ SPLAT_FROM_BLENDER, atol=1e-5)  # the inverse, since these are rows
 
 
 def test_object_matrix_carries_the_rotation(empty: Any, tmp_path: Path) -> None:

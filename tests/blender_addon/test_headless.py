@@ -90,7 +90,7 @@ def test_portrait_is_a_source_folder(blend: Path, tmp_path: Path) -> None:
         (["capture", "--blend", "BLEND", "--out", "OUT", "--expression", "smile"], "Write it like smile=0.3"),
         (["capture", "--blend", "BLEND"], "required: --out"),
         (["truth", "--capture", "x", "--blend", "BLEND", "--skin", "y.png", "--out", "OUT"], "is missing"),
-        (["import", "--splats", "BLEND", "--out", "OUT.blend"], "not a PLY"),
+        (["import", "--splats", "BLEND", "--out", "OUT.blend"], "is no splat file"),
         (["import", "--splats", "BLEND", "--out", "OUT"], "not a .blend file name"),
         (["import", "--splats", "BLEND", "--blend", "BLEND", "--out", "BLEND"], "would overwrite the avatar's file"),
     ],
@@ -117,13 +117,15 @@ def test_extension_is_valid_and_works_from_its_own_package(tmp_path: Path) -> No
     script = """
 import sys, bpy, numpy as np
 import digidouble
-from digidouble.interchange.splats import SplatCloud, write_ply
+from digidouble.interchange.splats import SplatCloud, write_splats
 digidouble.register()
 assert "interchange" not in sys.modules
 rng = np.random.default_rng(0)
-write_ply("s.ply", SplatCloud(*(rng.normal(size=s) for s in ((5, 3), (5, 3), (5, 4), (5,), (5, 1, 3)))))
-assert bpy.ops.digidouble.import_splats(filepath="s.ply") == {"FINISHED"}
-assert bpy.context.object.type == "POINTCLOUD" and bpy.context.object.name == "s"
+cloud = SplatCloud(*(rng.normal(size=s) for s in ((5, 3), (5, 3), (5, 4), (5,), (5, 1, 3))))
+for suffix in (".ply", ".compressed.ply", ".spz", ".splat", ".glb", ".gltf"):
+    write_splats("s" + suffix, cloud)
+    assert bpy.ops.digidouble.import_splats(filepath="s" + suffix) == {"FINISHED"}
+    assert bpy.context.object.type == "POINTCLOUD" and len(bpy.context.object.data.points) == 5
 try:
     bpy.ops.digidouble.import_splats(filepath="none.ply")
 except RuntimeError as error:

@@ -36,6 +36,7 @@ def test_metrics_json_has_exactly_the_keys_of_the_issue(job: Path) -> None:
         "held_out": sorted(["psnr", "ssim", "psnr_face", "sharpness"]),
         "truth": ["psnr_face", "ssim_face"],
         "consistency": ["floor", "reprojection_rmse"],
+        "perceptual": ["flip", "lpips", "lpips_sha256", "ms_ssim", "not_available"],
     }
     assert value["views"] == {"train": 10, "held_out": 3}
     assert value["size"] == [64, 64] and value["splats"] == 50

@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from backend.fitting.checkpoint import NAME, PREVIOUS, Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
-from backend.fitting.trainer import RunState
+from backend.fitting.checkpoint import NAME, PREVIOUS, load_checkpoint, remove_checkpoints, save_checkpoint
+from backend.fitting.state import FitState, RunState
 from backend.kernels.parameters import AdamState, SplatParameters
 
 
@@ -15,7 +15,7 @@ def state(iteration, seed=0):
     def block():
         return rng.normal(size=(23, 48)).astype(np.float32)
 
-    return Checkpoint(
+    return FitState(
         digest="abc",
         parameters=SplatParameters(block(), 40, rng.permutation(40)),
         adam=AdamState(block(), block()),

@@ -15,9 +15,11 @@ import pytest
 
 from backend.fitting.checkpoint import NAME
 from backend.fitting.fit import fit
+from backend.fitting.inputs import load_input
 from backend.fitting.settings import FitSettings
 from backend.fitting.trainer import Observer
 from backend.kernels.engine import CpuEngine
+from backend.kernels.parameters import SplatParameters
 from interchange.capture import Capture
 from interchange.errors import Cancelled, InputError
 from interchange.png import read_png
@@ -202,11 +204,11 @@ def test_broken_splats_are_buried(capture, tmp_path, monkeypatch):
 
     real = module.SplatParameters.from_cloud
 
-    def spoiled(cloud):
+    def spoiled(cloud, *rest):
         if len(cloud) == 400:
             cloud.means[7] = np.nan
             cloud.log_scales[8] = np.inf
-        return real(cloud)
+        return real(cloud, *rest)
 
     monkeypatch.setattr(module.SplatParameters, "from_cloud", staticmethod(spoiled))
     result = fit(capture.folder, tmp_path, SETTINGS)
@@ -264,6 +266,26 @@ def test_no_visible_splat_is_said(capture, tmp_path, monkeypatch):
         fit(capture.folder, tmp_path, attrs.evolve(SETTINGS, iterations=3))
 
 
+def test_what_no_view_sees_is_dropped_if_wanted(tmp_path):
+    """Cameras in front only: what lies deep under its skin goes, and no picture changes."""
+    capture = make_capture(tmp_path / "capture", train=0, held_out=0)
+    for i, azimuth in enumerate((-0.4, 0.0, 0.4, 0.2)):
+        camera = ball_camera(azimuth, 0.1)
+        add_view(capture, f"front_{i}", "train" if i < 3 else "held_out", camera, trace(camera))
+    capture.save_manifest()
+    settings = attrs.evolve(SETTINGS, start="random", splats=2000)
+    whole = fit(capture.folder, tmp_path / "whole", settings)
+    pruned = fit(capture.folder, tmp_path / "pruned", attrs.evolve(settings, prune_unseen=True))
+    assert 100 < pruned.splats < whole.splats and pruned.psnr == pytest.approx(whole.psnr, abs=0.1)
+    engine = CpuEngine(2000, 64, 64, 1)
+    for view in load_input(capture.folder).train:
+        images = [
+            engine.render(SplatParameters.from_cloud(read_ply(r.folder / "splats.ply")), view.camera)[0]
+            for r in (whole, pruned)
+        ]
+        assert np.abs(images[0] - images[1]).max() < 1e-3
+
+
 def test_a_full_disk_is_said(capture, tmp_path, monkeypatch):
     from backend.fitting import fit as module
 
@@ -276,23 +298,30 @@ def test_a_full_disk_is_said(capture, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_kill_9_at_random_moments(capture, undisturbed, tmp_path):
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"iterations": 240, "densify": "default", "max_splats": 600}, {"iterations": 240, "densify": "mcmc"}],
+)
+def test_kill_9_at_random_moments(capture, tmp_path, options):
     """A real process, really killed, five times; then left alone."""
+    fit(capture.folder, tmp_path / "undisturbed", attrs.evolve(SETTINGS, **options))
     program = (
         "import sys, attrs; from tests.fitting.test_fit import SETTINGS, fit\n"
-        "settings = attrs.evolve(SETTINGS, checkpoint_every_s=0)\n"
+        f"settings = attrs.evolve(SETTINGS, checkpoint_every_s=0, **{options})\n"
         "fit(sys.argv[1], sys.argv[2], settings, progress=lambda *event: print(event, flush=True))"
     )
     rng = np.random.default_rng(0)
-    command = [sys.executable, "-c", program, str(capture.folder), str(tmp_path)]
+    out = tmp_path / "killed"
+    command = [sys.executable, "-c", program, str(capture.folder), str(out)]
     for _ in range(5):
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         for line in process.stdout:
             if "step " in line or "Resumed" in line:
                 break
-        time.sleep(float(rng.uniform(0, 0.15)))
+        time.sleep(float(rng.uniform(0, 0.15 if not options else 0.3)))
         process.send_signal(signal.SIGKILL)
         process.communicate()
+    assert not (out / "fit.json").exists()  # it was killed in time, each time
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    assert splats_of(tmp_path) == splats_of(undisturbed.folder)
+    assert splats_of(out) == splats_of(tmp_path / "undisturbed")

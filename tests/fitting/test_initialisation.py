@@ -44,7 +44,7 @@ def colours_of(cloud):
 
 
 def test_mesh_start_lies_flat_on_the_surface_in_its_colours(capture, dataset):
-    start = initialise(capture, dataset, SETTINGS)
+    start = initialise(dataset, SETTINGS)
     cloud = start.cloud
     assert start.kind == "mesh" and len(cloud) == 600 and cloud.degree == 1
     distance = np.linalg.norm(cloud.means - SPLAT_CENTRE, axis=1)
@@ -60,7 +60,7 @@ def test_mesh_start_lies_flat_on_the_surface_in_its_colours(capture, dataset):
 
 
 def test_binding_leads_back_to_the_positions(capture, dataset):
-    start = initialise(capture, dataset, SETTINGS)
+    start = initialise(dataset, SETTINGS)
     mesh = capture.load_mesh()
     corners = mesh.vertices[mesh.faces[start.face]] @ SPLAT_FROM_BLENDER.T
     assert np.allclose(np.einsum("nk,nkc->nc", start.barycentric, corners), start.cloud.means, atol=1e-5)
@@ -133,8 +133,8 @@ def test_gloss_is_found_before_training(capture, dataset):
 
 
 def test_same_seed_same_start(capture, dataset):
-    a, b = (initialise(capture, dataset, SETTINGS).cloud for _ in range(2))
-    other = initialise(capture, dataset, attrs.evolve(SETTINGS, seed=1)).cloud
+    a, b = (initialise(dataset, SETTINGS).cloud for _ in range(2))
+    other = initialise(dataset, attrs.evolve(SETTINGS, seed=1)).cloud
     assert np.array_equal(a.means, b.means) and np.array_equal(a.sh, b.sh)
     assert not np.array_equal(a.means, other.means)
 
@@ -142,11 +142,11 @@ def test_same_seed_same_start(capture, dataset):
 def test_cancel_while_placing(capture, dataset):
     looks = iter([False] * 5)
     with pytest.raises(Cancelled):
-        initialise(capture, dataset, SETTINGS, lambda: next(looks, True))
+        initialise(dataset, SETTINGS, lambda: next(looks, True))
 
 
 def test_depth_start(capture, dataset):
-    start = initialise(capture, dataset, attrs.evolve(SETTINGS, start="depth"))
+    start = initialise(dataset, attrs.evolve(SETTINGS, start="depth"))
     distance = np.linalg.norm(start.cloud.means - SPLAT_CENTRE, axis=1)
     assert len(start.cloud) == 600 and np.abs(distance - RADIUS).max() < 1e-3 and np.all(start.face == -1)
     truth = srgb_from_linear(paint(directions_of(start.cloud.means)))
@@ -154,20 +154,35 @@ def test_depth_start(capture, dataset):
 
 
 def test_random_start_fills_the_visual_hull(capture, dataset):
-    start = initialise(capture, dataset, attrs.evolve(SETTINGS, start="random"))
+    start = initialise(dataset, attrs.evolve(SETTINGS, start="random"))
     distance = np.linalg.norm(start.cloud.means - SPLAT_CENTRE, axis=1)
     assert len(start.cloud) == 600 and distance.max() < 1.25 * RADIUS and np.median(distance) > 0.5 * RADIUS
 
 
 def test_auto_takes_what_there_is(capture, dataset):
-    without_mesh = Capture(capture.folder, views=capture.views)
-    assert initialise(without_mesh, dataset, SETTINGS).kind == "depth"
-    blind = attrs.evolve(dataset, train=[attrs.evolve(v, depth=None) for v in dataset.train])
-    assert initialise(without_mesh, blind, SETTINGS).kind == "random"
-    with pytest.raises(InputError, match="no depth maps"):
-        initialise(without_mesh, blind, attrs.evolve(SETTINGS, start="depth"))
-    with pytest.raises(InputError, match="no mesh"):
-        initialise(without_mesh, blind, attrs.evolve(SETTINGS, start="mesh"))
+    without_mesh = attrs.evolve(dataset, capture=Capture(capture.folder, views=capture.views))
+    assert initialise(without_mesh, SETTINGS).kind == "depth"
+    blind = attrs.evolve(without_mesh, train=[attrs.evolve(v, depth=None) for v in dataset.train])
+    assert initialise(blind, SETTINGS).kind == "random"
+    assert initialise(attrs.evolve(blind, capture=None), SETTINGS).kind == "random"
+    for start, words in (("depth", "no depth maps"), ("mesh", "no mesh"), ("points", "no points")):
+        with pytest.raises(InputError, match=words):
+            initialise(blind, attrs.evolve(SETTINGS, start=start))
+    seen = initialise(attrs.evolve(blind, points=SPLAT_CENTRE[None]), SETTINGS)
+    assert seen.kind == "points" and len(seen.cloud) == 1
+
+
+@pytest.mark.parametrize("sparse", [150, 4000])
+def test_points_start_has_the_wanted_number_near_the_given_ones(dataset, sparse):
+    directions = np.random.default_rng(1).normal(size=(sparse, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    points = (CENTRE + RADIUS * directions) @ SPLAT_FROM_BLENDER.T
+    given = attrs.evolve(dataset, capture=None, points=points, point_colours=srgb_from_linear(paint(directions)))
+    start = initialise(given, attrs.evolve(SETTINGS, start="points"))
+    distance = np.linalg.norm(start.cloud.means - SPLAT_CENTRE, axis=1)
+    assert len(start.cloud) == 600 and start.kind == "points" and np.all(start.face == -1)
+    assert np.abs(distance - RADIUS).max() < 0.05 * RADIUS
+    assert np.abs(colours_of(start.cloud) - srgb_from_linear(paint(directions_of(start.cloud.means)))).mean() < 0.02
 
 
 def test_from_points_handles_one_point_and_twins():
@@ -181,7 +196,7 @@ def test_mesh_and_cameras_that_do_not_meet(capture, dataset):
     away = ball_camera(0, 0, 48, target=CENTRE + [0, 0, 5]).in_splat_frame()
     missing = attrs.evolve(dataset, train=[attrs.evolve(v, camera=away) for v in dataset.train])
     with pytest.raises(InputError, match="None of the 12 training cameras"):
-        initialise(capture, missing, SETTINGS)
+        initialise(missing, SETTINGS)
 
 
 def test_mesh_without_area(capture, dataset, tmp_path):
@@ -190,4 +205,4 @@ def test_mesh_without_area(capture, dataset, tmp_path):
     flat.save(tmp_path / "flat.npz")
     broken = Capture(tmp_path, views=capture.views, poses=[attrs.evolve(capture.poses[0], mesh="flat.npz")])
     with pytest.raises(InputError, match="no triangle with an area"):
-        initialise(broken, dataset, SETTINGS)
+        initialise(attrs.evolve(dataset, capture=broken), SETTINGS)

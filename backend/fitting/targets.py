@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pictures as the loss sees them: with colours matched, pixels weighted, and at several resolutions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from backend.kernels.rasterizer import Target
+
+from .colour_affine import AFFINE, matched
+from .dataset import FitView, Image
+from .robust import stored_weights
+from .settings import FitSettings
+
+
+def prepare_targets(
+    views: list[FitView], memory: dict[str, npt.NDArray[Any]], settings: FitSettings
+) -> list[Target]:
+    """All views at full resolution, then all at half, and so on: view v of level k is number k * len(views) + v."""
+    result = []
+    for level in range(settings.coarse_levels + 1):
+        for number, view in enumerate(views):
+            rgb = view.rgb
+            if AFFINE in memory:
+                rgb = matched(rgb, view.alpha, memory[AFFINE][number])
+            weights = stored_weights(memory, number)
+            result.append(_scaled(Target(view.camera, rgb, view.alpha, weights), level))
+    return result
+
+
+def _scaled(target: Target, level: int) -> Target:
+    """The target with sides 2^level times shorter: means over areas, which is right for premultiplied colours."""
+    if level == 0:
+        return target
+    camera = target.camera.scaled(0.5**level)
+
+    def shrink(image: Image | None) -> Image | None:
+        if image is None:
+            return None
+        return np.asarray(cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA), np.float32)
+
+    rgb = shrink(target.rgb)
+    assert rgb is not None
+    return Target(camera, rgb, shrink(target.alpha), shrink(target.pixel_weights))

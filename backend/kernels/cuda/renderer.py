@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Renders splats that lie on the device, for frames of one size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from interchange.cameras import Camera
+
+from ..layout import camera_numbers
+from ..parameters import SplatParameters
+from ..rasterizer import BLACK, Array, Colour
+from .device import Device
+from .frame import Pipeline
+from .launches import Sizes
+from .memory import Buffers
+from .records import CONTROL, VIEW, pack_view, step_dtype
+from .sources import Variant
+
+
+def kernels_for(device: Device, parameters: SplatParameters) -> Any:
+    """The kernels for these splats; compiled at first use."""
+    return device.load(Variant(parameters.sh_degree, parameters.antialiased))
+
+
+class Renderer:
+    """Forward only; `block` is the address of the parameters."""
+
+    def __init__(self, device: Device, kernels: Any, block: int, sizes: Sizes) -> None:
+        self._device = device
+        self._plan = Buffers(device)
+        step = step_dtype(sizes.rows)
+        self._plan.add({"views": VIEW.itemsize, "steps": step.itemsize, "control": CONTROL.itemsize})
+        device.upload(self._plan.at["steps"], np.zeros((), step))
+        try:
+            self._pipeline = Pipeline(device, kernels, sizes, {"block": block, **self._plan.at})
+        except BaseException:
+            self._plan.free()
+            raise
+
+    def image(self, camera: Camera, background: Colour = BLACK) -> tuple[Array, Array]:
+        """Image (H, W, 3) over `background` and alpha (H, W)."""
+        view = pack_view(camera_numbers(camera), camera.width, camera.height)
+        self._device.upload(self._plan.at["views"], view)
+        self._frame()
+        while self._pipeline.entries() > self._pipeline.sizes.capacity:
+            self._pipeline.grow(self._pipeline.entries())
+            self._frame()
+        planes = self._pipeline.image(camera.width, camera.height, int(view["stride"]), int(view["rows"]))
+        image = planes[:3].transpose(1, 2, 0) + planes[3][:, :, None] * np.asarray(background, np.float32)
+        return np.ascontiguousarray(image), 1 - planes[3]
+
+    def _frame(self) -> None:
+        self._device.upload(self._plan.at["control"], self._pipeline.control_record())
+        self._pipeline.run_once()
+
+    def replay(self, times: int) -> None:
+        """Render the last camera again, `times` times, leaving the images on the device; for benchmarks."""
+        self._pipeline.replay(times)
+
+    def entries(self) -> int:
+        """Pairs of splat and tile in the last frame."""
+        return self._pipeline.entries()
+
+    def close(self) -> None:
+        """Give memory back."""
+        self._pipeline.close()
+        self._plan.free()

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A session of the CUDA engine: splats, moments and targets stay on the GPU; steps are replayed graphs.
+
+Python only writes down what changes from step to step (`records.pack_steps`) and hands it over some steps ahead of the
+GPU, which never waits for it. When a frame has more entries than there is room for, the run stands still on the device
+(`Control.needed`), the buffers grow, and the steps that were not taken are taken then: nothing is lost or approximated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from interchange.cameras import Camera
+from interchange.errors import InputError
+
+from ..parameters import AdamState, SplatParameters
+from ..rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
+from ..views import PreparedView, prepare_view
+from .device import Device
+from .frame import Pipeline
+from .launches import Operation, Sizes
+from .memory import Buffers, check_memory, first_capacity
+from .records import CONTROL, VIEW, pack_steps, pack_target, step_dtype
+from .renderer import Renderer, kernels_for
+
+STEPS_IN_FLIGHT = 512
+"""Steps of which the device keeps the plans and results."""
+_HANDED_OVER = 16
+"""Steps that are packed and launched at a time."""
+
+
+class CudaSession:
+    """See `rasterizer.Session`. `parameters` and `adam` are the host's copies; `pull` refreshes them."""
+
+    def __init__(
+        self, device: Device, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target],
+        weights: LossWeights, statistics: bool = False, gradients_only: bool = False,
+    ) -> None:  # fmt: skip
+        if weights.depth:
+            raise InputError("The engine cuda has no depth term in its loss.", "Set it to 0, or choose the engine cpu.")
+        self._device, self._weights = device, weights
+        self._keeps_statistics, self._gradients_only = statistics, gradients_only
+        with ThreadPoolExecutor() as pool:  # numpy lets other threads run
+            prepared = list(pool.map(lambda t: prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights), targets))
+        self._pixels = [view.camera.width * view.camera.height for view in prepared]
+        self._width = max((v.camera.width for v in prepared), default=1)
+        self._height = max((v.camera.height for v in prepared), default=1)
+        target_bytes = sum(4 * (v.target.size + v.weights.size) for v in prepared)
+        check_memory(device, self._sizes(parameters, self._width, self._height), target_bytes)
+        self._targets, self._state = Buffers(device), Buffers(device)
+        self._renders: dict[tuple[int, int], Renderer] = {}
+        try:
+            views = [self._upload_target(number, view) for number, view in enumerate(prepared)]
+            self._targets.put("views", np.array(views, VIEW))
+            self._take_over(parameters, adam)
+        except BaseException:
+            self._state.free()
+            self._targets.free()
+            raise
+
+    def _sizes(self, parameters: SplatParameters, width: int, height: int) -> Sizes:
+        rows, stride = parameters.block.shape
+        return Sizes(stride, rows, width, height, first_capacity(parameters.count))
+
+    def _take_over(self, parameters: SplatParameters, adam: AdamState) -> None:
+        """Bring splats and moments to the device and make the buffers of a step for them."""
+        self._parameters, self._adam = parameters, adam
+        self._kernels = kernels_for(self._device, parameters)
+        rows, stride = parameters.block.shape
+        self._state.put("block", parameters.block)
+        self._state.put("first", adam.first)
+        self._state.put("second", adam.second)
+        self._state.put("statistics", np.zeros((2, stride if self._keeps_statistics else 0), np.float32))
+        self._state.put("output", np.zeros((rows, stride if self._gradients_only else 0), np.float32))
+        self._state.add({
+            "steps": STEPS_IN_FLIGHT * step_dtype(rows).itemsize, "control": CONTROL.itemsize,
+            "results": 16 * STEPS_IN_FLIGHT,
+        })  # fmt: skip
+        outside = {**self._targets.at, **self._state.at}
+        sizes = self._sizes(parameters, self._width, self._height)
+        self._train = Pipeline(
+            self._device, self._kernels, sizes, outside, True, self._gradients_only, self._keeps_statistics
+        )
+
+    def _upload_target(self, number: int, view: PreparedView) -> npt.NDArray[np.void]:
+        """Targets stay on the device for the whole session."""
+        addresses = []
+        for name, plane in ((f"target {number}", view.target), (f"weights {number}", _unpadded(view))):
+            if plane.size:
+                self._targets.put(name, plane)
+            addresses.append(self._targets.at.get(name, 0))
+        return pack_target(view, *addresses)
+
+    def run(self, steps: Iterable[Step]) -> list[StepResult]:
+        """See `Session.run`. A generator is drawn from while the GPU works."""
+        results: list[StepResult] = []
+        remaining = iter(steps)
+        while batch := list(islice(remaining, 1)):
+            results += self._run_flight(batch, remaining)
+        return results
+
+    def _run_flight(self, taken: list[Step], remaining: Iterable[Step]) -> list[StepResult]:
+        """Up to STEPS_IN_FLIGHT steps; `taken` is the first."""
+        results: list[StepResult] = []
+        self._reset()
+        self._hand_over(taken, 0)
+        while len(taken) < STEPS_IN_FLIGHT:
+            more = list(islice(remaining, min(_HANDED_OVER, STEPS_IN_FLIGHT - len(taken))))
+            if not more:
+                break
+            self._hand_over(more, len(taken))
+            taken += more
+        results += self._results(taken)
+        while len(results) < len(taken):  # the buffers were too small for some frame: make room and go on there
+            self._train.grow(self._control_now()["needed"].item())
+            left = taken[len(results) :]
+            self._reset()
+            self._hand_over(left, 0)
+            results += self._results(left)
+        return results
+
+    def _reset(self) -> None:
+        self._device.upload(self._state.at["control"], self._train.control_record())
+
+    def _hand_over(self, steps: Sequence[Step], place: int) -> None:
+        packed = pack_steps(steps, self._weights, self._pixels, len(self._parameters.block))
+        self._device.upload(self._state.at["steps"] + place * packed.dtype.itemsize, packed)
+        self._train.replay(len(steps))
+
+    def _control_now(self) -> npt.NDArray[np.void]:
+        control = np.zeros((), CONTROL)
+        self._device.download(self._state.at["control"], control)
+        return control
+
+    def _results(self, steps: Sequence[Step]) -> list[StepResult]:
+        """Of the steps that were taken since the last reset."""
+        done = int(self._control_now()["cursor"])
+        sums = np.zeros((done, 4), np.float32)
+        self._device.download(self._state.at["results"], sums)
+        weights = (1 - self._weights.ssim, self._weights.ssim, self._weights.alpha)
+        results = []
+        for step, row in zip(steps, sums.astype(np.float64), strict=False):
+            means = row[:3] / (np.array([3, 3, 1]) * self._pixels[step.view])
+            results.append(StepResult(float(means @ weights), *(float(m) for m in means)))
+        return results
+
+    def render(self, camera: Camera, background: Colour = BLACK) -> tuple[Array, Array]:
+        """See `Session.render`."""
+        size = (camera.width, camera.height)
+        if size not in self._renders:
+            sizes = self._sizes(self._parameters, *size)
+            self._renders[size] = Renderer(self._device, self._kernels, self._state.at["block"], sizes)
+        return self._renders[size].image(camera, background)
+
+    def statistics(self) -> Statistics:
+        """See `Session.statistics`."""
+        if not self._keeps_statistics:
+            raise ValueError("This session was begun without statistics.")
+        sums = np.zeros((2, self._parameters.block.shape[1]), np.float32)
+        self._device.download(self._state.at["statistics"], sums)
+        self._device.upload(self._state.at["statistics"], np.zeros_like(sums))
+        norm, seen = sums[:, : self._parameters.count]
+        return Statistics(norm.copy(), seen.copy())
+
+    def gradients(self, step: Step) -> tuple[StepResult, Array]:
+        """The loss and its gradient (11 + 3 K, padded count); only for a session that was made for it."""
+        output = np.zeros_like(self._parameters.block)
+        self._device.upload(self._state.at["output"], output)
+        (result,) = self.run([step])
+        self._device.download(self._state.at["output"], output)
+        return result, output
+
+    def stages_at(self, step: Step) -> tuple[Any, list[Operation]]:
+        """The kernels and operations of one step, ready to be executed by the caller; for benchmarks."""
+        self._reset()
+        packed = pack_steps([step], self._weights, self._pixels, len(self._parameters.block))
+        self._device.upload(self._state.at["steps"], packed)
+        return self._kernels, self._train.operations
+
+    def entries(self) -> int:
+        """Pairs of splat and tile in the last frame."""
+        return self._train.entries()
+
+    def pull(self) -> None:
+        """See `Session.pull`."""
+        for name, array in self._arrays():
+            self._device.download(self._state.at[name], array)
+
+    def push(self) -> None:
+        """See `Session.push`."""
+        for name, array in self._arrays():
+            self._device.upload(self._state.at[name], array)
+        self._device.synchronize()
+
+    def _arrays(self) -> list[tuple[str, Array]]:
+        return [("block", self._parameters.block), ("first", self._adam.first), ("second", self._adam.second)]
+
+    def replace(self, parameters: SplatParameters, adam: AdamState) -> None:
+        """See `Session.replace`. The targets stay where they are."""
+        self._let_splats_go()
+        self._take_over(parameters, adam)
+
+    def _let_splats_go(self) -> None:
+        for renderer in self._renders.values():
+            renderer.close()
+        self._renders.clear()
+        self._train.close()
+        self._state.free()
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._let_splats_go()
+        self._targets.free()
+
+
+def _unpadded(view: PreparedView) -> Array:
+    """Pixel weights without the CPU kernels' padding, flattened; empty if all are 1."""
+    if not view.weights.size:
+        return view.weights
+    stride = -(-view.camera.width // 16) * 16
+    plane = view.weights.reshape(-1, stride)[: view.camera.height, : view.camera.width]
+    return np.ascontiguousarray(plane).ravel()

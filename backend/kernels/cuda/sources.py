@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The CUDA sources as one program, and the constants that they share with the CPU kernels.
+
+The kernels lie beside their CPU counterparts (`backend/kernels/*/cuda/`). `kernels.cu` here includes them all; they are
+compiled together, once for each number of SH coefficients, so that loops over coefficients are unrolled.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import numpy as np
+
+from .. import layout, parameters
+from ..adam.cpu import BETA1, BETA2, EPSILON
+from ..loss.cpu import C1, C2, gaussian_window
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = "cuda/kernels.cu"
+CONSTANTS = "constants.h"
+
+TILE = 8
+"""Pixels along a tile's side: one warp, two pixels a lane."""
+LOSS_TILE = 32
+SORT_THREADS, SORT_ITEMS = 256, 8
+SPLAT_THREADS = 128
+RASTER_WARPS = 2
+SEGMENT_SIZE = 64
+"""Entries of a backward warp, a multiple of the rasterizer's batch of 32."""
+HUGE = 1e15
+KERNELS = (
+    "project", "depth_keys", "radix_pass", "emit_entries", "tile_spans", "rasterize", "compare", "differentiate",
+    "rasterize_backward", "project_backward", "finish_step",
+)  # fmt: skip
+
+
+def include_files() -> dict[str, str]:
+    """Every source by the name under which the others include it, `constants.h` excepted."""
+    names = [PROGRAM, *(p.relative_to(ROOT).as_posix() for p in sorted(ROOT.glob("*/cuda/*.cu*")))]
+    names += [p.relative_to(ROOT).as_posix() for p in sorted((ROOT / "cuda").glob("*.cuh"))]
+    return {name: (ROOT / name).read_text(encoding="utf-8") for name in names}
+
+
+@attrs.frozen
+class Variant:
+    """What the kernels are compiled for."""
+
+    sh_degree: int
+    antialiased: bool = False
+
+
+def constants(variant: Variant) -> str:
+    """The header `constants.h` for such splats."""
+    coefficients = (variant.sh_degree + 1) ** 2
+    window = ", ".join(_float(v) for v in gaussian_window())
+    values = {
+        "SH_COEFFICIENTS": coefficients,
+        "ANTIALIASED": int(variant.antialiased),
+        "PARAMETER_ROWS": parameters.ROW_SH + 3 * coefficients,
+        "ROW_MEAN": parameters.ROW_MEAN,
+        "ROW_QUAT": parameters.ROW_QUAT,
+        "ROW_LOG_SCALE": parameters.ROW_LOG_SCALE,
+        "ROW_OPACITY": parameters.ROW_OPACITY,
+        "ROW_SH": parameters.ROW_SH,
+        "CAMERA_SIZE": layout.CAMERA_SIZE,
+        "CAMERA_ROTATION": layout.ROTATION,
+        "CAMERA_TRANSLATION": layout.TRANSLATION,
+        "CAMERA_FOCAL_X": layout.FOCAL_X,
+        "CAMERA_FOCAL_Y": layout.FOCAL_Y,
+        "CAMERA_CENTRE_X": layout.CENTRE_X,
+        "CAMERA_CENTRE_Y": layout.CENTRE_Y,
+        "CAMERA_POSITION": layout.POSITION,
+        "CAMERA_SLOPE_X_LOW": layout.SLOPE_X_LOW,
+        "CAMERA_SLOPE_X_HIGH": layout.SLOPE_X_HIGH,
+        "CAMERA_SLOPE_Y_LOW": layout.SLOPE_Y_LOW,
+        "CAMERA_SLOPE_Y_HIGH": layout.SLOPE_Y_HIGH,
+        "TILE_SIZE": TILE,
+        "LOSS_TILE": LOSS_TILE,
+        "SORT_THREADS": SORT_THREADS,
+        "SORT_ITEMS": SORT_ITEMS,
+        "SPLAT_THREADS": SPLAT_THREADS,
+        "RASTER_WARPS": RASTER_WARPS,
+        "SEGMENT_SIZE": SEGMENT_SIZE,
+        "EPS2D": _float(layout.EPS2D),
+        "MIN_COMPENSATION": _float(layout.MIN_COMPENSATION),
+        "NEAR_PLANE": _float(layout.NEAR),
+        "MAX_ALPHA": _float(layout.MAX_ALPHA),
+        "LOG2_CUTOFF": _float(layout.LOG2_CUTOFF),
+        "MIN_TRANSMITTANCE": _float(layout.MIN_TRANSMITTANCE),
+        "LOG2_E": _float(layout.LOG2_E),
+        "LN_2": _float(np.float32(np.log(2))),
+        "HUGE_NUMBER": _float(np.float32(HUGE)),
+        "ADAM_BETA1": _float(BETA1),
+        "ADAM_BETA2": _float(BETA2),
+        "ADAM_EPSILON": _float(EPSILON),
+        "SSIM_C1": _float(C1),
+        "SSIM_C2": _float(C2),
+        "GAUSSIAN_WINDOW": window,
+    }
+    return "#pragma once\n" + "".join(f"#define {name} {value}\n" for name, value in values.items())
+
+
+def _float(value: np.floating) -> str:
+    """A C literal that reads back to the very same float32."""
+    return f"{float(np.float32(value))!r}f".replace("inff", "INFINITY")

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fitting on an NVIDIA GPU: milliseconds a stage and a step, against gsplat in the same run, seconds to a quality.
+
+Without --capture only the scene that needs no files is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import attrs
+import numpy as np
+
+from backend.faceswap.swap import swap
+from backend.fitting.dataset import load_dataset
+from backend.fitting.fit import fit
+from backend.fitting.quality_time import time_to_quality
+from backend.fitting.settings import FitSettings
+from backend.kernels import cuda
+from backend.kernels.cuda.compiler import CACHE_VARIABLE
+from backend.kernels.cuda.device import CudaDevice
+from backend.kernels.cuda.engine import CudaEngine
+from backend.kernels.cuda.timing import milliseconds_of, stage_milliseconds
+from backend.kernels.parameters import AdamState, SplatParameters
+from backend.kernels.rasterizer import LossWeights, Rasterizer, Step, Target
+from interchange.capture import Capture
+from interchange.errors import InputError
+
+from .bars import ROOT, Bar
+from .fused_loss import FusedLoss
+from .shell import disturbed, shell_cameras, shell_cloud, shell_targets
+
+COUNT, SH_DEGREE, VIEWS = 100_000, 1, 8
+WARM_UP, STEPS, REPEATS = 20, 100, 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this benchmark."""
+    parser.add_argument("--capture", type=Path, metavar="DIR", help="also fit this capture: seconds to 38 and 40 dB")
+    parser.add_argument("--source", type=Path, metavar="DIR", help="also swap this source in: the whole job's seconds")
+    parser.add_argument("--steps", type=int, default=4000, metavar="N", help="of the fit of --capture")
+    parser.add_argument("--splats", type=int, default=100_000, metavar="N", help="of the fit of --capture")
+    parser.add_argument("--without-gsplat", action="store_true", help="do not compare with gsplat")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024], metavar="PIXELS")
+
+
+def run(options: argparse.Namespace) -> list[Bar]:
+    """All figures."""
+    fine, sentence = cuda.availability()
+    if not fine:
+        raise InputError(sentence, "This benchmark needs an NVIDIA GPU.")
+    print(sentence)
+    bars = start_bars()
+    engine = cuda.open_engine()
+    for size in options.sizes:
+        ours = step_bars(engine, size)
+        bars += ours
+        if not options.without_gsplat:
+            bars += gsplat_bars(engine, size, ours[0].value or 0.0)
+    bars += render_bars(engine)
+    if options.capture:
+        bars += capture_bars(options.capture, options.steps, options.splats)
+        if options.source:
+            bars += whole_job_bars(options.capture, options.source, options.splats)
+    return bars
+
+
+def start_bars() -> list[Bar]:
+    """First start without any cache, and a cached one."""
+    with tempfile.TemporaryDirectory() as folder:
+        first, cached = start_seconds(Path(folder))
+    return [Bar("first start without cache", first, "s", at_most=10), Bar("cached start", cached, "s")]
+
+
+def start_seconds(folder: Path) -> tuple[float, float]:
+    """Seconds that a fresh process takes from importing the engine to loaded kernels: without any cache, and with."""
+    script = (
+        "import time; start = time.perf_counter()\n"
+        "from backend.kernels import cuda\n"
+        "from backend.kernels.cuda.sources import Variant\n"
+        f"cuda.open_engine().device.load(Variant({SH_DEGREE}))\n"
+        "print(time.perf_counter() - start)"
+    )
+    # NVRTC and the driver keep caches of their own; they start empty too.
+    environment = {**os.environ, CACHE_VARIABLE: str(folder / "own"), "CUDA_CACHE_PATH": str(folder / "driver")}
+
+    def start() -> float:
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+        )
+        return float(done.stdout)
+
+    return start(), start()
+
+
+def a_scene(engine: Rasterizer, size: int) -> tuple[SplatParameters, list[Target]]:
+    """Disturbed splats and pictures of the undisturbed ones."""
+    parameters = SplatParameters.from_cloud(shell_cloud(COUNT, SH_DEGREE))
+    return disturbed(parameters), shell_targets(engine, parameters, shell_cameras(VIEWS, size, size))
+
+
+def steps_of(parameters: SplatParameters, first: int, number: int) -> list[Step]:
+    """Steps as a fit takes them."""
+    rates = parameters.learning_rates(1e-5, 6e-3, 1e-2, 5e-2, 1e-2)
+    backgrounds = np.random.default_rng(0).random((number, 3))
+    return [
+        Step(i % VIEWS, i, rates, (float(b[0]), float(b[1]), float(b[2])))
+        for i, b in zip(range(first, first + number), backgrounds, strict=True)
+    ]
+
+
+def step_bars(engine: CudaEngine, size: int) -> list[Bar]:
+    """A whole training iteration, and its stages."""
+    device = engine.device
+    assert isinstance(device, CudaDevice)
+    parameters, targets = a_scene(engine, size)
+    session = engine.begin(parameters, AdamState.like(parameters), targets, LossWeights())
+    session.run(steps_of(parameters, 1, WARM_UP))
+    rounds = []
+    for number in range(REPEATS):
+        steps = steps_of(parameters, 1 + WARM_UP + number * STEPS, STEPS)
+        rounds.append(milliseconds_of(device, functools.partial(session.run, steps)) / STEPS)
+    ours = float(np.median(rounds))
+    bars = [Bar(f"step {COUNT // 1000}k {size}^2, ours", ours, "ms")]
+    stages: dict[str, list[float]] = {}
+    for number in range(10):
+        kernels, operations = session.stages_at(steps_of(parameters, 1000 + number, 1)[0])
+        seen: dict[str, float] = {}
+        for name, value in stage_milliseconds(device, kernels, operations):
+            seen[name] = seen.get(name, 0.0) + value
+        for name, value in seen.items():
+            stages.setdefault(name, []).append(value)
+    bars += [Bar(f"  stage {name} {size}^2", float(np.median(v)) * 1e3, "us") for name, v in stages.items()]
+    bars.append(Bar(f"entries {size}^2", session.entries()))
+    session.close()
+    return bars
+
+
+def gsplat_bars(engine: CudaEngine, size: int, ours: float) -> list[Bar]:
+    """The same iteration by gsplat with our loss, by the faster of its two optimisers."""
+    import torch
+
+    from backend.kernels.gsplat.check import open_engine
+    from backend.kernels.gsplat.engine import ALL, IN_VIEW
+
+    assert isinstance(engine.device, CudaDevice)
+    loss = FusedLoss(torch, engine.device)
+    parameters, targets = a_scene(engine, size)
+    found = {}
+    for optimiser in (IN_VIEW, ALL):
+        theirs = open_engine(optimiser=optimiser, loss=loss)
+        copy = parameters.copy()
+        session = theirs.begin(copy, AdamState.like(copy), targets, LossWeights())
+        session.run(steps_of(copy, 1, WARM_UP))
+        rounds = []
+        for number in range(REPEATS):
+            steps = steps_of(copy, 1 + WARM_UP + number * STEPS, STEPS)
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            session.run(steps)
+            torch.cuda.synchronize()
+            rounds.append((time.perf_counter() - start) * 1e3 / STEPS)
+        found[optimiser] = float(np.median(rounds))
+        session.close()
+    best = min(found.values())
+    at_least = {512: 4.0, 1024: 3.0}.get(size)
+    return [
+        *(Bar(f"step {COUNT // 1000}k {size}^2, gsplat, Adam {name}", value, "ms") for name, value in found.items()),
+        Bar(f"gsplat / ours {size}^2", best / ours if ours else None, "x", at_least=at_least),
+    ]
+
+
+def render_bars(engine: CudaEngine) -> list[Bar]:
+    """Frames a second of 1M splats at 1920x1080, images staying on the GPU."""
+    width, height, frames = 1920, 1080, 50
+    parameters = SplatParameters.from_cloud(shell_cloud(1_000_000, SH_DEGREE))
+    (camera,) = shell_cameras(1, width, height)
+    assert isinstance(engine.device, CudaDevice)
+    with engine.renderer(parameters, width, height) as renderer:
+        renderer.image(camera)
+        milliseconds = milliseconds_of(engine.device, functools.partial(renderer.replay, frames)) / frames
+        return [
+            Bar("forward 1M 1920x1080", 1e3 / milliseconds, "fps", at_least=300),
+            Bar("entries 1M 1920x1080", renderer.entries()),
+        ]
+
+
+def capture_bars(folder: Path, steps: int, splats: int) -> list[Bar]:
+    """Seconds from placing splats to 38 and 40 dB on held-out views; evaluations do not count, reading does not."""
+    dataset = load_dataset(Capture.load(folder), threads=os.cpu_count() or 4)
+    settings = FitSettings(iterations=steps, splats=splats, sh_degree=SH_DEGREE, engine="cuda")
+    time_to_quality(dataset, attrs.evolve(settings, iterations=30), [])  # compiles, and warms the caches up
+    found = time_to_quality(dataset, settings, [35.0, 38.0, 40.0, 42.0])
+    last = [p for p in found.curve["psnr"] if p is not None][-1]
+    return [
+        Bar("placing splats", found.placing, "s"),
+        *(Bar(f"to {level:g} dB", seconds, "s", at_most={38.0: 1.5, 40.0: 4.0}.get(level))
+          for level, seconds in found.reached.items()),
+        Bar(f"after {steps} steps", last, "dB"),
+        Bar("seconds", found.curve["seconds"][-1], "s"),
+    ]  # fmt: skip
+
+
+def whole_job_bars(capture: Path, source: Path, splats: int) -> list[Bar]:
+    """Load, swap, fit and export: everything but Blender's rendering. Kernels are compiled already."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        swap(capture, source, Path(folder) / "swapped")
+        swapped = time.perf_counter() - start
+        result = fit(Path(folder) / "swapped", Path(folder) / "double", FitSettings(splats=splats, engine="cuda"))
+        seconds = time.perf_counter() - start
+    return [
+        Bar("whole job without rendering", seconds, "s", at_most=12),
+        Bar("  of it the swap", swapped, "s"),
+        Bar("  of it training", result.seconds, "s"),
+        Bar("  held-out", result.psnr, "dB"),
+    ]
