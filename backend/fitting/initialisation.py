@@ -109,7 +109,7 @@ def from_mesh(
     log_scales = np.stack([width, width, width + np.log(FLATNESS)], axis=1)
     cloud = _cloud(samples.points, log_scales, _quats_along(samples.normals), OPACITY, colours, settings.sh_degree)
     stop_if(cancelled)
-    cloud.sh = sh_from_views(samples.points, colours, observations, settings.sh_degree)
+    cloud.sh = sh_from_views(samples.points, colours, observations, settings.sh_degree, cancelled)
     return Start(cloud, samples.face, samples.barycentric, float(np.median(samples.spacing)), "mesh")
 
 
@@ -204,7 +204,7 @@ def _hull_points(
     views: list[FitView], settings: FitSettings, cancelled: Callable[[], bool]
 ) -> tuple[Array, Array]:
     """Random points that no picture shows as empty: the visual hull (Laurentini 1994), sampled by rejection."""
-    centre, radius = _common_sphere(views)
+    centre, radius = common_sphere(views)
     rng = np.random.default_rng([settings.seed, 0])
     kept: list[Array] = []
     count = 0
@@ -242,7 +242,7 @@ def _inside_hull(points: Array, views: list[FitView]) -> npt.NDArray[np.int64]:
     return left[met[left] >= max(1, len(views) // 2)]
 
 
-def _common_sphere(views: list[FitView]) -> tuple[Array, float]:
+def common_sphere(views: list[FitView]) -> tuple[Array, float]:
     """Centre and radius of what the cameras look at: the point nearest to all their axes, and their frames there."""
     projectors = [np.eye(3) - np.outer(v.camera.forward, v.camera.forward) for v in views]
     right = sum((p @ v.camera.position for p, v in zip(projectors, views, strict=True)), np.zeros(3))

@@ -66,6 +66,8 @@ class FitSettings:
     less. For swapped faces and photos."""
     colour_affine: bool = False
     """Match each picture's colours to the others' by an affine change: for exposure that drifts from view to view."""
+    depth_weight: float = 0.0
+    """Weight of the L1 loss on depth, in tenths of the frame's width, where pictures come with depth maps."""
     random_background: bool = True
     """Put picture and render before a new random colour in each step, so that nothing solid may stand for the void."""
     rate_scale: float = 1.0
@@ -104,6 +106,7 @@ class FitSettings:
         _require(0 < self.face_density <= 100, "face_density", self.face_density, "above 0 and at most 100")
         _require(0 <= self.ssim_weight <= 1, "ssim_weight", self.ssim_weight, "from 0 to 1")
         _require(0 <= self.alpha_weight < 100, "alpha_weight", self.alpha_weight, "from 0 to 100")
+        _require(0 <= self.depth_weight < 100, "depth_weight", self.depth_weight, "from 0 to 100")
         _require(0 < self.rate_scale <= 100, "rate_scale", self.rate_scale, "above 0 and at most 100")
         budget = self.time_budget_s
         _require(budget is None or budget > 0, "time_budget_s", budget, "above 0")

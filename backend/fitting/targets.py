@@ -28,7 +28,8 @@ def prepare_targets(
             if AFFINE in memory:
                 rgb = matched(rgb, view.alpha, memory[AFFINE][number])
             weights = stored_weights(memory, number)
-            result.append(_scaled(Target(view.camera, rgb, view.alpha, weights), level))
+            depth = view.depth if settings.depth_weight else None
+            result.append(_scaled(Target(view.camera, rgb, view.alpha, weights, depth), level))
     return result
 
 
@@ -45,4 +46,10 @@ def _scaled(target: Target, level: int) -> Target:
 
     rgb = shrink(target.rgb)
     assert rgb is not None
-    return Target(camera, rgb, shrink(target.alpha), shrink(target.pixel_weights))
+    depth = target.depth
+    if depth is not None:
+        known = (depth > 0).astype(np.float32)
+        total, share = shrink(depth * known), shrink(known)
+        assert total is not None and share is not None
+        depth = np.where(share > 0.5, total / np.maximum(share, 1e-6), 0).astype(np.float32)
+    return Target(camera, rgb, shrink(target.alpha), shrink(target.pixel_weights), depth)

@@ -24,6 +24,7 @@ from interchange.errors import Cancelled, InputError, Progress
 
 from .dataset import FitView, never, stop_if
 from .densification import DefaultDensification
+from .initialisation import common_sphere
 from .interventions import Intervention, Work
 from .pacing import fit_time_budget, round_steps, watch_plateau
 from .schedule import background, learning_rates, level_at, settled_after, view_index
@@ -81,7 +82,8 @@ class Trainer:
 
     def _open(self) -> Session:
         state, settings = self.state, self.settings
-        weights = LossWeights(settings.ssim_weight, settings.alpha_weight)
+        length = 0.1 * 2 * common_sphere(self.views)[1] if settings.depth_weight else 1.0
+        weights = LossWeights(settings.ssim_weight, settings.alpha_weight, settings.depth_weight, length)
         targets = prepare_targets(self.views, state.memory, settings)
         statistics = any(isinstance(i, DefaultDensification) for i in self.interventions)
         return self.engine.begin(state.parameters, state.adam, targets, weights, statistics)

@@ -8,6 +8,7 @@ then remain for training, and directions between the training views come out bet
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from interchange.splats import SH_C0
 
+from .dataset import never, stop_if
 from .sampling import Array, Observation
 
 _STRETCH = 4096  # points that a thread takes at a time
@@ -48,8 +50,12 @@ def sh_basis(directions: Array, degree: int) -> Array:  # (N, 3) unit
 
 
 def sh_from_views(
-    points: Array, colours: Array, observations: list[Observation], degree: int
-) -> npt.NDArray[np.float32]:  # (N, 3), (N, 3) sRGB 0..1
+    points: Array,  # (N, 3)
+    colours: Array,  # (N, 3) sRGB 0..1
+    observations: list[Observation],
+    degree: int,
+    cancelled: Callable[[], bool] = never,
+) -> npt.NDArray[np.float32]:
     """(N, K, 3) SH coefficients of points whose mean colours are known; constant for points that no view sees."""
     count, size = len(points), (degree + 1) ** 2
     sh = np.zeros((count, size, 3), np.float32)
@@ -63,9 +69,11 @@ def sh_from_views(
 
     def gather(part: slice) -> None:
         for seen in observations:
+            stop_if(cancelled)
             _add_observation(points, colours, seen, degree, part, gram, moment)
 
     def solve(part: slice) -> None:
+        stop_if(cancelled)
         sh[part] += _smooth_solution(gram, moment, near[part], degree)
 
     with ThreadPoolExecutor() as pool:  # a point's sums are made by one thread, in the order of the views

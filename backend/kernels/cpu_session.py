@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from interchange.cameras import Camera
+from interchange.errors import InputError
 
 from .buffers import aligned_zeros
 from .parameters import AdamState, SplatParameters
@@ -24,10 +25,15 @@ class CpuSession:
         weights: LossWeights, statistics: bool,
     ) -> None:  # fmt: skip
         self._engine, self._parameters, self._adam, self._weights = engine, parameters, adam, weights
-        self._views = [
-            engine.prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights, t.depth if weights.depth else None)
-            for t in targets
-        ]
+        try:
+            self._views = [
+                engine.prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights, t.depth if weights.depth else None)
+                for t in targets
+            ]
+        except MemoryError as error:
+            raise InputError(
+                f"The {len(targets)} views do not fit into memory.", "Use fewer or smaller views."
+            ) from error
         self._sums: Array | None = aligned_zeros((2, parameters.block.shape[1])) if statistics else None
 
     def run(self, steps: Iterable[Step]) -> list[StepResult]:

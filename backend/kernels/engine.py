@@ -50,7 +50,8 @@ from .loss.cpu import blur_target, compare, gaussian_window, patches_of
 from .loss.depth import compare_depth
 from .parameters import PADDING, ROW_SH, AdamState, SplatParameters
 from .projection.cpu import ADAM_SEEN, GRADIENTS_ONLY, project, project_backward
-from .rasterization.cpu import rasterize, rasterize_backward
+from .rasterization.cpu import rasterize
+from .rasterization.cpu_backward import rasterize_backward
 from .rasterization.image import compose
 from .rasterizer import BLACK, Colour, LossWeights, StepResult, Target
 from .simd import RECORD_SIZE, VECTOR_WIDTH

@@ -32,6 +32,7 @@ VARIANTS = {
     "doubting": {"robust": 0.1, "colour_affine": True},
     "decay": {"opacity_decay": 0.003, "scale_decay": 0.001},
     "antialiased": {"antialiased": True},
+    "depth": {"depth_weight": 0.2, "coarse_levels": 1},
 }
 
 

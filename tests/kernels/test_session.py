@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ from backend.kernels.loss.reference import compare
 from backend.kernels.projection.reference import project
 from backend.kernels.rasterization.reference import rasterize
 from backend.kernels.rasterizer import LossWeights, Step, Target
+from interchange.errors import InputError
 
 from .scenes import camera_for, random_cloud
 
@@ -70,3 +72,28 @@ def test_statistics_do_not_change_the_steps():
 def test_statistics_must_be_asked_for():
     with pytest.raises(ValueError, match="without statistics"):
         _begin(statistics=False)[2].statistics()
+
+
+def test_views_that_do_not_fit_into_memory_are_refused_in_words(monkeypatch):
+    def no_room(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(CpuEngine, "prepare_view", no_room)
+    with pytest.raises(InputError, match="2 views do not fit into memory"):
+        _begin(statistics=False)
+
+
+def test_depth_is_fitted_where_it_is_asked_for():
+    parameters, targets, _ = _begin(statistics=False)
+    depth = np.full((HEIGHT, WIDTH), 0.9, np.float32)
+    targets = [attrs.evolve(target, depth=depth) for target in targets]
+    losses = {}
+    for weight in (0.0, 5.0):
+        start = parameters.copy()
+        session = CpuEngine(COUNT, WIDTH, HEIGHT, 1).begin(
+            start, AdamState.like(start), targets, LossWeights(depth=weight, length=0.1)
+        )
+        rates = start.learning_rates(2e-3, 6e-3, 1e-2, 5e-2, 3e-2)
+        losses[weight] = [session.run([Step(i % 2, i, rates)])[0].depth for i in range(1, 41)]
+    assert losses[0.0] == [0.0] * 40
+    assert losses[5.0][-1] < 0.7 * losses[5.0][0]

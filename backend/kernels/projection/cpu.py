@@ -9,16 +9,16 @@ sums to all parameters and applies Adam in the same pass, so gradients never go 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import prange
 
 from .. import layout as at
 from ..adam.cpu import adam_update
-from ..buffers import scratch
+from ..buffers import address, scratch
 from ..jit import kernel, parallel_kernel
-from ..layout import EPS2D, LOG2_CUTOFF, LOG2_E, MIN_COMPENSATION, NEAR, TILE
+from ..layout import LOG2_CUTOFF, LOG2_E, MIN_COMPENSATION, NEAR, TILE
 from ..parameters import ROW_LOG_SCALE, ROW_MEAN, ROW_OPACITY, ROW_QUAT, ROW_SH
 from ..simd import (
     RECORD_SIZE,
@@ -44,6 +44,7 @@ from ..simd import (
     zeros,
 )  # fmt: skip
 from ..spherical_harmonics.cpu import sh_backward, sh_basis, sh_colours
+from .geometry import Geometry, dot3, geometry
 
 f = np.float32
 LN_2 = f(0.6931471805599453)
@@ -55,87 +56,6 @@ CHUNK = 64
 GRADIENTS_ONLY, ADAM_SEEN = 0, 1
 """What the backward pass does: write gradients, or apply Adam to the splats that the view saw."""
 MAX_ROWS = ROW_SH + 48
-
-
-class Geometry(NamedTuple):
-    """What forward and backward share; names as in the formulas, all vectors."""
-
-    point: Any  # X, Y, Z in camera axes, 1 / Z
-    ratio: Any  # x/z and y/z after the clamp
-    quat: Any  # w, x, y, z normalised, 1 / norm
-    scale: Any  # 3 standard deviations
-    M: Any  # 3x3 rotation times scale, row by row
-    JW: Any  # 2x3 Jacobian times world-to-camera rotation
-    U: Any  # 2x3 = JW M; covariance = U U^T
-    covariance: Any  # xx, xy, yy with EPS2D
-    determinant: Any
-    normal: Any  # u x v of the rows of U; its square is the determinant without EPS2D
-    bare_determinant: Any  # that square
-    direction: Any  # unit x, y, z from the camera to the mean, 1 / distance
-
-
-@kernel
-def _dot3(a0: Any, a1: Any, a2: Any, b0: Any, b1: Any, b2: Any) -> Any:
-    return a0 * b0 + a1 * b1 + a2 * b2
-
-
-@kernel
-def _rotation_times_scale(w: Any, x: Any, y: Any, z: Any, s0: Any, s1: Any, s2: Any) -> Any:
-    """3x3, row by row."""
-    return (
-        (1.0 - (y * y + z * z) * 2.0) * s0, (x * y - w * z) * 2.0 * s1, (x * z + w * y) * 2.0 * s2,
-        (x * y + w * z) * 2.0 * s0, (1.0 - (x * x + z * z) * 2.0) * s1, (y * z - w * x) * 2.0 * s2,
-        (x * z - w * y) * 2.0 * s0, (y * z + w * x) * 2.0 * s1, (1.0 - (x * x + y * y) * 2.0) * s2,
-    )  # fmt: skip
-
-
-@kernel
-def geometry(block: Any, stride: int, i: int, camera: Any) -> Geometry:
-    """From the parameters of the splats i.. to their screen-space covariance."""
-    mx, my, mz = load(block, i), load(block, stride + i), load(block, 2 * stride + i)
-    R, t = at.ROTATION, at.TRANSLATION
-    X = mx * camera[R] + my * camera[R + 1] + mz * camera[R + 2] + camera[t]
-    Y = mx * camera[R + 3] + my * camera[R + 4] + mz * camera[R + 5] + camera[t + 1]
-    Z = mx * camera[R + 6] + my * camera[R + 7] + mz * camera[R + 8] + camera[t + 2]
-    inverse_z = 1.0 / Z
-
-    q = ROW_QUAT * stride + i
-    w, x, y, z = load(block, q), load(block, q + stride), load(block, q + 2 * stride), load(block, q + 3 * stride)
-    inverse_norm = 1.0 / square_root(w * w + x * x + y * y + z * z)
-    w, x, y, z = w * inverse_norm, x * inverse_norm, y * inverse_norm, z * inverse_norm
-    s = ROW_LOG_SCALE * stride + i
-    s0, s1, s2 = exp(load(block, s)), exp(load(block, s + stride)), exp(load(block, s + 2 * stride))
-    M = _rotation_times_scale(w, x, y, z, s0, s1, s2)
-
-    # Far outside the image the linearisation of the perspective is useless and explodes: hence the clamp.
-    rx = minimum(maximum(X * inverse_z, camera[at.SLOPE_X_LOW]), camera[at.SLOPE_X_HIGH])
-    ry = minimum(maximum(Y * inverse_z, camera[at.SLOPE_Y_LOW]), camera[at.SLOPE_Y_HIGH])
-    jx, jy = inverse_z * camera[at.FOCAL_X], inverse_z * camera[at.FOCAL_Y]
-    jxz, jyz = 0.0 - jx * rx, 0.0 - jy * ry
-    JW = (
-        jx * camera[R] + jxz * camera[R + 6], jx * camera[R + 1] + jxz * camera[R + 7],
-        jx * camera[R + 2] + jxz * camera[R + 8], jy * camera[R + 3] + jyz * camera[R + 6],
-        jy * camera[R + 4] + jyz * camera[R + 7], jy * camera[R + 5] + jyz * camera[R + 8],
-    )  # fmt: skip
-    U = (
-        _dot3(JW[0], JW[1], JW[2], M[0], M[3], M[6]), _dot3(JW[0], JW[1], JW[2], M[1], M[4], M[7]),
-        _dot3(JW[0], JW[1], JW[2], M[2], M[5], M[8]), _dot3(JW[3], JW[4], JW[5], M[0], M[3], M[6]),
-        _dot3(JW[3], JW[4], JW[5], M[1], M[4], M[7]), _dot3(JW[3], JW[4], JW[5], M[2], M[5], M[8]),
-    )  # fmt: skip
-    uu, uv = _dot3(U[0], U[1], U[2], U[0], U[1], U[2]), _dot3(U[0], U[1], U[2], U[3], U[4], U[5])
-    vv = _dot3(U[3], U[4], U[5], U[3], U[4], U[5])
-    # det(U U^T) = |u x v|^2: a sum of squares, where uu vv - uv^2 would cancel for needles.
-    c0, c1, c2 = U[1] * U[5] - U[2] * U[4], U[2] * U[3] - U[0] * U[5], U[0] * U[4] - U[1] * U[3]
-    bare = _dot3(c0, c1, c2, c0, c1, c2)
-    determinant = bare + (uu + vv) * EPS2D + EPS2D * EPS2D
-
-    dx, dy, dz = mx - camera[at.POSITION], my - camera[at.POSITION + 1], mz - camera[at.POSITION + 2]
-    inverse_distance = 1.0 / square_root(dx * dx + dy * dy + dz * dz)
-    direction = (dx * inverse_distance, dy * inverse_distance, dz * inverse_distance, inverse_distance)
-    return Geometry(
-        (X, Y, Z, inverse_z), (rx, ry), (w, x, y, z, inverse_norm), (s0, s1, s2), M, JW, U,
-        (uu + EPS2D, uv, vv + EPS2D), determinant, (c0, c1, c2), bare, direction,
-    )  # fmt: skip
 
 
 @kernel
@@ -196,12 +116,12 @@ def _project_range(
     block: Any, stride: int, first: int, last: int, coefficients: int, antialiased: bool, camera: Any, records: Any,
     depths: Any, rect_low: Any, rect_high: Any,
 ) -> None:  # fmt: skip
-    basis = scratch(16 * VECTOR_WIDTH)
+    memory = scratch(16 * VECTOR_WIDTH)
+    basis, values, record, depth = address(memory), address(block), address(records), address(depths)
+    low, high = address(rect_low), address(rect_high)
     for vector in range(first, last):
         i = vector * VECTOR_WIDTH
-        _project_vector(
-            block, stride, i, coefficients, antialiased, camera, records, depths, rect_low, rect_high, basis
-        )
+        _project_vector(values, stride, i, coefficients, antialiased, camera, record, depth, low, high, basis)
 
 
 @parallel_kernel
@@ -290,9 +210,9 @@ def _shape_gradient(g: Geometry, dU: Any, gradients: Any) -> None:
     d00, d01, d02 = JW[0] * dU[0] + JW[3] * dU[3], JW[0] * dU[1] + JW[3] * dU[4], JW[0] * dU[2] + JW[3] * dU[5]
     d10, d11, d12 = JW[1] * dU[0] + JW[4] * dU[3], JW[1] * dU[1] + JW[4] * dU[4], JW[1] * dU[2] + JW[4] * dU[5]
     d20, d21, d22 = JW[2] * dU[0] + JW[5] * dU[3], JW[2] * dU[1] + JW[5] * dU[4], JW[2] * dU[2] + JW[5] * dU[5]
-    store(gradients, ROW_LOG_SCALE * VECTOR_WIDTH, _dot3(d00, d10, d20, M[0], M[3], M[6]))
-    store(gradients, (ROW_LOG_SCALE + 1) * VECTOR_WIDTH, _dot3(d01, d11, d21, M[1], M[4], M[7]))
-    store(gradients, (ROW_LOG_SCALE + 2) * VECTOR_WIDTH, _dot3(d02, d12, d22, M[2], M[5], M[8]))
+    store(gradients, ROW_LOG_SCALE * VECTOR_WIDTH, dot3(d00, d10, d20, M[0], M[3], M[6]))
+    store(gradients, (ROW_LOG_SCALE + 1) * VECTOR_WIDTH, dot3(d01, d11, d21, M[1], M[4], M[7]))
+    store(gradients, (ROW_LOG_SCALE + 2) * VECTOR_WIDTH, dot3(d02, d12, d22, M[2], M[5], M[8]))
     s0, s1, s2 = g.scale
     d00, d10, d20 = d00 * s0, d10 * s0, d20 * s0
     d01, d11, d21 = d01 * s1, d11 * s1, d21 * s1
@@ -313,10 +233,10 @@ def _shape_gradient(g: Geometry, dU: Any, gradients: Any) -> None:
 def _mean_gradient(g: Geometry, dU: Any, du: Any, dv: Any, d_depth: Any, camera: Any) -> Any:
     """dL/dmean in the world through the projected centre, the Jacobian and the depth."""
     M, R = g.M, at.ROTATION
-    a0, a1, a2 = _dot3(dU[0], dU[1], dU[2], M[0], M[1], M[2]), _dot3(dU[0], dU[1], dU[2], M[3], M[4], M[5]), \
-        _dot3(dU[0], dU[1], dU[2], M[6], M[7], M[8])  # fmt: skip
-    b0, b1, b2 = _dot3(dU[3], dU[4], dU[5], M[0], M[1], M[2]), _dot3(dU[3], dU[4], dU[5], M[3], M[4], M[5]), \
-        _dot3(dU[3], dU[4], dU[5], M[6], M[7], M[8])  # fmt: skip
+    a0, a1, a2 = dot3(dU[0], dU[1], dU[2], M[0], M[1], M[2]), dot3(dU[0], dU[1], dU[2], M[3], M[4], M[5]), \
+        dot3(dU[0], dU[1], dU[2], M[6], M[7], M[8])  # fmt: skip
+    b0, b1, b2 = dot3(dU[3], dU[4], dU[5], M[0], M[1], M[2]), dot3(dU[3], dU[4], dU[5], M[3], M[4], M[5]), \
+        dot3(dU[3], dU[4], dU[5], M[6], M[7], M[8])  # fmt: skip
     d_jx = a0 * camera[R] + a1 * camera[R + 1] + a2 * camera[R + 2]
     d_jxz = a0 * camera[R + 6] + a1 * camera[R + 7] + a2 * camera[R + 8]
     d_jy = b0 * camera[R + 3] + b1 * camera[R + 4] + b2 * camera[R + 5]
@@ -384,10 +304,13 @@ def _backward_worker(
     slot_count: Any, slot_used: Any, slots: Any, mode: int, output: Any, first: Any, second: Any, rates: Any,
     corrections: Any, statistics: Any,
 ) -> None:  # fmt: skip
-    sums = scratch(RECORD_SIZE * VECTOR_WIDTH)
-    basis = scratch(16 * VECTOR_WIDTH)
-    gradients = scratch(MAX_ROWS * VECTOR_WIDTH)
-    screen = scratch(2 * VECTOR_WIDTH)
+    memory = scratch((RECORD_SIZE + 16 + MAX_ROWS + 2) * VECTOR_WIDTH)
+    sums = address(memory)
+    basis = sums + 4 * RECORD_SIZE * VECTOR_WIDTH
+    gradients = basis + 4 * 16 * VECTOR_WIDTH
+    screen = gradients + 4 * MAX_ROWS * VECTOR_WIDTH
+    values, m, v, out, kept = address(block), address(first), address(second), address(output), address(statistics)
+    first_slots, slot_counts, slot_sums = address(slot_first), address(slot_count), address(slots)
     vectors = stride // VECTOR_WIDTH
     rows = ROW_SH + 3 * coefficients
     while True:
@@ -396,22 +319,22 @@ def _backward_worker(
             break
         for vector in range(chunk * CHUNK, min(vectors, (chunk + 1) * CHUNK)):
             i = vector * VECTOR_WIDTH
-            seen = _collect_sums(i, slot_first, slot_count, slot_used, slots, sums)
+            seen = _collect_sums(i, first_slots, slot_counts, slot_used, slot_sums, sums)
             if seen == 0:
                 continue
             _vector_gradients(
-                block, stride, i, coefficients, antialiased, camera, sums, basis, gradients, screen
+                values, stride, i, coefficients, antialiased, camera, sums, basis, gradients, screen
             )
             mask = mask_from_bits(seen)
             if statistics.size > 0:
-                _add_statistics(statistics, stride, i, screen, camera, mask)
+                _add_statistics(kept, stride, i, screen, camera, mask)
             for row in range(rows):
                 gradient = load(gradients, row * VECTOR_WIDTH)
                 usable = mask & (absolute(gradient) < HUGE)  # a broken gradient leaves its parameter as it is
                 if mode == GRADIENTS_ONLY:
-                    store(output, row * stride + i, select(usable, gradient, zeros()))
+                    store(out, row * stride + i, select(usable, gradient, zeros()))
                 else:
-                    adam_update(block, first, second, row * stride + i, gradient, get(rates, row), corrections, usable)
+                    adam_update(values, m, v, row * stride + i, gradient, get(rates, row), corrections, usable)
 
 
 @parallel_kernel
@@ -443,4 +366,4 @@ def project_backward(
         )  # fmt: skip
 
 
-__all__ = ["ADAM_SEEN", "GRADIENTS_ONLY", "Geometry", "geometry", "project", "project_backward"]
+__all__ = ["ADAM_SEEN", "GRADIENTS_ONLY", "project", "project_backward"]

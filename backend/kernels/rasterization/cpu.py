@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blending of depth-sorted splats, tile by tile (3D Gaussian Splatting, Kerbl et al. 2023), and its gradient.
+"""Blending of depth-sorted splats, tile by tile (3D Gaussian Splatting, Kerbl et al. 2023).
 
 A vector of pixels is a block of 4 x BLOCK_HEIGHT pixels, which a small splat fills better than a row of 8 or 16 would.
 
@@ -7,10 +7,6 @@ Forward works a tile through in chunks of its list. For VECTOR_WIDTH entries at 
 finds which ellipses meet the block: a bit an entry. Then every block runs down its set bits with colour and
 transmittance in registers, and stops when its last pixel is done. What is left of the bits, those of entries that
 reached a pixel, is turned into a mask of blocks for each entry.
-
-Backward goes front to back once more, entry by entry, over exactly those blocks. Each pixel keeps S, what is still to
-come: dL/dcolour . (colour behind) + dL/dT T_final. With w = alpha T: S -= w (c . g), dL/dalpha = T (c . g) - S /
-(1 - alpha). The sums over a tile's pixels go to the entry's own slot: no atomics, one result for any thread count.
 
 Depth is one more channel, sum w z, for losses that ask for it. Its arguments are None where they do not: Numba compiles
 each kind of argument apart and leaves out the branches of the other, so it costs nothing then.
@@ -37,64 +33,38 @@ from ..simd import (
     absolute,
     broadcast_int,
     exp2,
-    floor,
     get,
     get_int,
     get_long,
     lane_numbers,
-    lane_sum,
     load,
-    load_four_blocks,
     load_mask,
     load_records_at,
     mask_bits,
     maximum,
     minimum,
     prefetch,
-    put,
     put_int,
     put_long,
     select,
     store,
-    store_eight_sums,
     store_four_blocks,
     store_mask,
     take_ticket,
     trailing_zeros,
     zeros,
 )  # fmt: skip
+from .tiles import AREA, BLOCKS, BLOCKS_X, BLOCKS_Y, LOWEST_EXPONENT, Tiles, f, open_tile, pixel_offsets, tiles_of
 
-f = np.float32
-BLOCKS_X, BLOCKS_Y = TILE // BLOCK_WIDTH, TILE // BLOCK_HEIGHT
-BLOCKS = BLOCKS_X * BLOCKS_Y
-ALL_BLOCKS = (1 << BLOCKS) - 1
-AREA = TILE * TILE
 CHUNK = 256
 """Entries whose bits are found at a time; their records (16 KB) stay in the first cache."""
 WORDS = CHUNK // 64
 """64-bit words of a block's bits."""
 GROUPS = CHUNK // VECTOR_WIDTH
 NEARLY_NOTHING = f(1e-20)
-LOWEST_EXPONENT = f(-16)
-"""Far from a splat exp2 would make denormals, which are a hundred times slower; anything below the cutoff will do."""
 ROUNDING = f(1e-3)
 """Slack of the block test, in log2(alpha)."""
-LOOK_AHEAD = 4
 BLOCK_WIDTH_F, BLOCK_HEIGHT_F = f(BLOCK_WIDTH), f(BLOCK_HEIGHT)
-
-
-class Tiles(NamedTuple):
-    """What both passes read, as addresses, and the frame's measures."""
-
-    records: int
-    entry_splat: int
-    entry_mask: int  # 0: nobody wants the masks
-    frame: int
-    width: int
-    height: int
-    across: int  # tiles in a row
-    stride: int  # of the frame's rows
-    plane: int  # pixels of a plane of the frame
 
 
 class Scratch(NamedTuple):
@@ -104,24 +74,6 @@ class Scratch(NamedTuple):
     starts: int  # of the chunk's records
     bits: int  # WORDS words a block: which entries of the chunk reach it
     rows: int  # of `_meet_blocks`
-
-
-@kernel
-def _tiles(records: Any, entry_splat: Any, entry_mask: Any, frame: Any, width: int, height: int) -> Tiles:
-    across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
-    mask = address(entry_mask) if entry_mask.size > 0 else 0
-    return Tiles(
-        address(records), address(entry_splat), mask, address(frame), width, height, across, across * TILE,
-        across * TILE * down * TILE,
-    )  # fmt: skip
-
-
-@kernel
-def _pixel_offsets() -> Any:
-    """x and y of each lane's pixel centre in a block."""
-    lanes = lane_numbers()
-    row = floor(lanes * (f(1) / f(BLOCK_WIDTH)))
-    return lanes - row * BLOCK_WIDTH_F + f(0.5), row + f(0.5)
 
 
 @inlined_kernel
@@ -183,7 +135,7 @@ def _find_bits(t: Tiles, first: int, number: int, tile_x: int, tile_y: int, s: S
 def _blend_block(records: int, block: int, words: int, tile_x: int, tile_y: int, s: Scratch, depth: Any) -> bool:
     """Run one block down its bits; returns False when all its pixels are done. Bits of entries that reached no pixel
     are cleared."""
-    x, y = _pixel_offsets()
+    x, y = pixel_offsets()
     x = x + f(tile_x + block % BLOCKS_X * BLOCK_WIDTH)
     y = y + f(tile_y + block // BLOCKS_X * BLOCK_HEIGHT)
     at_state = block * VECTOR_WIDTH
@@ -261,23 +213,6 @@ def _write_masks(t: Tiles, first: int, number: int, open_blocks: int, s: Scratch
 
 
 @kernel
-def _open_tile(t: Tiles, tile_x: int, tile_y: int, state: int) -> int:
-    """Reset a tile's transmittance; returns the bits of the blocks that lie in the frame at least in part.
-
-    Transmittance is kept with a sign: negative where a pixel is done, as those outside the frame are at once.
-    """
-    x, y = _pixel_offsets()
-    bits = 0
-    for block in range(BLOCKS):
-        inside = (x + f(tile_x + block % BLOCKS_X * BLOCK_WIDTH)) < f(t.width)
-        inside = inside & ((y + f(tile_y + block // BLOCKS_X * BLOCK_HEIGHT)) < f(t.height))
-        store(state, block * VECTOR_WIDTH, select(inside, 1.0, -1.0))
-        if mask_bits(inside) != 0:
-            bits |= 1 << block
-    return bits
-
-
-@kernel
 def _row_of(state: int, i: int) -> Any:
     """The four blocks of a row of blocks, from i on."""
     return (
@@ -287,17 +222,9 @@ def _row_of(state: int, i: int) -> Any:
 
 
 @kernel
-def _put_row(state: int, i: int, row: Any) -> None:
-    store(state, i, row[0])
-    store(state, i + VECTOR_WIDTH, row[1])
-    store(state, i + 2 * VECTOR_WIDTH, row[2])
-    store(state, i + 3 * VECTOR_WIDTH, row[3])
-
-
-@kernel
 def _forward_tile(t: Tiles, tile: int, entry: int, end: int, s: Scratch, depth: Any) -> None:
     tile_x, tile_y = tile % t.across * TILE, tile // t.across * TILE
-    open_blocks = _open_tile(t, tile_x, tile_y, s.state)
+    open_blocks = open_tile(t, tile_x, tile_y, s.state)
     for i in range(AREA, 5 * AREA, VECTOR_WIDTH):
         store(s.state, i, zeros())
     while entry < end and open_blocks != 0:
@@ -330,7 +257,7 @@ def _forward_worker(
     tickets: Any, tiles: int, schedule: Any, records: Any, entry_splat: Any, entry_mask: Any, tile_start: Any,
     width: int, height: int, frame: Any, depth: Any,
 ) -> None:  # fmt: skip
-    t = _tiles(records, entry_splat, entry_mask, frame, width, height)
+    t = tiles_of(records, entry_splat, entry_mask, frame, width, height)
     state, rows = scratch(5 * AREA), scratch(5 * BLOCKS_Y * VECTOR_WIDTH)
     starts, bits = np.empty(CHUNK, np.int32), np.empty(BLOCKS * CHUNK // 32, np.int32)
     s = Scratch(address(state), address(starts), address(bits), address(rows))
@@ -364,154 +291,4 @@ def rasterize(
         )
 
 
-@kernel
-def _load_tile(
-    t: Tiles, tile_x: int, tile_y: int, background: Any, gradient: int, state: int, depth: Any, depth_gradient: Any
-) -> None:
-    """State of the backward pass by blocks beside T (below MIN_TRANSMITTANCE: done): S, three planes of dL/dcolour."""
-    for row in range(BLOCKS_Y):
-        place, i = (tile_y + row * BLOCK_HEIGHT) * t.stride + tile_x, row * BLOCKS_X * VECTOR_WIDTH
-        through = load_four_blocks(t.frame, 3 * t.plane + place, t.stride)
-        g = load_four_blocks(gradient, 3 * t.plane + place, t.stride)
-        rest = (through[0] * g[0], through[1] * g[1], through[2] * g[2], through[3] * g[3])
-        for channel in range(3):
-            g = load_four_blocks(gradient, channel * t.plane + place, t.stride)
-            _put_row(state, (2 + channel) * AREA + i, g)
-            seen, shade = load_four_blocks(t.frame, channel * t.plane + place, t.stride), background[channel]
-            rest = (
-                (seen[0] + through[0] * shade) * g[0] + rest[0], (seen[1] + through[1] * shade) * g[1] + rest[1],
-                (seen[2] + through[2] * shade) * g[2] + rest[2], (seen[3] + through[3] * shade) * g[3] + rest[3],
-            )  # fmt: skip
-        if depth is not None:
-            g, seen = load_four_blocks(depth_gradient, place, t.stride), load_four_blocks(depth, place, t.stride)
-            _put_row(state, 7 * AREA + i, g)
-            rest = (
-                seen[0] * g[0] + rest[0], seen[1] * g[1] + rest[1], seen[2] * g[2] + rest[2], seen[3] * g[3] + rest[3]
-            )  # fmt: skip
-        _put_row(state, AREA + i, rest)
-
-
-@kernel
-def _place_pixels(state: int) -> None:
-    """x and y of all pixel centres in a tile, by blocks: planes 5 and 6 of the backward pass's state."""
-    x, y = _pixel_offsets()
-    for block in range(BLOCKS):
-        store(state, 5 * AREA + block * VECTOR_WIDTH, x + f(block % BLOCKS_X * BLOCK_WIDTH))
-        store(state, 6 * AREA + block * VECTOR_WIDTH, y + f(block // BLOCKS_X * BLOCK_HEIGHT))
-
-
-@inlined_kernel
-def _backward_entry(
-    records: int, r: int, bits: int, tile_x: int, tile_y: int, state: int, slots: int, s: int, depth: Any
-) -> None:
-    """One splat over the blocks of `bits`: update T and S, add up the nine or ten sums, write them to the slot at s."""
-    u, v = get(records, r + at.MEAN_X) - f(tile_x), get(records, r + at.MEAN_Y) - f(tile_y)
-    v0, vx, vy, vxx, vxy, vyy = zeros(), zeros(), zeros(), zeros(), zeros(), zeros()
-    d_red, d_green, d_blue = zeros(), zeros(), zeros()
-    if depth is not None:
-        d_depth = zeros()
-    rest_of_bits = np.int64(bits) & ALL_BLOCKS
-    while rest_of_bits != 0:
-        block = trailing_zeros(rest_of_bits)
-        rest_of_bits &= rest_of_bits - 1
-        i = block * VECTOR_WIDTH
-        dx, dy = load(state, 5 * AREA + i) - u, load(state, 6 * AREA + i) - v
-        # The record is read anew for every block: a broadcast from memory is free, a spilled vector is not.
-        power = dx * (dx * get(records, r + at.A) + dy * get(records, r + at.B)) + get(records, r + at.LOG2_OPACITY)
-        power = dy * (dy * get(records, r + at.C)) + power
-        before = load(state, i)
-        touched = (power >= LOG2_CUTOFF) & (before >= MIN_TRANSMITTANCE)
-        unclamped = exp2(maximum(power, LOWEST_EXPONENT))
-        alpha = minimum(unclamped, MAX_ALPHA)
-        passed = 1.0 - alpha
-        # Not select(touched, ..., before): LLVM would make a masked store of it, from which a load must wait.
-        left = before * select(touched, passed, 1.0)  # the same operations as in the forward pass
-        store(state, i, left)
-        blended = touched & (left >= MIN_TRANSMITTANCE)
-        weight = select(blended, before * alpha, zeros())
-        g0, g1, g2 = load(state, 2 * AREA + i), load(state, 3 * AREA + i), load(state, 4 * AREA + i)
-        shade = g0 * get(records, r + at.RED) + g1 * get(records, r + at.GREEN) + g2 * get(records, r + at.BLUE)
-        if depth is not None:
-            g3 = load(state, 7 * AREA + i)
-            shade = g3 * get(records, r + at.DEPTH) + shade
-            d_depth = weight * g3 + d_depth
-        rest = load(state, AREA + i) - weight * shade
-        store(state, AREA + i, rest)
-        pull = alpha * (before * shade - rest / passed)
-        pull = select(blended & (unclamped < MAX_ALPHA), pull, zeros())  # nothing flows through the clamp
-        v_dx, v_dy = pull * dx, pull * dy
-        v0, vx, vy = v0 + pull, vx + v_dx, vy + v_dy
-        vxx, vxy, vyy = v_dx * dx + vxx, v_dx * dy + vxy, v_dy * dy + vyy
-        d_red, d_green, d_blue = weight * g0 + d_red, weight * g1 + d_green, weight * g2 + d_blue
-    store_eight_sums(slots, s, (v0, vx, vy, vxx, vxy, vyy, d_red, d_green))
-    put(slots, s + at.SUM_BLUE, lane_sum(d_blue))
-    if depth is not None:
-        put(slots, s + at.SUM_DEPTH, lane_sum(d_depth))
-
-
-@kernel
-def _backward_worker(
-    tickets: Any, tiles: int, schedule: Any, records: Any, entry_splat: Any, entry_slot: Any, entry_mask: Any,
-    tile_start: Any, width: int, height: int, frame: Any, background: Any, gradient: Any, slots: Any, slot_used: Any,
-    depth: Any, depth_gradient: Any,
-) -> None:  # fmt: skip
-    memory = scratch(8 * AREA)
-    state, sums, gradients = address(memory), address(slots), address(gradient)
-    t = _tiles(records, entry_splat, entry_mask, frame, width, height)
-    distances, pull = address_or_none(depth), address_or_none(depth_gradient)
-    _place_pixels(state)
-    colour = (get(background, 0), get(background, 1), get(background, 2))
-    while True:
-        k = take_ticket(tickets, 0)
-        if k >= tiles:
-            break
-        tile = get_int(schedule, k)
-        entry, end = get_int(tile_start, tile), get_int(tile_start, tile + 1)
-        if entry == end:
-            continue
-        tile_x, tile_y = tile % t.across * TILE, tile // t.across * TILE
-        _open_tile(t, tile_x, tile_y, state)
-        _load_tile(t, tile_x, tile_y, colour, gradients, state, distances, pull)
-        while entry < end:
-            bits, slot = get_int(t.entry_mask, entry), get_int(entry_slot, entry)
-            prefetch(t.records, get_int(t.entry_splat, min(entry + LOOK_AHEAD, end - 1)) * RECORD_SIZE)
-            slot_used[slot] = 0
-            if bits != 0:
-                slot_used[slot] = 1
-                record = get_int(t.entry_splat, entry) * RECORD_SIZE
-                _backward_entry(
-                    t.records, record, bits, tile_x, tile_y, state, sums, slot * RECORD_SIZE, distances
-                )
-            entry += 1
-
-
-@parallel_kernel
-def rasterize_backward(
-    threads: int,
-    records: Any,
-    entry_splat: Any,
-    entry_slot: Any,
-    entry_mask: Any,
-    tile_start: Any,
-    schedule: Any,
-    width: int,
-    height: int,
-    frame: Any,  # of rasterize
-    background: Any,  # (3,) the image is colour + transmittance * background
-    gradient: Any,  # 4 planes: dL/dimage, and dL/dtransmittance of terms that see the alpha itself
-    slots: Any,  # (entries * 16,), out
-    slot_used: Any,  # (entries,) uint8, out
-    depth: Any,  # of rasterize
-    depth_gradient: Any,  # a plane of dL/ddepth; None without depth
-) -> None:
-    """The tiles' sums for every entry that reached a pixel."""
-    tiles = ((width + TILE - 1) // TILE) * ((height + TILE - 1) // TILE)
-    tickets = np.zeros(1, np.int32)
-    for _ in prange(threads):
-        _backward_worker(
-            tickets, tiles, schedule, records, entry_splat, entry_slot, entry_mask, tile_start, width, height, frame,
-            background, gradient, slots, slot_used, depth, depth_gradient,
-        )  # fmt: skip
-
-
-__all__ = ["meet_blocks", "rasterize", "rasterize_backward"]
+__all__ = ["meet_blocks", "rasterize"]
