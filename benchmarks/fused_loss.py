@@ -64,7 +64,7 @@ class _Frame:
     ) -> None:  # fmt: skip
         assert height % LOSS_TILE == 0 and width % LOSS_TILE == 0
         self._torch, self._driver, self._functions = torch, device.driver, functions
-        self._pixels, self._weights = height * width, weights
+        self._pixels = height * width
         self._grid = (width // LOSS_TILE, height // LOSS_TILE, 3)
         squares = self._grid[0] * self._grid[1]
         self._target = torch.cat([target.rgb.permute(2, 0, 1), target.alpha[None]]).contiguous()
@@ -88,20 +88,21 @@ class _Frame:
         self._gradient = torch.empty((4, height, width), device="cuda")
         self._active = torch.empty(squares, dtype=torch.uint8, device="cuda")
         self._sums = torch.empty((3 * squares, 3), device="cuda")
+        shares = np.array([1 - weights.ssim, weights.ssim, weights.alpha])
+        self._shares = torch.tensor(shares, dtype=torch.float32, device="cuda")
+        self._counts = torch.tensor([3.0, 3.0, 1.0], device="cuda") * self._pixels
         self._spans = torch.zeros((1, 2), dtype=torch.int32, device="cuda")  # unread: the region is the whole frame
 
     def evaluate(self, colour: Any, alpha: Any, background: Any) -> tuple[Any, Any]:
         """(4,) loss and terms; (4, H, W) dL/dimage, dL/dtransmittance of the alpha term."""
-        torch, weights = self._torch, self._weights
         self._image[:3] = colour.detach().permute(2, 0, 1)
         self._image[3] = 1 - alpha.detach()
         self._records["step"][1:4] = background
         common = [self._records[name] for name in ("view", "step", "control", "frame")]
         self._launch("compare", [*common, self._image, self._spans, self._slopes, self._active, self._sums])
         self._launch("differentiate", [*common, self._image, self._slopes, self._active, self._gradient])
-        means = self._sums.sum(0) / torch.tensor([3.0, 3.0, 1.0], device="cuda") / self._pixels
-        factors = torch.tensor([1 - weights.ssim, weights.ssim, weights.alpha], device="cuda")
-        return torch.cat([(means * factors).sum()[None], means]), self._gradient
+        means = self._sums.sum(0) / self._counts
+        return self._torch.cat([(means * self._shares).sum()[None], means]), self._gradient
 
     def _launch(self, kernel: str, tensors: list[Any]) -> None:
         stream = self._torch.cuda.current_stream().cuda_stream
