@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--capture", type=Path, metavar="DIR", help="also fit this capture: seconds to 38 and 40 dB")
     parser.add_argument("--source", type=Path, metavar="DIR", help="also swap this source in: the whole job's seconds")
     parser.add_argument("--steps", type=int, default=5000, metavar="N", help="of the long fit of --capture")
-    parser.add_argument("--rate-scale", type=float, default=0.6, metavar="X", help="of the long fit of --capture")
+    parser.add_argument("--rate-scale", type=float, default=1.2, metavar="X", help="of the long fit of --capture")
     parser.add_argument("--both-engines", type=Path, metavar="DIR", help="fit this capture on the CPU and on the GPU")
     parser.add_argument("--splats", type=int, default=100_000, metavar="N", help="of the fit of --capture")
     parser.add_argument("--without-gsplat", action="store_true", help="do not compare with gsplat")
