@@ -25,7 +25,10 @@ Array = npt.NDArray[Any]
 
 
 class Device(Protocol):
-    """A GPU, or what stands in for one."""
+    """A GPU, or what stands in for one. One thread at a time may use it."""
+
+    def attach(self) -> None:
+        """Let the calling thread use the device; the thread that made it can already."""
 
     def allocate(self, size: int) -> int:
         """Address of `size` bytes of undefined content. Raises InputError when memory is short."""
@@ -93,6 +96,10 @@ class CudaDevice:
         checked(driver.cuCtxSetCurrent(self._context), "open the GPU")
         self._stream = checked(driver.cuStreamCreate(driver.CUstream_flags.CU_STREAM_NON_BLOCKING), "make a stream")
         self._functions: dict[Variant, Any] = {}
+
+    def attach(self) -> None:
+        """See `Device`."""
+        checked(self._driver.cuCtxSetCurrent(self._context), "open the GPU for another thread")
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from backend.kernels.cuda.launches import Clear, Operation, Pointer
 from backend.kernels.cuda.sources import Variant
 
 HERE = Path(__file__).parent
+EMULATORS = {sources.TRAINING: "emulator.cpp", sources.SWAP: "swap_emulator.cpp"}
 _POISON = 0xFF  # as float32 this is NaN: reading what was never written shows
 
 
@@ -31,13 +33,12 @@ def build(variant: Variant, folder: Path) -> ctypes.CDLL:
     (folder / sources.CONSTANTS).write_text(sources.constants(variant))
     library = folder / "kernels.so"
     includes = [f"-I{path}" for path in (folder, sources.ROOT, HERE)]
-    # A GPU contracts a * b + c into one rounding; so does this, where the CPU can.
-    options = ["-std=c++17", "-O2", "-march=native", "-ffp-contract=fast", "-fPIC", "-shared", "-Wall", "-Wextra",
-               "-Wno-unknown-pragmas",
-               "-Wno-unused-parameter", "-Werror"]  # fmt: skip
-    subprocess.run(
-        [compiler() or "g++", *options, *includes, "-o", str(library), str(HERE / "emulator.cpp")], check=True
-    )
+    # A GPU contracts a * b + c into one rounding, unless told not to; so does this, where the CPU can.
+    contract = "off" if "--fmad=false" in variant.program.options else "fast"
+    options = ["-std=c++17", "-O2", "-march=native", f"-ffp-contract={contract}", "-fPIC", "-shared",
+               "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-unused-parameter", "-Werror"]  # fmt: skip
+    main = str(HERE / EMULATORS[variant.program])
+    subprocess.run([compiler() or "g++", *options, *includes, "-o", str(library), main], check=True)
     return ctypes.CDLL(str(library))
 
 
@@ -49,6 +50,11 @@ class EmulatedDevice:
         self._libraries: dict[Variant, ctypes.CDLL] = {}
         self._blocks: dict[int, np.ndarray] = {}
         self.launches: list[str] = []
+        self._threads = {threading.get_ident()}
+
+    def attach(self) -> None:
+        """As on a GPU, a thread must ask first."""
+        self._threads.add(threading.get_ident())
 
     def allocate(self, size: int) -> int:
         """Poisoned memory."""
@@ -68,23 +74,27 @@ class EmulatedDevice:
 
     def upload(self, address: int, array: np.ndarray) -> None:
         """Copy in."""
+        self._check_thread()
         assert array.flags.c_contiguous
         ctypes.memmove(address, array.ctypes.data, array.nbytes)
 
     def download(self, address: int, array: np.ndarray) -> None:
         """Copy out."""
+        self._check_thread()
         assert array.flags.c_contiguous
         ctypes.memmove(array.ctypes.data, address, array.nbytes)
 
     def load(self, variant: Variant) -> ctypes.CDLL:
         """Compile at first use."""
         if variant not in self._libraries:
-            name = f"degree{variant.sh_degree}{'aa' if variant.antialiased else ''}"
+            kind = Path(EMULATORS[variant.program]).stem
+            name = f"{kind}-degree{variant.sh_degree}{'aa' if variant.antialiased else ''}"
             self._libraries[variant] = build(variant, self._folder / name)
         return self._libraries[variant]
 
     def execute(self, kernels: Any, operations: Sequence[Operation]) -> None:
         """Run everything at once."""
+        self._check_thread()
         for operation in operations:
             if isinstance(operation, Clear):
                 ctypes.memset(operation.address, 0, operation.size)
@@ -96,6 +106,9 @@ class EmulatedDevice:
             pointers = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(a) for a in arguments))
             grid = (ctypes.c_uint * 3)(*operation.grid)
             getattr(kernels, "launch_" + operation.kernel)(grid, ctypes.c_uint(operation.threads), pointers)
+
+    def _check_thread(self) -> None:
+        assert threading.get_ident() in self._threads, "this thread has not attached to the device"
 
     def record(self, kernels: Any, operations: Sequence[Operation]) -> Any:
         """A graph is the list itself."""
