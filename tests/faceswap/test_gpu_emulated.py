@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from backend.cli import main
 from backend.faceswap import registry
 from backend.faceswap.engines import choose_device
 from backend.faceswap.gpu import GpuExchange
 from backend.faceswap.registry import UvSwapper
 from backend.faceswap.settings import SwapSettings
-from backend.faceswap.swap import SwapResult, swap
+from backend.faceswap.swap import swap
 from backend.faceswap.views import Skins
+from benchmarks.swap_views import view_bars
 from interchange.capture import Capture
 from interchange.errors import InputError
 
@@ -87,20 +89,39 @@ def with_device(monkeypatch: pytest.MonkeyPatch, device: EmulatedDevice) -> None
 
 
 def test_a_whole_swap_on_the_device(
-    capture: Capture, source: Path, swapped: SwapResult, device: EmulatedDevice, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    assert swapped.report["engine"] == "cpu" and swapped.report["engine_reason"].startswith("The CPU swaps: ")
+    capture: Capture, source: Path, device: EmulatedDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with_device(monkeypatch, device)
-    result = swap(capture.folder, source, tmp_path)
+    swapped = swap(capture.folder, source, tmp_path / "cpu", SwapSettings(engine="cpu"))
+    assert swapped.report["engine"] == "cpu" and swapped.report["engine_reason"] == "The CPU was asked for."
+    result = swap(capture.folder, source, tmp_path / "cuda")
     assert result.report["engine"] == "cuda" and result.report["engine_reason"] == "CUDA runs on the stand-in."
     assert device.launches.count("exchange_skin") >= len(capture.views)
-    ours, theirs = Capture.load(tmp_path), Capture.load(swapped.folder)
+    ours, theirs = Capture.load(result.folder), Capture.load(swapped.folder)
     for view in capture.views:
         a, b = ours.load_view(view).rgb, theirs.load_view(view).rgb
         assert_allclose(a, b, atol=gpu_checks.TOLERANCE, rtol=1e-3)  # a half float's last digit may fall otherwise
         assert (a != b).mean() < 1e-3
-    assert swap(capture.folder, source, tmp_path, SwapSettings(engine="cpu")).rendered == ()  # its views stay good
+    again = swap(capture.folder, source, result.folder, SwapSettings(engine="cpu"))
+    assert again.rendered == ()  # its views stay good
+
+
+def test_the_command_line_takes_an_engine(
+    capture: Capture, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    swapper = UvSwapper(lambda progress: (None, "CUDA is not used: there is no driver."))
+    monkeypatch.setitem(registry._SWAPPERS, "uv", swapper)
+    words = ["swap", "--capture", str(capture.folder), "--source", str(source), "--out", str(tmp_path / "out")]
+    assert main([*words, "--engine", "cuda"]) == 2
+    assert "there is no driver" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert main(words) == 0
+    assert "The CPU swaps: CUDA is not used: there is no driver." in capsys.readouterr().out
+
+
+def test_the_benchmark_measures_and_compares(capture: Capture, device: EmulatedDevice) -> None:
+    bars = {bar.name: bar for bar in view_bars(device, capture, 2, 2)}
+    assert all(bar.value is not None and bar.value >= 0 and bar.holds is not False for bar in bars.values())
+    assert bars["denoised: GPU, wall"].value > 0 and bars["noisy light: largest difference"].holds
 
 
 def test_short_memory_goes_to_the_cpu_or_is_refused(
