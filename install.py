@@ -6,6 +6,7 @@
     demo      install, then the whole job on two sample avatars; --help lists its options
     test      install what the tests need, then run all checks and tests
     addon     build the Blender extension, and install it where a Blender is found
+    gsplat    install gsplat with torch (5 GB), the engine to compare ours with; Linux with an NVIDIA GPU
     doctor    say in a line each what works here, what does not, and what to do about it
 
 Everything lives in the folder .digidouble beside this file; delete it to start over. Safe to run twice.
@@ -30,8 +31,8 @@ HOME = ROOT / ".digidouble"
 NEEDED_PYTHON = (3, 11)
 
 ENVIRONMENTS: "dict[str, dict[str, list[str]]]" = {
-    "backend": {"base": ["backend.txt"], "test": ["tests.txt"], "gpu": ["gpu.txt"]},
-    "blender": {"base": ["blender.txt"], "test": ["tests-blender.txt"], "gpu": []},
+    "backend": {"base": ["backend.txt"], "test": ["tests.txt"], "gpu": ["gpu.txt"], "gsplat": ["gsplat.txt"]},
+    "blender": {"base": ["blender.txt"], "test": ["tests-blender.txt"], "gpu": [], "gsplat": []},
 }
 
 # What Blender's module links against on Linux, and the Debian package that has it.
@@ -97,11 +98,22 @@ def check_system() -> None:
         raise SetupError(f"Blender's module needs system libraries that are not here: {line}")
 
 
-def check_disk() -> None:
-    """The environments take about 3 GB."""
+def check_disk(groups: "tuple[str, ...]" = ("base",)) -> None:
+    """The environments take about 3 GB, gsplat with torch 5 GB more."""
     free = shutil.disk_usage(str(ROOT)).free
-    if free < 4e9 and not (HOME / "backend").exists():
-        raise SetupError(f"Only {free / 1e9:.1f} GB are free here and 4 GB are needed: make room.")
+    needed = 0 if (HOME / "backend").exists() else 4
+    if "gsplat" in groups and "gsplat" not in read_stamp("backend"):
+        needed += 6
+    if free < needed * 1e9:
+        raise SetupError(f"Only {free / 1e9:.1f} GB are free here and {needed} GB are needed: make room.")
+
+
+def check_gsplat() -> None:
+    """gsplat computes on an NVIDIA GPU only, and its kernels are built for Linux."""
+    if platform.system() != "Linux" or not has_nvidia_gpu():
+        raise SetupError(
+            "gsplat needs Linux and an NVIDIA GPU, and nvidia-smi finds none here: leave it out, nothing else needs it."
+        )
 
 
 def has_nvidia_gpu() -> bool:
@@ -120,7 +132,7 @@ def python_of(environment: str) -> Path:
 
 
 def requirement_files(environment: str, groups: "list[str]") -> "list[Path]":
-    """Files of pinned packages for some of the groups base, test, gpu."""
+    """Files of pinned packages for some of the groups base, test, gpu, gsplat."""
     return [ROOT / "requirements" / name for group in groups for name in ENVIRONMENTS[environment][group]]
 
 
@@ -213,9 +225,11 @@ def install(groups: "tuple[str, ...]" = ("base",)) -> float:
     check_python()
     check_venv()
     check_system()
-    check_disk()
+    check_disk(groups)
     start = time.monotonic()
     wanted = list(groups) + (["gpu"] if has_nvidia_gpu() else [])
+    if "gsplat" in read_stamp("backend") and "gsplat" not in wanted:  # asked for once: keep it at its pinned version
+        wanted.append("gsplat")
     failures: list[SetupError] = []
     worked: list[str] = []
 
@@ -307,6 +321,16 @@ def command_addon(arguments: "list[str]") -> int:
     return call([python_of("backend"), "-m", "backend.cli", "addon", *arguments])
 
 
+def command_gsplat(arguments: "list[str]") -> int:
+    """The engine to compare ours with, and what it pulls in."""
+    if arguments:
+        raise SetupError("gsplat takes no arguments, but got: {}".format(" ".join(arguments)))
+    check_gsplat()
+    install(("base", "gsplat"))
+    say("gsplat is installed. Its kernels compile at the first fit with --engine gsplat.")
+    return 0
+
+
 def command_doctor(arguments: "list[str]") -> int:
     """One line each; works before anything is installed."""
     fine = True
@@ -337,6 +361,7 @@ COMMANDS = {
     "demo": command_demo,
     "test": command_test,
     "addon": command_addon,
+    "gsplat": command_gsplat,
     "doctor": command_doctor,
 }
 

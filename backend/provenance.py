@@ -56,9 +56,19 @@ SWAPPED = Action("c2pa.edited", "The target's face replaced by the source's in t
 FITTED = Action("c2pa.converted", "3D Gaussians fitted to the views.")
 
 
-def default_actions(swap: bool) -> list[Action]:
-    """The actions of a swap job, or of a plain fit of an avatar."""
-    return [RENDERED, SOURCE_OPENED, SWAPPED, FITTED] if swap else [RENDERED, FITTED]
+def default_actions(swap: bool, engine: str = "") -> list[Action]:
+    """The actions of a swap job, or of a plain fit of an avatar; `engine`: a sentence on what fitted it."""
+    fitted = attrs.evolve(FITTED, description=f"{FITTED.description} {engine}".rstrip())
+    return [RENDERED, SOURCE_OPENED, SWAPPED, fitted] if swap else [RENDERED, fitted]
+
+
+def engine_sentence(double_folder: Path) -> str:
+    """Which engine fitted a double and why it was taken, by its fit.json; empty where that does not say."""
+    try:
+        result = json.loads((Path(double_folder) / "fit.json").read_text(encoding="utf-8"))["result"]
+        return f"Engine {result['engine']}: {result['engine_reason']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def sha256_file(path: Path) -> str:
@@ -153,6 +163,8 @@ def write_manifest(
     """
     double_folder = Path(double_folder)
     swap = consent is not None
+    if actions is None:
+        actions = default_actions(swap, engine_sentence(double_folder))
     created = created or datetime.now(UTC)
     manifest: dict[str, Any] = {
         "format": FORMAT,
@@ -168,7 +180,7 @@ def write_manifest(
         },
         "parameters": dict(parameters),
         "consent": consent_summary(consent) if consent is not None else None,
-        "actions": [attrs.asdict(a) for a in (default_actions(swap) if actions is None else actions)],
+        "actions": [attrs.asdict(a) for a in actions],
         "digital_source_type": digital_source_type or (COMPOSITE if swap else RENDER),
     }
     manifest["digest"] = _own_digest(manifest)

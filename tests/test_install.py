@@ -70,3 +70,45 @@ def test_help_and_unknown_command() -> None:
     assert run.returncode == 0 and "doctor" in run.stdout
     run = subprocess.run([sys.executable, ROOT / "install.py", "dance"], capture_output=True, text=True)
     assert run.returncode == 2
+
+
+def test_the_gpu_gets_our_engine_and_gsplat_only_on_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    installed: list[tuple[str, ...]] = []
+    monkeypatch.setattr(install, "HOME", tmp_path)
+    monkeypatch.setattr(install, "has_nvidia_gpu", lambda: True)
+    for check in ("check_python", "check_venv", "check_system", "check_disk"):
+        monkeypatch.setattr(install, check, lambda *_: None)
+    monkeypatch.setattr(install.platform, "system", lambda: "Linux")
+
+    def complete(environment: str, groups: list[str]) -> list[str]:
+        installed.append((environment, *groups))
+        return []
+
+    monkeypatch.setattr(install, "install_environment", complete)
+    assert install.main(["install"]) == 0
+    assert ("backend", "base", "gpu") in installed and ("blender", "base", "gpu") in installed
+    installed.clear()
+    assert install.main(["gsplat"]) == 0
+    assert ("backend", "base", "gsplat", "gpu") in installed
+    (tmp_path / "backend").mkdir()
+    install.write_stamp("backend", {"gsplat": "of an earlier pin"})
+    installed.clear()
+    assert install.main(["install"]) == 0  # what was asked for once is kept up to date
+    assert ("backend", "base", "gpu", "gsplat") in installed
+
+
+def test_gsplat_without_a_gpu_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(install.shutil, "which", lambda name: None)
+    monkeypatch.setattr(install, "install", lambda *_: pytest.fail("installed"))
+    assert install.main(["gsplat"]) == 2
+    assert "needs Linux and an NVIDIA GPU" in capsys.readouterr().err
+    assert install.main(["gsplat", "now"]) == 2
+
+
+def test_our_gpu_engine_needs_no_torch_and_ci_compiles_with_the_same_compiler() -> None:
+    ours = (ROOT / "requirements/gpu.txt").read_text().splitlines()[-3:]
+    assert [line.split("==")[0] for line in ours] == ["cuda-bindings", "cuda-pathfinder", "nvidia-cuda-nvrtc-cu12"]
+    in_tests = (ROOT / "requirements/tests.txt").read_text().splitlines()
+    assert all(any(other.split(";")[0] == line for other in in_tests) for line in ours)

@@ -175,3 +175,19 @@ def test_commit_is_read_from_a_checkout(tmp_path: Path) -> None:
     assert provenance.current_commit(tmp_path) == "b" * 40
     (git / "HEAD").write_text("c" * 40 + "\n")
     assert provenance.current_commit(tmp_path) == "c" * 40
+
+
+def test_the_manifest_says_which_engine_fitted_and_why(job: Path) -> None:
+    def of_the_fit() -> str:
+        return provenance.read_manifest(job / "double")["actions"][-1]["description"]
+
+    assert of_the_fit() == provenance.FITTED.description
+    result = {"engine": "cuda", "engine_reason": "CUDA runs on an Imaginary 5090."}
+    (job / "double/fit.json").write_text(json.dumps({"result": result}))
+    write(job)
+    assert of_the_fit() == "3D Gaussians fitted to the views. Engine cuda: CUDA runs on an Imaginary 5090."
+    assert kinds(job) == []
+    for damaged in ("", "[]", '{"result": {"engine": "cuda"}}'):
+        (job / "double/fit.json").write_text(damaged)
+        write(job)
+        assert of_the_fit() == provenance.FITTED.description

@@ -12,6 +12,9 @@ import shutil
 import subprocess
 
 from backend.blender_process import ROOT, blender_python
+from backend.fitting.engines import choose_engine
+from backend.fitting.settings import FitSettings
+from backend.kernels.cuda import availability as cuda_availability
 from backend.terminal import Terminal
 from interchange.errors import InputError
 
@@ -24,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """0 unless something that the CPU path needs is missing."""
-    findings = [bpy(), cpu(), numba(), zmq(), *nvidia(), torch(), gsplat(), onnx(), blender(), disk()]
+    gpus = nvidia()
+    seen = any(mark == "ok" for mark, _ in gpus)
+    findings = [bpy(), cpu(), numba(), zmq(), *gpus, engine(), cuda(seen), gsplat(), onnx(), blender(), disk()]
     for mark, sentence in findings:
         terminal.say(f"{mark:<4} {sentence}")
     return 1 if any(mark == "no" for mark, _ in findings) else 0
@@ -76,21 +81,31 @@ def nvidia() -> list[Finding]:
     return [("ok", f"GPU: {line}") for line in result.stdout.strip().splitlines()]
 
 
-def torch() -> Finding:
-    """Needed by GPU engines and networks, and by the tests; the CPU path runs without."""
-    if importlib.util.find_spec("torch") is None:
-        return "--", "torch: not installed; the CPU path needs none (it comes with a GPU and for the tests)"
-    import torch as library
+def engine() -> Finding:
+    """What computes a fit if nothing else is asked for."""
+    choice = choose_engine(FitSettings())
+    return "ok", f"engine: a fit takes {choice.name}, unless told otherwise. {choice.reason}"
 
-    where = "with CUDA" if library.cuda.is_available() else "CPU only"
-    return "ok", f"torch {library.__version__} ({where})"
+
+def cuda(gpu_seen: bool) -> Finding:
+    """Our own CUDA engine."""
+    works, sentence = cuda_availability()
+    if works:
+        return "ok", f"our CUDA engine: {sentence}"
+    installed = importlib.util.find_spec("cuda") and importlib.util.find_spec("cuda.bindings")
+    hint = "" if installed or not gpu_seen else " Run python3 install.py install, which sees the GPU now."
+    return "--", f"our CUDA engine: {sentence}{hint}"
 
 
 def gsplat() -> Finding:
-    """The GPU engine that compiles at first use."""
+    """The engine to compare ours with; the only one that needs torch."""
     if importlib.util.find_spec("gsplat") is None:
-        return "--", "gsplat: not installed; it needs an NVIDIA GPU"
-    return "ok", f"gsplat {importlib.metadata.version('gsplat')} (its kernels compile at first use)"
+        return "--", "gsplat: not installed; only to compare our CUDA engine with (python3 install.py gsplat)"
+    name = "gsplat " + importlib.metadata.version("gsplat")
+    try:
+        return "ok", f"{name}: {choose_engine(FitSettings(engine='gsplat')).reason}"
+    except InputError as error:
+        return "--", f"{name}: {error.message}"
 
 
 def onnx() -> Finding:

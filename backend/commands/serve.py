@@ -20,9 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--port", type=_arguments.whole_number(0, 65535), default=0, metavar="N",
         help="TCP port on 127.0.0.1 (default: any free one)",
     )  # fmt: skip
+    parser.add_argument(
+        "--slots", type=_arguments.whole_number(1, 1000), metavar="N",
+        help="jobs at the same time (default: one a GPU, or 1 on a machine without)",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Serve."""
-    serve(options.state, port=options.port, ready=lambda c: terminal.say(f"Listening at {c.endpoint}, Ctrl-C ends"))
+    serve(
+        options.state, port=options.port, slots=options.slots,
+        ready=lambda c: terminal.say(f"Listening at {c.endpoint}, Ctrl-C ends"),
+    )  # fmt: skip
     return 0

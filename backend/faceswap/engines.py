@@ -53,7 +53,7 @@ def choose_device(engine: str, open_device: OpenDevice, progress: Progress | Non
     if device is not None:
         return device, sentence
     if engine == "auto":
-        return None, f"The CPU swaps: {sentence}"
+        return None, f"{sentence} The CPU swaps."
     raise InputError(f"The swap's engine cuda cannot be used: {sentence}", "Leave the engine at auto.", "RES_NO_GPU")
 
 
@@ -78,5 +78,5 @@ def open_view_engine(
     except InputError as error:
         if required or error.code != "RES_GPU_MEMORY":
             raise
-        return ViewEngine(on_cpu, "cpu", f"The CPU swaps: {error.message}")
+        return ViewEngine(on_cpu, "cpu", f"{error.message} The CPU swaps.")
     return ViewEngine(exchange.change, "cuda", reason, exchange.close)

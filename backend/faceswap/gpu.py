@@ -97,7 +97,6 @@ class GpuExchange:
     def close(self) -> None:
         """Give memory back."""
         with self._lock:
-            self._device.attach()
             self._of_mesh.free()
             self._views.free()
 
@@ -131,7 +130,6 @@ class GpuExchange:
     def _filter(self, mesh: Mesh, vertices: Floats, camera: Camera) -> None:
         if camera.width * camera.height > self._most_pixels:
             raise ValueError(f"{camera.width} x {camera.height} is more than the views that were announced")
-        self._device.attach()
         if self._mesh is not mesh:
             self._put_mesh(mesh)
         self._device.upload(self._of_mesh.at["vertices"], vertices)

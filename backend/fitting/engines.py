@@ -42,7 +42,7 @@ def choose_engine(settings: FitSettings) -> EngineChoice:
     if works:
         return EngineChoice(name, sentence)
     if settings.engine == "auto":
-        return EngineChoice("cpu", f"The CPU fits: {sentence}")
+        return EngineChoice("cpu", f"{sentence} The CPU fits.")
     raise InputError(f"The engine {name} cannot be used: {sentence}", "Leave the engine at auto.", "RES_NO_GPU")
 
 

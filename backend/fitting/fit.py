@@ -19,13 +19,14 @@ from backend.kernels.rasterizer import Rasterizer
 from interchange.capture import read_json, write_json
 from interchange.errors import InputError, Progress
 from interchange.png import write_png
-from interchange.splats import SplatCloud, write_ply
+from interchange.splats import write_ply
 
 from .checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from .dataset import Dataset, FitView, never
 from .engines import EngineChoice, choose_engine, open_engine
 from .initialisation import initialise
 from .inputs import LONGEST, load_input
+from .pruning import worth_keeping
 from .schedule import sh_degree_at
 from .settings import FitSettings
 from .state import FitState, RunState
@@ -34,7 +35,7 @@ from .usual import interventions_for
 
 FORMAT, VERSION = "digidouble-fit", 1
 RESULT, CURVES, BINDING, SPLATS, RENDERS = "fit.json", "curves.json", "binding.npz", "splats.ply", "renders"
-ARITHMETIC = 3
+ARITHMETIC = 4
 """Part of the digest, as is the engine's name: raise it when the kernels' or the trainer's arithmetic changes."""
 
 
@@ -144,18 +145,13 @@ def _finished(out: Path, digest: str) -> FitResult | None:
         return None
 
 
-def visible_splats(cloud: SplatCloud, prune_opacity: float = 1 / 255) -> np.ndarray:
-    """(N,) True for splats worth exporting: finite, and opaque enough to be seen."""
-    return np.asarray(cloud.finite() & (cloud.opacities >= prune_opacity))
-
-
 def _export(
     out: Path, engine: Rasterizer, choice: EngineChoice, dataset: Dataset, settings: FitSettings, state: FitState,
     notes: list[str],
 ) -> FitResult:  # fmt: skip
     """Write everything; fit.json last, so that its presence means that all the rest is there."""
     cloud = state.parameters.to_cloud()
-    keep = visible_splats(cloud, settings.prune_opacity)
+    keep = worth_keeping(cloud, engine, state, dataset.train, settings)
     if not keep.any():
         raise InputError(
             "No visible splat is left after the fit.", "Check that the cameras match the pictures, or use more steps."

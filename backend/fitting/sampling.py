@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from backend.kernels.observation import look_up
 from backend.kernels.parameters import morton_order
 from interchange.cameras import SPLAT_FROM_BLENDER
 from interchange.mesh import Mesh, Region
@@ -26,7 +27,6 @@ _FACE_POINTS = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4]]) / [[3], [6
 """Barycentric places at which a triangle's visibility is tested."""
 _DENSE_REGIONS = (Region.EYE, Region.MOUTH, Region.LASHES)
 _DETAIL_WINDOW = 5  # pixels
-_MIN_COSINE = 0.2  # flatter views of a surface smear its colour
 
 
 @attrs.frozen(eq=False)
@@ -80,13 +80,17 @@ def visible_faces(
                 left = np.flatnonzero((surface.areas > 0) & ~seen)
                 points = np.einsum("k,nkc->nc", place, surface.vertices[surface.faces[left]])
                 normals = surface.face_normals[left]
-                for index, _ in pool.map(functools.partial(_seen_by, points, normals), some):
+                for index in pool.map(functools.partial(_seen_by, points, normals), some):
                     seen[left[index]] = True
     return seen
 
 
+def _seen_by(points: Array, normals: Array, view: FitView) -> npt.NDArray[np.int32]:
+    return look_up(points, normals, view.camera, view.alpha, view.depth)[0]
+
+
 def _threads() -> int:
-    """numpy's array operations let other threads run."""
+    """Kernels and numpy's array operations let other threads run."""
     return os.cpu_count() or 1
 
 
@@ -104,13 +108,13 @@ def detail_of_faces(
     """
     centres = surface.vertices[surface.faces].mean(axis=1)
 
-    def one(view: FitView) -> tuple[npt.NDArray[np.int64], Array, Array]:
+    def one(view: FitView) -> tuple[npt.NDArray[np.int32], Array, Array]:
         stop_if(cancelled)
-        index, uv = _seen_by(centres, surface.face_normals, view)
+        index, uv, _, _, cosine = look_up(centres, surface.face_normals, view.camera, view.alpha, view.depth)
         slopes = [cv2.Scharr(view.rgb, cv2.CV_32F, *axis) / 32 for axis in ((1, 0), (0, 1))]
         strength = cv2.blur(np.sqrt(sum((s * s).sum(axis=2) for s in slopes)), (_DETAIL_WINDOW, _DETAIL_WINDOW))
         column, row = uv.astype(np.int64).T
-        return index, strength[row, column], _cosine(centres[index], surface.face_normals[index], view) ** 2
+        return index, strength[row, column], cosine**2
 
     total, weights = np.zeros(len(centres)), np.zeros(len(centres))
     with ThreadPoolExecutor(_threads()) as pool:
@@ -172,12 +176,9 @@ def observe(
     """Look points (N, 3), with unit normals (N, 3) if they have any, up in all views."""
     def one(view: FitView) -> Observation:
         stop_if(cancelled)
-        index, uv = _seen_by(points, normals, view)
-        colour, alpha = _straight_colour(view, uv)
-        weight = np.where(alpha > 0.5, alpha, 0)
-        if normals is not None:
-            weight = weight * _cosine(points[index], normals[index], view) ** 2
-        return Observation(view, index.astype(np.int32), colour, weight.astype(np.float32))
+        index, _, colour, alpha, cosine = look_up(points, normals, view.camera, view.alpha, view.depth, view.rgb)
+        weight = np.where(alpha > 0.5, alpha, 0) * cosine**2
+        return Observation(view, index, colour, weight.astype(np.float32))
 
     with ThreadPoolExecutor(_threads()) as pool:
         return list(pool.map(one, views))
@@ -203,43 +204,3 @@ def mean_colours(count: int, observations: list[Observation]) -> tuple[Array, np
             weights[seen.index] += weight
         mean = total / weights[:, None]
     return np.clip(mean, 0, 1), weights > 1e-6
-
-
-def _cosine(points: Array, normals: Array, view: FitView) -> Array:
-    """(N,) |cosine| between normals and the directions to the camera: cards of hair show both their sides."""
-    towards = view.camera.position - points
-    towards /= np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-12)
-    return np.asarray(np.abs((towards * normals).sum(axis=1)))
-
-
-def _seen_by(points: Array, normals: Array | None, view: FitView) -> tuple[npt.NDArray[np.int64], Array]:
-    """Points that a view sees (in frame, covered, not edge-on, not behind the depth map): their indices and uv."""
-    uv, depth = view.camera.project(points)
-    x, y = uv.T
-    height, width = view.alpha.shape
-    index = np.flatnonzero((depth > 1e-6) & (x >= 0) & (y >= 0) & (x < width) & (y < height))
-    column, row = x[index].astype(np.int64), y[index].astype(np.int64)
-    covered = view.alpha[row, column] > 0.1
-    index, row, column = index[covered], row[covered], column[covered]
-    cosine = np.ones(len(index)) if normals is None else _cosine(points[index], normals[index], view)
-    keep = cosine > _MIN_COSINE
-    if view.depth is not None:
-        footprint = depth[index] / view.camera.K[0, 0]  # metres that a pixel covers
-        tangent = np.sqrt(np.maximum(1 - cosine**2, 0)) / np.maximum(cosine, _MIN_COSINE)
-        slack = footprint * (0.5 + 0.75 * tangent) + 1e-3 * depth[index]  # half a pixel's diagonal along the slope
-        keep &= depth[index] < view.depth[row, column] + slack
-    index = index[keep]
-    return index, uv[index]
-
-
-def _straight_colour(view: FitView, uv: Array) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Bilinear colour without premultiplication (N, 3) and alpha (N,) at pixels uv (N, 2)."""
-    column, row = (uv - 0.5).astype(np.float32).T[:, :, None]
-    layers = np.dstack([view.rgb, view.alpha])
-    chunks = [  # OpenCV remaps at most 32767 rows
-        cv2.remap(layers, column[i:j], row[i:j], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for i, j in ((i, i + 30_000) for i in range(0, len(uv), 30_000))
-    ]
-    values = np.asarray(np.concatenate(chunks)[:, 0] if chunks else np.zeros((0, 4)), np.float32)
-    alpha = values[:, 3]
-    return np.asarray(values[:, :3] / np.maximum(alpha, 1e-3)[:, None], np.float32), alpha

@@ -32,11 +32,14 @@ class FitSettings:
     max_splats: int | None = None
     """The most Gaussians that `densify` may make; None: twice `splats`."""
     opacity_decay: float | None = None
-    """Part of its opacity that each Gaussian loses in a step and must win back; None: 0.002 with mcmc, else 0."""
-    scale_decay: float | None = None
-    """Part of its width that each Gaussian loses in a step and must win back; None: 0.0005 with mcmc, else 0."""
+    """Part of its opacity that each Gaussian loses in a step and must win back; None: 0.0003 with mcmc, else 0."""
+    scale_decay: float = 0.0
+    """Part of its width that each Gaussian loses in a step and must win back. 0.002 keeps Gaussians from growing where
+    few pictures look."""
     prune_opacity: float = 1 / 255
     """Gaussians with less opacity than this are dropped at the end; those below 1/255 are never drawn anyway."""
+    prune_unseen: bool = False
+    """Drop at the end what no training view sees: a smaller file, but a new view may look behind something."""
     sh_degree: int = 2
     """Degree 0..3 of the spherical harmonics: how much a splat's colour may change with the direction of view."""
     sh_start_degree: int | None = None

@@ -109,6 +109,7 @@ class Trainer:
                 work = self._work()
                 intervention.act(work)
                 if work.targets_changed:
+                    self._session.pull()
                     self._session.close()
                     self._session = self._open()
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import types
+from numba.extending import overload
 
 from .jit import kernel
 
@@ -42,3 +44,20 @@ def scratch(size: int) -> Any:
 def address(array: Any) -> int:
     """Where the array's first element lies, as the functions of simd/memory.py take it instead of an array."""
     return np.int64(array.ctypes.data)  # type: ignore[return-value]
+
+
+def address_or_none(array: Any) -> Any:
+    """The same, but None stays None; for use inside kernels."""
+    return None if array is None else address(array)
+
+
+@overload(address_or_none)
+def _compiled_address_or_none(array: Any) -> Any:
+    # By type, not by `if`: the result must be an integer or None, not something that may be either.
+    def nothing(array: Any) -> Any:
+        return None
+
+    def place(array: Any) -> Any:
+        return address(array)
+
+    return nothing if isinstance(array, types.NoneType) else place

@@ -24,7 +24,10 @@ class CpuSession:
         weights: LossWeights, statistics: bool,
     ) -> None:  # fmt: skip
         self._engine, self._parameters, self._adam, self._weights = engine, parameters, adam, weights
-        self._views = [engine.prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights) for t in targets]
+        self._views = [
+            engine.prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights, t.depth if weights.depth else None)
+            for t in targets
+        ]
         self._sums: Array | None = aligned_zeros((2, parameters.block.shape[1])) if statistics else None
 
     def run(self, steps: Iterable[Step]) -> list[StepResult]:
@@ -32,7 +35,7 @@ class CpuSession:
         return [
             self._engine.train_step(
                 self._parameters, self._adam, self._views[step.view], step.learning_rates, step.iteration,
-                step.background, self._weights.ssim, self._weights.alpha, self._sums,
+                step.background, self._weights, self._sums,
             )
             for step in steps
         ]  # fmt: skip

@@ -17,9 +17,9 @@ Conventions. Cameras are `interchange.cameras.Camera` (OpenCV), in the frame tha
 (H, W, 3) float32, premultiplied by alpha where they are targets; alpha is (H, W) float32. Whatever colour space
 the targets have, the splats get. A background colour is laid behind both the render and the target before the loss.
 
-Loss: (1 - ssim_weight) L1 + ssim_weight (1 - SSIM) + alpha_weight L1(alpha), each a mean over the whole frame
-(x 3 channels for colour). SSIM is Wang et al. 2004: 11x11 Gaussian window, sigma 1.5, C1 = 0.01^2, C2 = 0.03^2; outside
-the frame both images continue with the background colour (with black: the zero padding of the first 3DGS trainer).
+Loss: see `rasterizer.LossWeights`; each term is a mean over the whole frame (x 3 channels for colour). SSIM is Wang et
+al. 2004: 11x11 Gaussian window, sigma 1.5, C1 = 0.01^2, C2 = 0.03^2; outside the frame both images continue with the
+background colour (with black: the zero padding of the first 3DGS trainer).
 
 Results are the same bit for bit on every run and for every number of threads. Nothing is printed.
 One engine serves one Python thread at a time, and only one thread of a process may be inside any engine: Numba's
@@ -33,7 +33,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import attrs
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +44,10 @@ from .adam.cpu import BETA1, BETA2
 from .binning.cpu import count_entries, fill_entries
 from .buffers import aligned_zeros
 from .cpu_session import CpuSession
-from .layout import TILE, camera_numbers, padded
+from .engine_buffers import EntryBuffers, FrameBuffers, SplatBuffers
+from .layout import SUM_DEPTH, TILE, camera_numbers, padded
 from .loss.cpu import blur_target, compare, gaussian_window, patches_of
+from .loss.depth import compare_depth
 from .parameters import PADDING, ROW_SH, AdamState, SplatParameters
 from .projection.cpu import ADAM_SEEN, GRADIENTS_ONLY, project, project_backward
 from .rasterization.cpu import rasterize, rasterize_backward
@@ -58,78 +59,13 @@ from .views import SSIM_REACH, Box, PreparedView, grown_box, joined_box, prepare
 Array = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 
+DEFAULT_WEIGHTS = LossWeights()
+
 MAX_ENTRIES = 1 << 24
 """Pairs of splat and tile in one frame, 80 bytes each: 1.3 GB. A head of 100k splats at 1024^2 has less than 2^20."""
 
 STAGES = ("project", "bin", "rasterize", "loss", "rasterize_backward", "project_backward")
 """Of a training step, in order; the last one includes Adam."""
-
-_SLACK = 64  # elements that whole-vector loads and prefetches may touch past the end
-
-
-@attrs.define(eq=False)
-class _SplatBuffers:
-    """What the kernels keep for each splat."""
-
-    stride: int  # padded number of splats
-    records: Array
-    depths: Array
-    rect_low: Ints
-    rect_high: Ints
-    order: Ints
-    keys: Ints
-    slot_first: Ints
-    slot_count: Ints
-
-    @classmethod
-    def of(cls, stride: int) -> _SplatBuffers:
-        def ints(factor: int = 1) -> Ints:
-            return aligned_zeros(factor * stride, np.int32)
-
-        records = aligned_zeros(RECORD_SIZE * stride + _SLACK)
-        return cls(stride, records, aligned_zeros(stride), ints(), ints(), ints(), ints(3), ints(), ints())
-
-
-@attrs.define(eq=False)
-class _FrameBuffers:
-    """What the kernels keep for a frame; views of the start serve smaller frames."""
-
-    pixels: int  # padded
-    tiles: int
-    frame: Array
-    gradient: Array
-    histograms: Ints
-    tile_start: Ints
-    schedule: Ints
-
-    @classmethod
-    def of(cls, pixels: int, tiles: int, threads: int) -> _FrameBuffers:
-        return cls(
-            pixels, tiles, aligned_zeros(4 * pixels), aligned_zeros(4 * pixels),
-            np.zeros((threads, tiles), np.int32), np.zeros(tiles + 1, np.int32),
-            np.zeros(tiles, np.int32),
-        )  # fmt: skip
-
-
-@attrs.define(eq=False)
-class _EntryBuffers:
-    """What the kernels keep for each pair of splat and tile."""
-
-    capacity: int
-    splat: Ints
-    slot: Ints
-    mask: Ints
-    slots: Array
-    slot_used: npt.NDArray[np.uint8]
-
-    @classmethod
-    def of(cls, capacity: int) -> _EntryBuffers:
-        size = capacity + _SLACK
-        return cls(
-            capacity, np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.int32),
-            aligned_zeros(RECORD_SIZE * size), np.zeros(size, np.uint8),
-        )  # fmt: skip
-
 
 def _nobody_watches(stage: str) -> None:
     pass
@@ -153,11 +89,13 @@ class CpuEngine:
         limit = numba.config.NUMBA_NUM_THREADS
         self.threads: int = min(limit, threads or limit)
         self._window = gaussian_window()
-        self._splats = _SplatBuffers.of(padded(max(count, PADDING)))
-        self._frame = _FrameBuffers.of(padded(width) * padded(height), _tiles(width, height), self.threads)
-        self._entries = _EntryBuffers.of(max(4096, 4 * count))
+        self._splats = SplatBuffers.of(padded(max(count, PADDING)))
+        self._frame = FrameBuffers.of(padded(width) * padded(height), _tiles(width, height), self.threads)
+        self._entries = EntryBuffers.of(max(4096, 4 * count))
         self._empty = np.zeros(0, np.float32)
         self._no_masks = np.zeros(0, np.int32)
+        self._depth: Array | None = None  # planes of depth and its gradient, once a loss has asked for them
+        self._slots_hold_depth = False
         self.watch: Callable[[str], None] = _nobody_watches
         """Called after each stage with its name, one of STAGES; for benchmarks."""
 
@@ -183,12 +121,13 @@ class CpuEngine:
         rgb_premultiplied: Array,  # (H, W, 3)
         alpha: Array | None = None,  # (H, W); None: opaque everywhere
         pixel_weights: Array | None = None,  # (H, W) >= 0 factor of every loss term; None: 1
+        depth: Array | None = None,  # (H, W) planar; where it is 0 or not finite, there is none
     ) -> PreparedView:
         """Crop the target to the subject and make room for its blurs: 40 bytes a pixel of the subject's box.
 
         Raises InputError if an array does not fit the camera or holds NaN.
         """
-        return prepare_view(camera, rgb_premultiplied, alpha, pixel_weights)
+        return prepare_view(camera, rgb_premultiplied, alpha, pixel_weights, depth)
 
     def render(self, parameters: SplatParameters, camera: Camera, background: Colour = BLACK) -> tuple[Array, Array]:
         """Image (H, W, 3) over `background` and alpha (H, W), new arrays."""
@@ -210,8 +149,7 @@ class CpuEngine:
         learning_rates: Array,  # (11 + 3 K,)
         iteration: int,  # from 1
         background: Colour = BLACK,
-        ssim_weight: float = 0.2,
-        alpha_weight: float = 0.1,
+        weights: LossWeights = DEFAULT_WEIGHTS,
         statistics: Array | None = None,  # (2, padded count) sums of `Session.statistics`, changed in place
     ) -> StepResult:
         """Render, compare, differentiate and apply Adam; the result belongs to the parameters before the step.
@@ -223,7 +161,7 @@ class CpuEngine:
         rates = np.ascontiguousarray(learning_rates, np.float32)
         if rates.shape != parameters.block.shape[:1] or adam.first.shape != parameters.block.shape:
             raise ValueError("Learning rates or Adam state do not fit the parameters.")
-        result = self._differentiate(parameters, view, background, ssim_weight, alpha_weight)
+        result = self._differentiate(parameters, view, background, weights)
         corrections = np.array([1 / (1 - float(BETA1) ** iteration), 1 / (1 - float(BETA2) ** iteration)], np.float32)
         self._backward(
             parameters, view, ADAM_SEEN, self._empty, adam.first.reshape(-1), adam.second.reshape(-1), rates,
@@ -236,11 +174,10 @@ class CpuEngine:
         parameters: SplatParameters,
         view: PreparedView,
         background: Colour = BLACK,
-        ssim_weight: float = 0.2,
-        alpha_weight: float = 0.1,
+        weights: LossWeights = DEFAULT_WEIGHTS,
     ) -> tuple[StepResult, Array]:
         """The loss and its gradient (11 + 3 K, padded count), without a step."""
-        result = self._differentiate(parameters, view, background, ssim_weight, alpha_weight)
+        result = self._differentiate(parameters, view, background, weights)
         output = np.zeros_like(parameters.block)
         empty = self._empty
         self._backward(parameters, view, GRADIENTS_ONLY, output.reshape(-1), empty, empty, empty, empty, empty)
@@ -250,14 +187,15 @@ class CpuEngine:
         """Grow what is too small, and hand the threads to Numba."""
         numba.set_num_threads(self.threads)
         if stride > self._splats.stride:
-            self._splats = _SplatBuffers.of(stride)
+            self._splats = SplatBuffers.of(stride)
         pixels, tiles = padded(width) * padded(height), _tiles(width, height)
         if pixels > self._frame.pixels or tiles > self._frame.tiles:
-            self._frame = _FrameBuffers.of(pixels, tiles, self.threads)
+            self._frame = FrameBuffers.of(pixels, tiles, self.threads)
 
     def _forward(
-        self, parameters: SplatParameters, numbers: Array, width: int, height: int, for_backward: bool = True
-    ) -> None:
+        self, parameters: SplatParameters, numbers: Array, width: int, height: int, for_backward: bool = True,
+        depth: Array | None = None,
+    ) -> None:  # fmt: skip
         """Project, bin and blend into the frame; `for_backward` keeps what the backward pass needs."""
         stride = parameters.block.shape[1]
         self._make_room(stride, width, height)
@@ -282,7 +220,7 @@ class CpuEngine:
                 "Make them smaller or fewer, or render a smaller frame.",
             )
         if entries > self._entries.capacity:
-            self._entries = _EntryBuffers.of(entries + entries // 4)
+            self._entries = EntryBuffers.of(entries + entries // 4)
         e = self._entries
         fill_entries(
             self.threads, s.records, low, high, width, height, s.order[:stride], drawn, f.histograms, slot_first,
@@ -290,7 +228,7 @@ class CpuEngine:
         )  # fmt: skip
         self.watch("bin")
         mask = e.mask if for_backward else self._no_masks
-        rasterize(self.threads, s.records, e.splat, mask, f.tile_start, f.schedule, width, height, f.frame)
+        rasterize(self.threads, s.records, e.splat, mask, f.tile_start, f.schedule, width, height, f.frame, depth)
         self.watch("rasterize")
 
     def _busy_box(self, width: int, height: int) -> Box:
@@ -305,12 +243,12 @@ class CpuEngine:
         return np.array([across[0] * TILE, rows[0] * TILE, (across[-1] + 1) * TILE, bottom], np.int64)
 
     def _differentiate(
-        self, parameters: SplatParameters, view: PreparedView, background: Colour, ssim_weight: float,
-        alpha_weight: float,
-    ) -> StepResult:  # fmt: skip
+        self, parameters: SplatParameters, view: PreparedView, background: Colour, weights: LossWeights
+    ) -> StepResult:
         """Forward, loss, and backward as far as the tiles' sums."""
         width, height = view.camera.width, view.camera.height
-        self._forward(parameters, view.numbers, width, height)
+        depth, depth_gradient = self._depth_buffers(view, weights)
+        self._forward(parameters, view.numbers, width, height, depth=depth)
         colour = np.asarray(background, np.float32)
         key = (float(colour[0]), float(colour[1]), float(colour[2]))
         if view.blurred_for != key:
@@ -321,20 +259,50 @@ class CpuEngine:
         box = grown_box(joined_box(busy, view.region), SSIM_REACH, width, height)
         pixels = float(width * height)
         sizes = np.array([3 * pixels, 3 * pixels, pixels])
-        weights = np.array([1 - ssim_weight, ssim_weight, alpha_weight])
+        mix = np.array([1 - weights.ssim, weights.ssim, weights.alpha])
         sums = np.zeros((3 * patches_of(int(box[2] - box[0]), int(box[3] - box[1])), 3))
         compare(
             self.threads, width, height, box, busy, f.frame, view.target, view.blurs, view.region, view.weights, colour,
-            self._window, (weights / sizes).astype(np.float32), f.gradient, sums,
+            self._window, (mix / sizes).astype(np.float32), f.gradient, sums,
         )  # fmt: skip
         means = sums.sum(axis=0) / sizes
+        depth_mean = self._compare_depth(view, weights, depth, depth_gradient)
         self.watch("loss")
         rasterize_backward(
             self.threads, s.records, e.splat, e.slot, e.mask, f.tile_start, f.schedule, width, height, f.frame, colour,
-            f.gradient, e.slots, e.slot_used,
+            f.gradient, e.slots, e.slot_used, depth, depth_gradient,
         )  # fmt: skip
         self.watch("rasterize_backward")
-        return StepResult(float(means @ weights), float(means[0]), float(means[1]), float(means[2]))
+        loss = float(means @ mix) + weights.depth * depth_mean
+        return StepResult(loss, float(means[0]), float(means[1]), float(means[2]), depth_mean)
+
+    def _depth_buffers(self, view: PreparedView, weights: LossWeights) -> tuple[Array | None, Array | None]:
+        """Planes for depth and its gradient, None if this step does not want them."""
+        if weights.depth == 0 or view.depth is None:
+            if self._slots_hold_depth:
+                self._entries.slots[SUM_DEPTH::RECORD_SIZE] = 0
+                self._slots_hold_depth = False
+            return None, None
+        self._slots_hold_depth = True
+        size = view.depth.shape[1]
+        if self._depth is None or self._depth.shape[1] != size:
+            self._depth = aligned_zeros((2, size))
+        return self._depth[0], self._depth[1]
+
+    def _compare_depth(
+        self, view: PreparedView, weights: LossWeights, depth: Array | None, gradient: Array | None
+    ) -> float:
+        """The mean over the frame, in units of the loss's length, and the gradient."""
+        if view.depth is None or depth is None or gradient is None:
+            return 0.0
+        width, height = view.camera.width, view.camera.height
+        unit = weights.length * width * height
+        sums = np.zeros(padded(height) // TILE)
+        compare_depth(
+            self.threads, padded(width), padded(height), depth, view.depth[0], view.depth[1],
+            np.float32(weights.depth / unit), gradient, sums,
+        )  # fmt: skip
+        return float(sums.sum()) / unit
 
     def _backward(
         self, parameters: SplatParameters, view: PreparedView, mode: int, output: Array, first: Array, second: Array,

@@ -19,13 +19,14 @@ from interchange.errors import InputError
 TILE = 16
 """Pixels along a tile's side."""
 
-MEAN_X, MEAN_Y, A, B, C, LOG2_OPACITY, SLOPE_Y, SLOPE_X, RED, GREEN, BLUE, HALF_WIDTH, HALF_HEIGHT = range(13)
+MEAN_X, MEAN_Y, A, B, C, LOG2_OPACITY, SLOPE_Y, SLOPE_X, RED, GREEN, BLUE, HALF_WIDTH, HALF_HEIGHT, DEPTH = range(14)
 """Fields of the record; the first eight say which pixels it can reach. SLOPE_Y: the dy of the ellipse's widest dx is
 SLOPE_Y dx; SLOPE_X the other way round. HALF_WIDTH, HALF_HEIGHT: half the sides of the exact box of {alpha >= 1/255},
 in pixels."""
 
-SUM_V, SUM_VX, SUM_VY, SUM_VXX, SUM_VXY, SUM_VYY, SUM_RED, SUM_GREEN, SUM_BLUE = range(9)
-"""Fields of a gradient slot (16 float32): moments of v = alpha dL/dalpha over the tile's pixels, and dL/dcolour."""
+SUM_V, SUM_VX, SUM_VY, SUM_VXX, SUM_VXY, SUM_VYY, SUM_RED, SUM_GREEN, SUM_BLUE, SUM_DEPTH = range(10)
+"""Fields of a gradient slot (16 float32): moments of v = alpha dL/dalpha over the tile's pixels, dL/dcolour, and
+dL/ddepth (zero unless the loss asks for depth)."""
 
 ROTATION, TRANSLATION, FOCAL_X, FOCAL_Y, CENTRE_X, CENTRE_Y, POSITION = 0, 9, 12, 13, 14, 15, 16
 SLOPE_X_LOW, SLOPE_X_HIGH, SLOPE_Y_LOW, SLOPE_Y_HIGH, FRAME_WIDTH, FRAME_HEIGHT = range(19, 25)

@@ -35,10 +35,15 @@ BLACK: Colour = (0.0, 0.0, 0.0)
 
 @attrs.frozen
 class LossWeights:
-    """(1 - ssim) L1 + ssim (1 - SSIM) + alpha L1(alpha), each a mean over the frame."""
+    """(1 - ssim) L1 + ssim (1 - SSIM) + alpha L1(alpha) + depth L1(depth), each a mean over the frame.
+
+    Depth is compared where the target has one, in units of `length`, rendered as sum w z against target depth x alpha.
+    """
 
     ssim: float = 0.2
     alpha: float = 0.1
+    depth: float = 0.0  # 0: depth is neither rendered nor kept
+    length: float = 1.0  # in the cameras' unit, as 0.1 of the subject's size
 
 
 @attrs.frozen(eq=False)
@@ -49,6 +54,7 @@ class Target:
     rgb: Array  # (H, W, 3) premultiplied
     alpha: Array | None = None  # (H, W); None: opaque everywhere
     pixel_weights: Array | None = None  # (H, W) >= 0 factor of every loss term; None: 1
+    depth: Array | None = None  # (H, W) planar, in the cameras' unit; where it is 0, NaN or infinite, there is none
 
 
 @attrs.frozen(eq=False)
@@ -69,6 +75,7 @@ class StepResult:
     l1: float
     dssim: float
     alpha: float
+    depth: float = 0.0  # in units of LossWeights.length
 
 
 @attrs.frozen(eq=False)

@@ -32,11 +32,13 @@ class PreparedView:
     weights: Array  # padded plane of pixel weights, flattened; empty: all 1
     blurs: Array  # 6 planes over the region, for `blurred_for`
     blurred_for: tuple[float, float, float] | None = None
+    depth: Array | None = None  # padded planes, flattened: depth times alpha, weight (0 where there is no depth)
 
     @property
     def nbytes(self) -> int:
         """Memory that the view holds."""
-        return self.target.nbytes + self.weights.nbytes + self.blurs.nbytes
+        depth = 0 if self.depth is None else self.depth.nbytes
+        return self.target.nbytes + self.weights.nbytes + self.blurs.nbytes + depth
 
 
 def grown_box(box: Box, reach: int, width: int, height: int) -> Box:
@@ -67,7 +69,22 @@ def _checked(name: str, array: Any, shape: tuple[int, ...]) -> Array:
     return result
 
 
-def prepare_view(camera: Camera, rgb_premultiplied: Any, alpha: Any = None, pixel_weights: Any = None) -> PreparedView:
+def _depth_planes(camera: Camera, depth: Any, coverage: Array, weights: Array) -> Array:
+    if np.shape(depth) != coverage.shape:
+        raise InputError(f"A view's depth has shape {np.shape(depth)}; its camera asks for {coverage.shape}.",
+                         "Scale the camera together with the image.")  # fmt: skip
+    height, width = coverage.shape
+    values = np.asarray(depth, np.float32)
+    known = np.isfinite(values) & (values > 0)
+    planes = aligned_zeros((2, padded(height), padded(width)))
+    planes[0, :height, :width] = np.where(known, values, 0) * coverage
+    planes[1, :height, :width] = known * (weights.reshape(planes.shape[1:])[:height, :width] if weights.size else 1)
+    return planes.reshape(2, -1)
+
+
+def prepare_view(
+    camera: Camera, rgb_premultiplied: Any, alpha: Any = None, pixel_weights: Any = None, depth: Any = None
+) -> PreparedView:
     """See `CpuEngine.prepare_view`."""
     width, height = camera.width, camera.height
     rgb = _checked("image", rgb_premultiplied, (height, width, 3))
@@ -89,4 +106,5 @@ def prepare_view(camera: Camera, rgb_premultiplied: Any, alpha: Any = None, pixe
         plane[:height, :width] = _checked("weights", pixel_weights, (height, width))
         weights = plane.ravel()
     blurs = aligned_zeros(6 * (y1 - y0) * (x1 - x0))
-    return PreparedView(camera, camera_numbers(camera), region, target.ravel(), weights, blurs)
+    planes = None if depth is None else _depth_planes(camera, depth, coverage, weights)
+    return PreparedView(camera, camera_numbers(camera), region, target.ravel(), weights, blurs, depth=planes)

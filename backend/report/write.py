@@ -150,6 +150,7 @@ def _context(job: gather.Job, hero: gather.Strip, source: gather.Source | None) 
         "digests": gather.digests(job),
         "source_type": (provenance.COMPOSITE if job.swapped else provenance.RENDER).rsplit("/", 1)[-1],
         "actions": provenance.default_actions(job.swapped is not None),
+        "engine": provenance.engine_sentence(job.double),
         "renderer": {k: v for k, v in job.capture.renderer.items() if isinstance(v, (str, int, float, bool))},
     }
 

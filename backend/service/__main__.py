@@ -25,11 +25,18 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (this computer only by default)")
     parser.add_argument("--port", type=int, default=0, help="0 = any free port; clients find it in connection.json")
     parser.add_argument("--runner", default=DEFAULT_RUNNER, help="module:function that does a job")
-    parser.add_argument("--slots", type=int, default=1, help="jobs at the same time")
+    parser.add_argument("--slots", type=_positive, help="jobs at the same time (default: one a GPU, or 1 without)")
     parser.add_argument("--cancel-grace", type=float, default=5.0, help="seconds from cancelling to killing")
     parser.add_argument("--stall", type=float, default=900.0, help="seconds of silence after which a worker is killed")
     parser.add_argument("--detach", action="store_true", help="run in the background, log to server.log")
     return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not possible, at least 1 is needed")
+    return value
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ import zmq
 
 from interchange.service_errors import ErrorInfo
 
+from .gpus import Lanes
 from .queue import JobQueue
 from .reserve import Reserve
 from .settings import Settings
@@ -51,7 +52,7 @@ class Member:
 
 
 class Crew:
-    """At most `settings.slots` workers."""
+    """At most `settings.slots` workers, or as many as there are lanes."""
 
     def __init__(
         self,
@@ -59,10 +60,12 @@ class Crew:
         settings: Settings,
         queue: JobQueue,
         reserve: Reserve,
+        lanes: Lanes,
         clock: Callable[[], float],
     ) -> None:
         self._context, self._settings, self._queue, self._clock = context, settings, queue, clock
-        self._reserve = reserve
+        self._reserve, self._lanes = reserve, lanes
+        self._slots = lanes.count if settings.slots is None else settings.slots
         self._members: dict[str, Member] = {}
         self._hold_until = 0.0  # after a full disk: try to write again only then
         self._open = True
@@ -122,7 +125,7 @@ class Crew:
                 self._write_progress(job_id, member.progress)
             if now >= self._hold_until:
                 self._settle(job_id, member)
-        while self._open and len(self._members) < self._settings.slots and now >= self._hold_until:
+        while self._open and len(self._members) < self._slots and now >= self._hold_until:
             if not self._reserve.fill():
                 self._hold_until = now + RETRY_WRITE_S  # the disk is nearly full: no job would get far
             if now < self._hold_until or not self._start_next(now):
@@ -150,6 +153,7 @@ class Crew:
             member.settled = self._quietly(member.outcome)
         if member.settled and member.gone:
             member.worker.reap()
+            self._lanes.give_back(member.worker.gpu)
             del self._members[job_id]
 
     def _start_next(self, now: float) -> bool:
@@ -158,11 +162,13 @@ class Crew:
         record = started[0] if started else None
         if record is None:
             return False
+        gpu = self._lanes.take()
         try:
             files = self._queue.store.files(record, output=False)
-            self._members[record.job_id] = Member(Worker(self._context, self._settings, record, files, now))
-            LOG.info("job %s attempt %d started", record.job_id, record.attempt)
+            self._members[record.job_id] = Member(Worker(self._context, self._settings, record, files, now, gpu))
+            LOG.info("job %s attempt %d started%s", record.job_id, record.attempt, f" on {gpu}" if gpu else "")
         except OSError as error:
+            self._lanes.give_back(gpu)
             text = f"No worker could be started ({error})."
             info = ErrorInfo("INTERNAL", text, "Make room and submit again.", "later")
             self._quietly(lambda job_id=record.job_id: self._queue.failed(job_id, info))  # type: ignore[misc]

@@ -26,6 +26,7 @@ from interchange.service_errors import ErrorInfo, ProtocolError
 
 from .blobs import ContentStore
 from .crew import Crew
+from .gpus import Lanes, find_gpus
 from .handlers import Control, Handlers, is_disk_full
 from .keys import ZAP_DOMAIN, Gatekeeper, Keys
 from .locks import FileLock
@@ -75,7 +76,8 @@ class Server:
         self._router = self._context.socket(zmq.ROUTER)
         self._lines = self._context.socket(zmq.PULL)
         self._lines.bind(LINES)
-        self.crew = Crew(self._context, settings, self.queue, self._reserve, clock)
+        lanes = Lanes(find_gpus(os.environ))
+        self.crew = Crew(self._context, settings, self.queue, self._reserve, lanes, clock)
         control = Control(self.crew.stop, self.stop, self.stats)
         self._handlers = Handlers(settings, self.queue, self.contents, self.watchers, self.server_id, control, clock)
         self.connection = self._bind(keys)

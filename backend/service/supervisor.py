@@ -21,6 +21,7 @@ import zmq
 from interchange.messages import FileEntry
 from interchange.service_errors import ErrorInfo
 
+from .gpus import VISIBLE
 from .settings import JobPlace, Settings
 from .store import JobRecord
 from .worker import Task
@@ -42,11 +43,12 @@ class Worker:
     """One worker process and what is known about it. Times come from the clock that is passed in."""
 
     def __init__(
-        self, context: zmq.Context[Any], settings: Settings, record: JobRecord, files: Sequence[FileEntry], now: float
-    ) -> None:
-        """Start the process. Raises OSError."""
+        self, context: zmq.Context[Any], settings: Settings, record: JobRecord, files: Sequence[FileEntry], now: float,
+        gpu: str | None = None,
+    ) -> None:  # fmt: skip
+        """Start the process, which sees the GPU `gpu` and no other (None: as the service does). Raises OSError."""
         self.job_id, self.attempt = record.job_id, record.attempt
-        self.settings = settings
+        self.settings, self.gpu = settings, gpu
         self.last_heard = now
         self.kill_at: float | None = None
         self.stalled = False
@@ -55,7 +57,7 @@ class Worker:
         self.place: JobPlace = settings.job_folder(record.job_id)
         self.place.root.mkdir(parents=True, exist_ok=True)
         self.place.task.write_text(json.dumps(attrs.asdict(_task(settings, record, files))), encoding="ascii")
-        self.process = _start(self.place.task, self.place.log(record.attempt))
+        self.process = _start(self.place.task, self.place.log(record.attempt), gpu)
         self._thread = threading.Thread(target=self._listen, args=(context,), name=f"worker-{self.job_id}", daemon=True)
         self._thread.start()
 
@@ -152,11 +154,13 @@ def _task(settings: Settings, record: JobRecord, files: Sequence[FileEntry]) -> 
     )  # fmt: skip
 
 
-def _start(task: Path, log: Path) -> subprocess.Popen[bytes]:
+def _start(task: Path, log: Path, gpu: str | None) -> subprocess.Popen[bytes]:
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ)
     paths = [str(REPOSITORY), *filter(None, [environment.get("PYTHONPATH")])]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
+    if gpu is not None:
+        environment[VISIBLE] = gpu
     group: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x00000200}
     with open(log, "ab") as errors:
         return subprocess.Popen(

@@ -181,8 +181,9 @@ def _check_result(result: Any) -> dict[str, Any]:
 def explain(error: Exception, log: Path) -> ErrorInfo:
     """An exception in words for a person. An InputError's sentence is kept as it is."""
     if isinstance(error, InputError):
-        code = error.code if error.code.startswith("INPUT") else "INPUT"
-        return ErrorInfo(code, error.message[:2000], error.hint[:2000])
+        code = error.code if error.code.startswith(("INPUT", "RES_")) else "INPUT"
+        retry = "later" if code.startswith("RES_") else "never"  # the machine's limits, not the input's fault
+        return ErrorInfo(code, error.message[:2000], error.hint[:2000], retry)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         hint = "Make room and submit the job again; it goes on where it stopped."
         return ErrorInfo("RES_DISK_FULL", "The service's disk is full.", hint, "later")

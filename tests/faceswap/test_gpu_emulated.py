@@ -71,12 +71,12 @@ def test_bad_views_are_refused_before_they_reach_the_device(device):
 
 def test_the_engine_is_chosen_and_explained():
     def none(progress):
-        return None, "CUDA is not used: there is no driver."
+        return None, "There is no driver here."
 
     assert choose_device("cpu", lambda progress: pytest.fail("not asked for"), None) == (None, "The CPU was asked for.")
     device, reason = choose_device("auto", none, None)
-    assert device is None and reason == "The CPU swaps: CUDA is not used: there is no driver."
-    with pytest.raises(InputError, match="there is no driver") as refused:
+    assert device is None and reason == "There is no driver here. The CPU swaps."
+    with pytest.raises(InputError, match="There is no driver") as refused:
         choose_device("cuda", none, None)
     assert refused.value.code == "RES_NO_GPU"
     with pytest.raises(InputError, match="engine"):
@@ -109,13 +109,13 @@ def test_a_whole_swap_on_the_device(
 def test_the_command_line_takes_an_engine(
     capture: Capture, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    swapper = UvSwapper(lambda progress: (None, "CUDA is not used: there is no driver."))
+    swapper = UvSwapper(lambda progress: (None, "There is no driver here."))
     monkeypatch.setitem(registry._SWAPPERS, "uv", swapper)
     words = ["swap", "--capture", str(capture.folder), "--source", str(source), "--out", str(tmp_path / "out")]
     assert main([*words, "--engine", "cuda"]) == 2
-    assert "there is no driver" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert "There is no driver" in capsys.readouterr().err and not (tmp_path / "out").exists()
     assert main(words) == 0
-    assert "The CPU swaps: CUDA is not used: there is no driver." in capsys.readouterr().out
+    assert "There is no driver here. The CPU swaps." in capsys.readouterr().out
 
 
 def test_the_benchmark_measures_and_compares(capture: Capture, device: EmulatedDevice) -> None:

@@ -35,7 +35,7 @@ def test_auto_takes_the_gpu_where_it_works_and_says_why_not_otherwise(monkeypatc
     stand_in(monkeypatch, "cuda", True, "NVIDIA X with 8 GiB works.")
     assert choose_engine(FitSettings()) == engines.EngineChoice("cuda", "NVIDIA X with 8 GiB works.")
     stand_in(monkeypatch, "cuda", False, "There is no NVIDIA driver.")
-    assert choose_engine(FitSettings()) == engines.EngineChoice("cpu", "The CPU fits: There is no NVIDIA driver.")
+    assert choose_engine(FitSettings()) == engines.EngineChoice("cpu", "There is no NVIDIA driver. The CPU fits.")
     missing(monkeypatch, "cuda")
     choice = choose_engine(FitSettings())
     assert choice.name == "cpu" and "not installed" in choice.reason
@@ -81,7 +81,7 @@ def test_the_result_names_its_engine_and_another_engine_starts_anew(monkeypatch,
     messages = []
     result = fit(capture.folder, tmp_path / "out", settings, progress=lambda *event: messages.append(event[2]))
     record = json.loads((tmp_path / "out" / "fit.json").read_text())["result"]
-    assert (record["engine"], record["engine_reason"]) == ("cpu", "The CPU fits: There is no NVIDIA driver.")
+    assert (record["engine"], record["engine_reason"]) == ("cpu", "There is no NVIDIA driver. The CPU fits.")
     assert result.engine_reason in messages
     assert fit(capture.folder, tmp_path / "out", attrs.evolve(settings, engine="cpu")).reused
     stand_in(monkeypatch, "cuda", True, "It works.")

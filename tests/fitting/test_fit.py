@@ -15,9 +15,11 @@ import pytest
 
 from backend.fitting.checkpoint import NAME
 from backend.fitting.fit import fit
+from backend.fitting.inputs import load_input
 from backend.fitting.settings import FitSettings
 from backend.fitting.trainer import Observer
 from backend.kernels.engine import CpuEngine
+from backend.kernels.parameters import SplatParameters
 from interchange.capture import Capture
 from interchange.errors import Cancelled, InputError
 from interchange.png import read_png
@@ -262,6 +264,26 @@ def test_no_visible_splat_is_said(capture, tmp_path, monkeypatch):
     monkeypatch.setattr(initialisation, "OPACITY", 1e-6)
     with pytest.raises(InputError, match="No visible splat"):
         fit(capture.folder, tmp_path, attrs.evolve(SETTINGS, iterations=3))
+
+
+def test_what_no_view_sees_is_dropped_if_wanted(tmp_path):
+    """Cameras in front only: what lies deep under its skin goes, and no picture changes."""
+    capture = make_capture(tmp_path / "capture", train=0, held_out=0)
+    for i, azimuth in enumerate((-0.4, 0.0, 0.4, 0.2)):
+        camera = ball_camera(azimuth, 0.1)
+        add_view(capture, f"front_{i}", "train" if i < 3 else "held_out", camera, trace(camera))
+    capture.save_manifest()
+    settings = attrs.evolve(SETTINGS, start="random", splats=2000)
+    whole = fit(capture.folder, tmp_path / "whole", settings)
+    pruned = fit(capture.folder, tmp_path / "pruned", attrs.evolve(settings, prune_unseen=True))
+    assert 100 < pruned.splats < whole.splats and pruned.psnr == pytest.approx(whole.psnr, abs=0.1)
+    engine = CpuEngine(2000, 64, 64, 1)
+    for view in load_input(capture.folder).train:
+        images = [
+            engine.render(SplatParameters.from_cloud(read_ply(r.folder / "splats.ply")), view.camera)[0]
+            for r in (whole, pruned)
+        ]
+        assert np.abs(images[0] - images[1]).max() < 1e-3
 
 
 def test_a_full_disk_is_said(capture, tmp_path, monkeypatch):

@@ -110,7 +110,7 @@ def test_gradients_match_autograd(engine, degree, seed, background, scale):
     target = _target(parameters, camera, seed, engine)
     result, gradient = engine.gradients(parameters, target, background, LossWeights(0.2, 0.3))
     expected, reference = reference_gradients(
-        parameters, camera, target.rgb, target.alpha, background, 0.2, 0.3, None
+        parameters, camera, target.rgb, target.alpha, background, LossWeights(0.2, 0.3), None
     )
     np.testing.assert_allclose((result.loss, result.l1, result.dssim, result.alpha), expected, rtol=2e-5)
     for name, rows in GROUPS.items():
@@ -128,7 +128,7 @@ def test_gradients_with_long_lists_and_stopped_pixels(engine):
     parameters.block[10] += 2
     target = _target(parameters, camera, 1, engine)
     _, gradient = engine.gradients(parameters, target)
-    _, reference = reference_gradients(parameters, camera, target.rgb, target.alpha, (0, 0, 0), 0.2, 0.1, None)
+    _, reference = reference_gradients(parameters, camera, target.rgb, target.alpha, (0, 0, 0), LossWeights(), None)
     for name, rows in GROUPS.items():
         mine, theirs = gradient[rows, :1500], reference[rows]
         if len(theirs):
@@ -223,7 +223,7 @@ def test_antialiased_splats_come_near_the_reference(engine, case):
     target = checks.target_near(engine, parameters, camera, seed, weighted=True)
     _, gradient = engine.gradients(parameters, target, background, checks.WEIGHTS)
     _, reference = reference_gradients(
-        parameters, camera, target.rgb, target.alpha, background, 0.2, 0.3, target.pixel_weights
+        parameters, camera, target.rgb, target.alpha, background, checks.WEIGHTS, target.pixel_weights
     )
     for name, rows in GROUPS.items():
         error = np.linalg.norm(gradient[rows, :192] - reference[rows]) / np.linalg.norm(reference[rows])

@@ -11,7 +11,8 @@ from backend.kernels.binning.reference import sort_by_depth
 from backend.kernels.loss.reference import compare
 from backend.kernels.parameters import SplatParameters
 from backend.kernels.projection.reference import project
-from backend.kernels.rasterization.reference import near_cutoff, rasterize
+from backend.kernels.rasterization.reference import expected_depth, near_cutoff, rasterize
+from backend.kernels.rasterizer import LossWeights
 from interchange.cameras import Camera, look_at
 from interchange.splats import SplatCloud
 
@@ -64,17 +65,22 @@ def doubtful_pixels(
 
 def reference_gradients(
     parameters: SplatParameters, camera: Camera, target: np.ndarray, target_alpha: np.ndarray, background: tuple,
-    ssim_weight: float, alpha_weight: float, weights: np.ndarray | None,
+    mix: LossWeights, weights: np.ndarray | None, depth: np.ndarray | None = None,
 ) -> tuple[tuple[float, ...], np.ndarray]:  # fmt: skip
     """Loss terms and dL/dblock (11 + 3 K, count) by autograd in float64."""
     block = torch.tensor(parameters.block[:, : parameters.count], dtype=torch.float64, requires_grad=True)
-    colour, transmittance = reference_render(
-        block, (parameters.sh_degree + 1) ** 2, camera, parameters.antialiased
-    )
+    projected = project(block, (parameters.sh_degree + 1) ** 2, camera, parameters.antialiased)
+    order = sort_by_depth(projected)
+    colour, transmittance = rasterize(projected, order, camera.width, camera.height)
     ones = np.ones(target_alpha.shape) if weights is None else weights
     tensors = [torch.tensor(np.asarray(a, np.float64)) for a in (target, target_alpha, background, ones)]
     l1, dssim, alpha = compare(colour, transmittance, *tensors)
-    loss = (1 - ssim_weight) * l1 + ssim_weight * dssim + alpha_weight * alpha
+    loss = (1 - mix.ssim) * l1 + mix.ssim * dssim + mix.alpha * alpha
+    if depth is not None:
+        known = np.isfinite(depth) & (depth > 0)
+        wanted = torch.tensor(np.where(known, depth, 0)).double() * tensors[1]
+        difference = (expected_depth(projected, order, camera.width, camera.height) - wanted).abs()
+        loss = loss + mix.depth / mix.length * (difference * torch.tensor(known) * tensors[3]).mean()
     (gradient,) = torch.autograd.grad(loss, block)
     return tuple(float(v.detach()) for v in (loss, l1, dssim, alpha)), gradient.numpy()
 

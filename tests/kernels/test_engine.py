@@ -10,6 +10,7 @@ import torch
 from backend.kernels.adam.reference import adam_steps
 from backend.kernels.engine import AdamState, CpuEngine, SplatParameters, compile_kernels
 from backend.kernels.layout import padded
+from backend.kernels.rasterizer import LossWeights
 from interchange.errors import InputError
 from interchange.splats import SplatCloud
 
@@ -50,9 +51,9 @@ def test_gradients_match_autograd(degree, seed, background, scale):
     weights = np.random.default_rng(seed).random(alpha.shape).astype(np.float32)
     assert doubtful_pixels(block, (degree + 1) ** 2, camera).sum() == 0, "choose another seed"
     view = engine.prepare_view(camera, target, alpha, weights if seed % 2 else None)
-    result, gradient = engine.gradients(parameters, view, background, 0.2, 0.3)
+    result, gradient = engine.gradients(parameters, view, background, LossWeights(0.2, 0.3))
     expected, reference = reference_gradients(
-        parameters, camera, target, alpha, background, 0.2, 0.3, weights if seed % 2 else None
+        parameters, camera, target, alpha, background, LossWeights(0.2, 0.3), weights if seed % 2 else None
     )
     np.testing.assert_allclose((result.loss, result.l1, result.dssim, result.alpha), expected, rtol=5e-6)
     for name, rows in GROUPS.items():
@@ -72,12 +73,37 @@ def test_gradients_of_antialiased_splats_match_autograd(seed, scale):
     block = torch.tensor(parameters.block[:, :192].astype(np.float64))
     assert doubtful_pixels(block, 4, camera, antialiased=True).sum() == 0, "choose another seed"
     result, gradient = engine.gradients(parameters, engine.prepare_view(camera, target, alpha))
-    expected, reference = reference_gradients(parameters, camera, target, alpha, (0, 0, 0), 0.2, 0.1, None)
+    expected, reference = reference_gradients(parameters, camera, target, alpha, (0, 0, 0), LossWeights(), None)
     np.testing.assert_allclose((result.loss, result.l1, result.dssim, result.alpha), expected, rtol=5e-6)
     for name, rows in GROUPS.items():
         mine, theirs = gradient[rows, :192], reference[rows]
         assert np.abs(mine - theirs).max() < 1e-4 * np.abs(theirs).max(), name
         assert np.linalg.norm(mine - theirs) < 1e-4 * np.linalg.norm(theirs), name
+
+
+@pytest.mark.parametrize("seed", [31, 32])
+def test_depth_gradients_match_autograd_and_leave_no_trace(seed):
+    parameters, camera, engine = _scene(1, seed)
+    target, alpha = _target(parameters, camera, seed, engine)
+    rng = np.random.default_rng(seed)
+    depth = (1 + 0.3 * rng.normal(size=alpha.shape)).astype(np.float32)
+    depth[:10], depth[10:12], depth[:, :8] = 0, np.nan, np.inf
+    weights = rng.random(alpha.shape).astype(np.float32)
+    block = torch.tensor(parameters.block[:, :192].astype(np.float64))
+    assert doubtful_pixels(block, 4, camera).sum() == 0, "choose another seed"
+    view = engine.prepare_view(camera, target, alpha, weights, depth)
+    mix = LossWeights(depth=0.5, length=0.2)
+    _, before = engine.gradients(parameters, view, (0.1, 0.2, 0.3))
+    result, gradient = engine.gradients(parameters, view, (0.1, 0.2, 0.3), mix)
+    expected, reference = reference_gradients(parameters, camera, target, alpha, (0.1, 0.2, 0.3), mix, weights, depth)
+    np.testing.assert_allclose((result.loss, result.l1, result.dssim, result.alpha), expected, rtol=5e-6)
+    assert result.depth > 0.01
+    for name, rows in GROUPS.items():
+        mine, theirs = gradient[rows, :192], reference[rows]
+        assert np.abs(mine - theirs).max() < 1e-4 * np.abs(theirs).max(), name
+    np.testing.assert_array_equal(engine.gradients(parameters, view, (0.1, 0.2, 0.3))[1], before)
+    with pytest.raises(InputError, match="depth has shape"):
+        engine.prepare_view(camera, target, alpha, None, depth[:5])
 
 
 def test_antialiased_splats_fade_where_they_are_thinner_than_a_pixel():
@@ -94,7 +120,7 @@ def test_gradients_with_long_lists_and_stopped_pixels():
     target, alpha = _target(parameters, camera, 1, engine)
     view = engine.prepare_view(camera, target, alpha)
     _, gradient = engine.gradients(parameters, view)
-    _, reference = reference_gradients(parameters, camera, target, alpha, (0, 0, 0), 0.2, 0.1, None)
+    _, reference = reference_gradients(parameters, camera, target, alpha, (0, 0, 0), LossWeights(), None)
     counts = np.diff(engine._frame.tile_start[:10])
     assert counts.max() > 600  # several chunks
     for name, rows in GROUPS.items():

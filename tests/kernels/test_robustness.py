@@ -14,11 +14,13 @@ import pytest
 import torch
 
 from backend.kernels.engine import CpuEngine, SplatParameters
+from backend.kernels.rasterizer import LossWeights
 
 from .scenes import GROUPS, camera_for, doubtful_pixels, random_cloud, reference_gradients
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 160
+MIX = LossWeights(ssim=0.0, alpha=0.3)  # SSIM would reach around the weights
 
 
 def _case(seed):
@@ -48,9 +50,9 @@ def _errors(seed):
     weights = np.where(doubtful, 0, rng.random(doubtful.shape)).astype(np.float32)
     background = tuple(rng.random(3).tolist())
     view = engine.prepare_view(camera, target, alpha, weights)
-    result, gradient = engine.gradients(parameters, view, background, 0.0, 0.3)  # SSIM would reach around the weights
+    result, gradient = engine.gradients(parameters, view, background, MIX)
     expected, reference = reference_gradients(
-        parameters, camera, target, alpha, background, 0.0, 0.3, weights
+        parameters, camera, target, alpha, background, MIX, weights
     )  # fmt: skip
     assert result.loss == pytest.approx(expected[0], rel=1e-4)
     return {

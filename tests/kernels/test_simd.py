@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backend.kernels import simd
-from backend.kernels.buffers import CACHE_LINE, aligned_copy, aligned_zeros
+from backend.kernels.buffers import CACHE_LINE, address, aligned_copy, aligned_zeros
 from backend.kernels.jit import kernel
 from backend.kernels.simd.width import choose_width
 
@@ -45,9 +45,12 @@ def _memory(records, blocks, sums, image):
         fields[15], fields[14], fields[13], fields[12], fields[11], fields[10], fields[9], fields[8], fields[7],
         fields[6], fields[5], fields[4], fields[3], fields[2], fields[1], fields[0],
     ))  # fmt: skip
-    block = simd.load_block(image, 37, 20)
-    simd.store(blocks, 0, block)
-    simd.store_block(image, 37, 20, block * 2.0)
+    four = simd.load_four_blocks(image, 37, 20)
+    simd.store(blocks, 0, four[0])
+    simd.store(blocks, W, four[1])
+    simd.store(blocks, 2 * W, four[2])
+    simd.store(blocks, 3 * W, four[3])
+    simd.store_four_blocks(image, 37, 20, (four[0] * 2.0, four[1] * 2.0, four[2] * 2.0, four[3] * 2.0))
 
 
 @kernel
@@ -55,6 +58,24 @@ def _scalars(numbers, bits, values, result):
     simd.put_int(numbers, 1, simd.take_ticket(numbers, 0) + simd.trailing_zeros(8))
     simd.store(result, 0, simd.select(simd.mask_from_bits(bits), simd.load(values, 0), simd.zeros()))
     simd.store(numbers, 4, (simd.to_int(simd.load(values, 0)) << 1) | simd.broadcast_int(1))
+
+
+@kernel
+def _gather(records, starts, fields, by_address):
+    if by_address:
+        found = simd.load_records_at(address(records), address(starts), 3)
+    else:
+        found = simd.load_records_at(records, starts, 3)
+    for k in range(8):
+        simd.store(fields, k * W, found[k])
+
+
+@kernel
+def _words(words, values, result):
+    simd.store_mask(words, 1, simd.load(values, 0) > 0.0)
+    simd.put_long(words, 3, 1 << 40)
+    simd.store(result, 0, simd.select(simd.load_mask(address(words), 1), 1.0, simd.zeros()))
+    return simd.get_long(words, 3)
 
 
 def _vector(*values: float) -> np.ndarray:
@@ -97,17 +118,38 @@ def test_records_transpose_and_sums_are_exact():
     records = rng.integers(-50, 50, (W, 16)).astype(np.float32)
     before = records.copy()
     image = np.arange(400, dtype=np.float32)
-    blocks, sums = np.zeros(W, np.float32), np.zeros(8, np.float32)
+    blocks, sums = np.zeros(4 * W, np.float32), np.zeros(8, np.float32)
     _memory(records.reshape(-1), blocks, sums, image)
     np.testing.assert_array_equal(records, before[:, ::-1])
     np.testing.assert_array_equal(sums, before[:, :8].sum(axis=0))
     rows = np.arange(400, dtype=np.float32)[37:].reshape(-1)
-    expected = np.stack([rows[20 * r : 20 * r + 4] for r in range(simd.BLOCK_HEIGHT)])
-    np.testing.assert_array_equal(blocks.reshape(-1, 4), expected)
+    for k, block in enumerate(blocks.reshape(4, -1, 4)):
+        expected = np.stack([rows[20 * r + 4 * k : 20 * r + 4 * k + 4] for r in range(simd.BLOCK_HEIGHT)])
+        np.testing.assert_array_equal(block, expected)
     doubled = np.arange(400, dtype=np.float32)
     for r in range(simd.BLOCK_HEIGHT):
-        doubled[37 + 20 * r : 41 + 20 * r] *= 2
+        doubled[37 + 20 * r : 53 + 20 * r] *= 2
     np.testing.assert_array_equal(image, doubled)
+
+
+def test_records_from_anywhere_by_array_and_by_address():
+    records = np.arange(40 * 16, dtype=np.float32)
+    starts = (np.random.default_rng(1).permutation(40)[: W + 3] * 16).astype(np.int32)
+    for by_address in (False, True):
+        fields = np.zeros(8 * W, np.float32)
+        _gather(records, starts, fields, by_address)
+        np.testing.assert_array_equal(fields.reshape(8, W), records[starts[3:][None] + np.arange(8)[:, None]])
+
+
+def test_masks_and_long_words_in_memory():
+    words, result = np.zeros(8, np.int32), np.zeros(W, np.float32)
+    values = np.where(np.arange(W) % 3 == 0, 1, -1).astype(np.float32)
+    word = _words(words, values, result)
+    bits = np.unpackbits(words.view(np.uint8), bitorder="little")
+    np.testing.assert_array_equal(bits[W : 2 * W], values > 0)
+    assert bits.sum() == (values > 0).sum() + 1 and bits[3 * 64 + 40] == 1
+    assert word == 1 << 40
+    np.testing.assert_array_equal(result, values > 0)
 
 
 def test_integers_masks_and_tickets():

@@ -224,3 +224,13 @@ def test_a_capture_without_mesh_or_masks_has_a_report_too(job: Path, tmp_path: P
     evaluate(tmp_path / "capture", None, double)
     text = Page(write_report(double, tmp_path / "capture", render=render).read_text(encoding="utf-8")).text
     assert "Faithful fit" in text and "Views agree" not in text and "PSNR in the face" not in text
+
+
+def test_the_page_says_which_engine_fitted_and_why(job: Path, page: Page, tmp_path: Path) -> None:
+    assert "Fitted by" not in page.text  # splats from elsewhere have no fit.json
+    double = tmp_path / "double"
+    shutil.copytree(job / "double", double)
+    reason = "The CPU fits: There is no NVIDIA driver <here>."
+    (double / "fit.json").write_text(json.dumps({"result": {"engine": "cpu", "engine_reason": reason}}))
+    text = Page(write_report(double, job / "capture", job / "swapped").read_text(encoding="utf-8")).text
+    assert f"Fitted by Engine cpu: {reason}" in text

@@ -390,6 +390,8 @@ def test_results_become_json() -> None:
 def test_faults_in_words(tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert worker.explain(InputError("Bad.", "Mend it.", "CONSENT"), log) == ErrorInfo("INPUT", "Bad.", "Mend it.")
+    short = worker.explain(InputError("No room.", "Less.", "RES_GPU_MEMORY"), log)
+    assert short == ErrorInfo("RES_GPU_MEMORY", "No room.", "Less.", "later")
     assert worker.explain(OSError(errno.EDQUOT, "quota"), log).code == "RES_DISK_FULL"
     assert worker.explain(MemoryError(), log).code == "RES_MEMORY"
     fault = worker.explain(KeyError("colour"), log)

@@ -44,12 +44,15 @@ def run(
         target = outputs / source.relative_to(inputs)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes()[::-1])
+    (work / "gpu.txt").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "unset"))
     return {"steps": ledger.read_text().split() if ledger.exists() else [], "nan": float("nan")}
 
 
 def _misbehave(kind: str, parameters: dict[str, Any], work: Path) -> None:
     if kind == "refuse":
         raise InputError("The source has no consent record.", "Put consent.json beside it.", "INPUT_CONSENT")
+    if kind == "large":
+        raise InputError("The fit needs 9000 MiB on the GPU, where 500 MiB are free.", "Be modest.", "RES_GPU_MEMORY")
     if kind == "fault":
         raise ZeroDivisionError("by zero")
     if kind == "full":

@@ -10,6 +10,7 @@ from interchange.cameras import Camera
 from interchange.errors import InputError, Progress
 
 if TYPE_CHECKING:
+    from .device import CudaDevice
     from .engine import CudaEngine
 
 
@@ -20,20 +21,29 @@ def availability() -> tuple[bool, str]:
 
         device = CudaDevice()
     except ImportError as error:
-        return False, f"CUDA is not used: the package cuda-bindings is not installed ({error.name})."
+        return False, f"The package cuda-bindings is not installed ({error.name})."
     except Exception as error:  # cuda-bindings has its own exceptions for a missing driver library
-        return False, f"CUDA is not used: {_first_sentence(error)}"
+        if "NVIDIA driver library" in str(error):
+            return False, "There is no NVIDIA driver here."
+        return False, _first_sentence(error)
+    try:
+        return _verdict(device)
+    finally:
+        device.close()
+
+
+def _verdict(device: CudaDevice) -> tuple[bool, str]:
     from .compiler import OLDEST_ARCHITECTURE, compiler_version
 
     if device.architecture < OLDEST_ARCHITECTURE:
         return False, (
-            f"CUDA is not used: {device.name} has compute capability {device.architecture / 10:.1f}, "
+            f"{device.name} has compute capability {device.architecture / 10:.1f}, "
             f"and the kernels need {OLDEST_ARCHITECTURE / 10:.1f} or newer."
         )
     try:
         major, minor = compiler_version()
     except Exception as error:  # as above
-        return False, f"CUDA is not used: the run-time compiler NVRTC is not installed ({_first_sentence(error)})"
+        return False, f"CUDA's run-time compiler NVRTC is not installed ({_first_sentence(error).rstrip('.')})."
     return True, f"CUDA runs on {device.describe()}, kernels compiled by NVRTC {major}.{minor}."
 
 

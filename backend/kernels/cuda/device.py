@@ -4,12 +4,14 @@
 `CudaDevice` offers it through NVIDIA's cuda-bindings, the driver's own interface; torch is not needed. The tests have a
 stand-in that runs the same kernels on the CPU.
 
-All work of a device goes through one stream, in order.
+All work of a device goes through one stream, in order. Any thread may use it, one at a time.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
+import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -22,13 +24,11 @@ from .launches import Clear, Operation, Pointer
 from .sources import Variant
 
 Array = npt.NDArray[Any]
+MEMORY_VARIABLE = "DIGIDOUBLE_GPU_MEMORY_MIB"
 
 
 class Device(Protocol):
-    """A GPU, or what stands in for one. One thread at a time may use it."""
-
-    def attach(self) -> None:
-        """Let the calling thread use the device; the thread that made it can already."""
+    """A GPU, or what stands in for one."""
 
     def allocate(self, size: int) -> int:
         """Address of `size` bytes of undefined content. Raises InputError when memory is short."""
@@ -79,27 +79,46 @@ def checked(result: tuple[Any, ...], what: str) -> Any:
     return values[0] if len(values) == 1 else values
 
 
+def memory_cap() -> int | None:
+    """Bytes that $DIGIDOUBLE_GPU_MEMORY_MIB allows, None if it is not set. InputError if it is no number."""
+    text = os.environ.get(MEMORY_VARIABLE, "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise InputError(f"{MEMORY_VARIABLE} is {text!r}.", "Give a whole number of MiB, or unset it.")
+    return int(text) << 20
+
+
 class CudaDevice:
     """One NVIDIA GPU, by the driver's primary context: torch in the same process sees the same memory."""
 
     def __init__(self, number: int = 0, progress: Progress | None = None) -> None:
         """`progress` hears about compilation. Raises CudaError where there is no such GPU, ImportError without
-        cuda-bindings, an error of cuda-bindings' own without a driver.
+        cuda-bindings, an error of cuda-bindings' own without a driver, InputError for a cap that is no number.
         """
         from cuda.bindings import driver
 
-        self._progress = progress
+        self._progress, self._cap = progress, memory_cap()
+        self._taken: dict[int, int] = {}  # bytes by address
         self._driver = self.driver = driver
         checked(driver.cuInit(0), "start")
         self._device = checked(driver.cuDeviceGet(number), f"find GPU {number}")
         self._context = checked(driver.cuDevicePrimaryCtxRetain(self._device), "open the GPU")
-        checked(driver.cuCtxSetCurrent(self._context), "open the GPU")
+        self._thread = 0
+        self._come_here()
         self._stream = checked(driver.cuStreamCreate(driver.CUstream_flags.CU_STREAM_NON_BLOCKING), "make a stream")
         self._functions: dict[Variant, Any] = {}
 
-    def attach(self) -> None:
-        """See `Device`."""
-        checked(self._driver.cuCtxSetCurrent(self._context), "open the GPU for another thread")
+    def _come_here(self) -> None:
+        """The driver keeps the current context by thread: make it the calling one's."""
+        if threading.get_ident() != self._thread:
+            checked(self._driver.cuCtxSetCurrent(self._context), "open the GPU")
+            self._thread = threading.get_ident()
+
+    def close(self) -> None:
+        """Give the stream back. The context stays: it is the process's, and to open it again takes a while."""
+        self._come_here()
+        checked(self._driver.cuStreamDestroy(self._stream), "drop a stream")
 
     @property
     def name(self) -> str:
@@ -135,22 +154,32 @@ class CudaDevice:
 
     def allocate(self, size: int) -> int:
         """See `Device`."""
-        code, address = self._driver.cuMemAlloc(max(size, 16))
+        self._come_here()
+        size = max(size, 16)
+        if self._cap is not None and sum(self._taken.values()) + size > self._cap:
+            raise self._short_of(size)
+        code, address = self._driver.cuMemAlloc(size)
         if code == self._driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
-            free = self.free_memory()
-            raise InputError(
-                f"The GPU {self.name} has no {size / 2**20:.0f} MiB left ({free / 2**20:.0f} MiB are free).",
-                "Close other programs that use it, or take fewer splats, fewer or smaller views.",
-            )
-        return int(checked((code, address), "allocate memory"))
+            raise self._short_of(size)
+        place = int(checked((code, address), "allocate memory"))
+        self._taken[place] = size
+        return place
+
+    def _short_of(self, size: int) -> InputError:
+        return InputError(
+            f"The GPU {self.name} has no {size / 2**20:.0f} MiB left ({self.free_memory() / 2**20:.0f} MiB are free).",
+            "Close other programs that use it, or take fewer splats, fewer or smaller views.", "RES_GPU_MEMORY",
+        )  # fmt: skip
 
     def free(self, address: int) -> None:
         """See `Device`."""
         self.synchronize()
         checked(self._driver.cuMemFree(address), "free memory")
+        del self._taken[address]
 
     def upload(self, address: int, array: Array) -> None:
         """See `Device`. From pageable memory the driver copies the array aside before it returns."""
+        self._come_here()
         assert array.flags.c_contiguous
         if array.nbytes:
             checked(
@@ -160,6 +189,7 @@ class CudaDevice:
 
     def download(self, address: int, array: Array) -> None:
         """See `Device`."""
+        self._come_here()
         assert array.flags.c_contiguous
         if array.nbytes:
             checked(
@@ -170,6 +200,7 @@ class CudaDevice:
 
     def load(self, variant: Variant) -> Any:
         """See `Device`: compiled by NVRTC for this GPU, or read from the cache."""
+        self._come_here()
         from .compiler import compiled
 
         if variant not in self._functions:
@@ -179,11 +210,11 @@ class CudaDevice:
 
     def execute(self, kernels: Any, operations: Sequence[Operation]) -> None:
         """See `Device`."""
+        self._come_here()
         for operation in operations:
             if isinstance(operation, Clear):
-                checked(
-                    self._driver.cuMemsetD8Async(operation.address, 0, operation.size, self._stream), "clear memory"
-                )
+                words = operation.size // 4
+                checked(self._driver.cuMemsetD32Async(operation.address, 0, words, self._stream), "clear memory")
                 continue
             values = tuple(a.address if isinstance(a, Pointer) else a for a in operation.arguments)
             types = tuple(
@@ -200,18 +231,23 @@ class CudaDevice:
     def record(self, kernels: Any, operations: Sequence[Operation]) -> Any:
         """See `Device`."""
         driver = self._driver
+        self._come_here()
         mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         checked(driver.cuStreamBeginCapture(self._stream, mode), "record a graph")
         try:
             self.execute(kernels, operations)
+        except BaseException:
+            driver.cuStreamEndCapture(self._stream)  # which only repeats that something went wrong
+            raise
+        graph = checked(driver.cuStreamEndCapture(self._stream), "record a graph")
+        try:
+            return checked(driver.cuGraphInstantiate(graph, 0), "make a graph")
         finally:
-            graph = checked(driver.cuStreamEndCapture(self._stream), "record a graph")
-        executable = checked(driver.cuGraphInstantiate(graph, 0), "make a graph")
-        checked(driver.cuGraphDestroy(graph), "make a graph")
-        return executable
+            driver.cuGraphDestroy(graph)
 
     def replay(self, graph: Any) -> None:
         """See `Device`."""
+        self._come_here()
         checked(self._driver.cuGraphLaunch(graph, self._stream), "replay a graph")
 
     def forget(self, graph: Any) -> None:
@@ -221,12 +257,14 @@ class CudaDevice:
 
     def synchronize(self) -> None:
         """See `Device`."""
+        self._come_here()
         checked(self._driver.cuStreamSynchronize(self._stream), "run its kernels")
 
     def free_memory(self) -> int:
-        """See `Device`."""
+        """See `Device`; at most what $DIGIDOUBLE_GPU_MEMORY_MIB leaves."""
+        self._come_here()
         free, _ = checked(self._driver.cuMemGetInfo(), "ask for free memory")
-        return int(free)
+        return int(free) if self._cap is None else max(0, min(int(free), self._cap - sum(self._taken.values())))
 
 
 class _Functions:

@@ -11,6 +11,8 @@ from .sources import LOSS_TILE, RASTER_WARPS, SEGMENT_SIZE, SORT_ITEMS, SORT_THR
 
 LOSS_THREADS = LOSS_TILE * LOSS_TILE // 4
 DEPTH_DIGITS = 3
+TILE_DIGITS = 3
+"""Sorting passes by tile, at most: enough for 16 million tiles."""
 TICKETS_DEPTH, TICKET_EMIT, TICKETS_TILE = 0, 3, 4
 SLOT_FLOATS = 12
 RECORD_FLOATS = 12
@@ -40,7 +42,7 @@ class Clear:
     """Fill with zeros."""
 
     address: int
-    size: int  # bytes
+    size: int  # bytes, a multiple of 4
 
 
 Operation = Launch | Clear
@@ -75,10 +77,9 @@ class Sizes:
     def tile_passes(self) -> list[tuple[int, int]]:
         """(shift, bits) of the passes that sort by tile, as equal as can be, at most 8 bits each."""
         bits = max(1, (self.tiles - 1).bit_length())
-        if bits <= 8:
-            return [(0, bits)]
-        low = (bits + 1) // 2
-        return [(0, low), (low, bits - low)]
+        passes = -(-bits // 8)
+        each = -(-bits // passes)
+        return [(shift, min(each, bits - shift)) for shift in range(0, bits, each)]
 
     def sort_blocks(self, count: int) -> int:
         """Blocks of a sorting pass over `count` pairs."""
@@ -137,7 +138,7 @@ def scratch_sizes(sizes: Sizes, training: bool) -> dict[str, int]:
     return {
         "frame": 64,
         "depth_digits": 4 * 256 * DEPTH_DIGITS,
-        "tile_digits": 4 * 256 * 2,
+        "tile_digits": 4 * 256 * TILE_DIGITS,
         "depth_states": 4 * 256 * depth_blocks * DEPTH_DIGITS,
         "emit_states": 4 * sizes.emit_blocks,
         "tile_states": 4 * 256 * tile_blocks * len(sizes.tile_passes),
@@ -168,14 +169,14 @@ def _sort_by_depth(sizes: Sizes, at: dict[str, int]) -> list[Operation]:
 
 def _sorted_keys(sizes: Sizes) -> str:
     """The buffer that holds the entries' tiles when they are sorted: two passes come back to where they began."""
-    return "sorted_tile" if len(sizes.tile_passes) == 1 else "entry_tile"
+    return "sorted_tile" if len(sizes.tile_passes) % 2 else "entry_tile"
 
 
 def _sort_by_tile(sizes: Sizes, at: dict[str, int]) -> list[Operation]:
     frame, control, nothing = Pointer(at["frame"]), Pointer(at["control"]), Pointer(0)
     blocks, passes = sizes.sort_blocks(sizes.capacity), sizes.tile_passes
-    keys = ["entry_tile", "sorted_tile"] if len(passes) == 1 else ["entry_tile", "sorted_tile", "entry_tile"]
-    values = ["", "sorted_slot"] if len(passes) == 1 else ["", "sorted_slot_other", "sorted_slot"]
+    keys = ["sorted_tile" if k % 2 else "entry_tile" for k in range(len(passes) + 1)]
+    values = ["sorted_slot_other" if (len(passes) - k) % 2 else "sorted_slot" for k in range(len(passes) + 1)]
     operations: list[Operation] = []
     for number, (shift, bits) in enumerate(passes):
         last = number == len(passes) - 1
@@ -207,6 +208,7 @@ def forward(sizes: Sizes, at: dict[str, int], scratch: int) -> list[Operation]:
         "emit_entries", (sizes.emit_blocks, 1, 1), SORT_THREADS,
         (Pointer(at["order"]), Pointer(at["depths"]), Pointer(at["rects"]), Pointer(at["records"]), sizes.stride, views,
          steps, control, frame, Pointer(at["emit_states"]), TICKET_EMIT, sizes.tile_passes[0][1],
+         len(sizes.tile_passes),
          Pointer(at["slot_spans"]), Pointer(at["entry_tile"]), Pointer(at["entry_splat"]),
          Pointer(at["tile_digits"])),
     )  # fmt: skip

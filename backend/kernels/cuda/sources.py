@@ -43,23 +43,31 @@ KERNELS = (
 @attrs.frozen
 class Program:
     """Sources that are compiled together. main: the one that includes the others. rooms: whose `cuda` folders they lie
-    in. options: NVRTC's, beside the architecture."""
+    in. options: NVRTC's, beside the architecture. kernels: the names of all."""
 
     main: str
     rooms: tuple[str, ...]
     options: tuple[str, ...]
+    kernels: tuple[str, ...]
 
 
 TRAINING = Program(
     "cuda/kernels.cu",
     ("adam", "binning", "loss", "projection", "rasterization", "spherical_harmonics"),
     ("--std=c++17", "--ftz=true", "--fmad=true"),
+    KERNELS,
 )
-SWAP = Program("mesh_rasterization/cuda/kernels.cu", ("mesh_rasterization",), ("--std=c++17", "--fmad=false"))
+SWAP = Program(
+    "mesh_rasterization/cuda/kernels.cu",
+    ("mesh_rasterization",),
+    ("--std=c++17", "--fmad=false"),
+    ("prepare_faces", "nearest_small", "nearest_large", "look_up", "gather", "guide_light", "smooth_light",
+     "as_rendered", "blur_rows", "passed_share", "exchange_skin"),
+)  # fmt: skip
 """Without fused multiply-adds it rounds as the CPU does: the same faces under the same samples, bit by bit."""
 
 
-def include_files(program: Program) -> dict[str, str]:
+def include_files(program: Program = TRAINING) -> dict[str, str]:
     """Every source by the name under which the others include it, `constants.h` excepted."""
     names = [program.main]
     for room in (*program.rooms, "cuda"):

@@ -182,7 +182,7 @@ def _project_vector(
     store_records(records, i * RECORD_SIZE, (
         u, v, yy * inverse_determinant * (f(-0.5) * LOG2_E), xy * inverse_determinant * LOG2_E,
         xx * inverse_determinant * (f(-0.5) * LOG2_E), log2_opacity, xy / xx, xy / yy, maximum(red, 0.0),
-        maximum(green, 0.0), maximum(blue, 0.0), half_width, half_height, zeros(), zeros(), zeros(),
+        maximum(green, 0.0), maximum(blue, 0.0), half_width, half_height, Z, zeros(), zeros(),
     ))  # fmt: skip
     store(depths, i, Z)
     low = (to_int(x0) >> TILE_SHIFT) | ((to_int(y0) >> TILE_SHIFT) << 16)
@@ -310,8 +310,8 @@ def _shape_gradient(g: Geometry, dU: Any, gradients: Any) -> None:
 
 
 @kernel
-def _mean_gradient(g: Geometry, dU: Any, du: Any, dv: Any, camera: Any) -> Any:
-    """dL/dmean in the world through the projected centre and through the Jacobian."""
+def _mean_gradient(g: Geometry, dU: Any, du: Any, dv: Any, d_depth: Any, camera: Any) -> Any:
+    """dL/dmean in the world through the projected centre, the Jacobian and the depth."""
     M, R = g.M, at.ROTATION
     a0, a1, a2 = _dot3(dU[0], dU[1], dU[2], M[0], M[1], M[2]), _dot3(dU[0], dU[1], dU[2], M[3], M[4], M[5]), \
         _dot3(dU[0], dU[1], dU[2], M[6], M[7], M[8])  # fmt: skip
@@ -332,7 +332,7 @@ def _mean_gradient(g: Geometry, dU: Any, du: Any, dv: Any, camera: Any) -> Any:
     dX = du * inverse_z * fx - select(free_x, d_jxz * square * fx, zeros())
     dY = dv * inverse_z * fy - select(free_y, d_jyz * square * fy, zeros())
     dZ = d_jxz * fx * rx * select(free_x, 2.0, 1.0) + d_jyz * fy * ry * select(free_y, 2.0, 1.0)
-    dZ = (dZ - d_jx * fx - d_jy * fy - du * X * fx - dv * Y * fy) * square
+    dZ = (dZ - d_jx * fx - d_jy * fy - du * X * fx - dv * Y * fy) * square + d_depth
     return (
         dX * camera[R] + dY * camera[R + 3] + dZ * camera[R + 6],
         dX * camera[R + 1] + dY * camera[R + 4] + dZ * camera[R + 7],
@@ -354,7 +354,7 @@ def _vector_gradients(
     store(screen, 0, du)
     store(screen, VECTOR_WIDTH, dv)
     _shape_gradient(g, dU, gradients)
-    mx, my, mz = _mean_gradient(g, dU, du, dv, camera)
+    mx, my, mz = _mean_gradient(g, dU, du, dv, moments[at.SUM_DEPTH], camera)
     opacity = 1.0 / (exp(0.0 - load(block, ROW_OPACITY * stride + i)) + 1.0)
     store(gradients, ROW_OPACITY * VECTOR_WIDTH, (1.0 - opacity) * moments[at.SUM_V])
     x, y, z, inverse_distance = g.direction

@@ -12,6 +12,9 @@ Backward goes front to back once more, entry by entry, over exactly those blocks
 come: dL/dcolour . (colour behind) + dL/dT T_final. With w = alpha T: S -= w (c . g), dL/dalpha = T (c . g) - S /
 (1 - alpha). The sums over a tile's pixels go to the entry's own slot: no atomics, one result for any thread count.
 
+Depth is one more channel, sum w z, for losses that ask for it. Its arguments are None where they do not: Numba compiles
+each kind of argument apart and leaves out the branches of the other, so it costs nothing then.
+
 Inner functions take addresses in place of arrays, see simd/memory.py.
 """
 
@@ -23,7 +26,7 @@ import numpy as np
 from numba import prange
 
 from .. import layout as at
-from ..buffers import address, scratch
+from ..buffers import address, address_or_none, scratch
 from ..jit import inlined_kernel, kernel, parallel_kernel
 from ..layout import LOG2_CUTOFF, MAX_ALPHA, MIN_TRANSMITTANCE, TILE
 from ..simd import (
@@ -41,7 +44,7 @@ from ..simd import (
     lane_numbers,
     lane_sum,
     load,
-    load_block,
+    load_four_blocks,
     load_mask,
     load_records_at,
     mask_bits,
@@ -53,8 +56,8 @@ from ..simd import (
     put_long,
     select,
     store,
-    store_block,
     store_eight_sums,
+    store_four_blocks,
     store_mask,
     take_ticket,
     trailing_zeros,
@@ -177,7 +180,7 @@ def _find_bits(t: Tiles, first: int, number: int, tile_x: int, tile_y: int, s: S
 
 
 @inlined_kernel
-def _blend_block(records: int, block: int, words: int, tile_x: int, tile_y: int, s: Scratch) -> bool:
+def _blend_block(records: int, block: int, words: int, tile_x: int, tile_y: int, s: Scratch, depth: Any) -> bool:
     """Run one block down its bits; returns False when all its pixels are done. Bits of entries that reached no pixel
     are cleared."""
     x, y = _pixel_offsets()
@@ -191,13 +194,15 @@ def _blend_block(records: int, block: int, words: int, tile_x: int, tile_y: int,
     running, transmittance = maximum(signed, 0.0), absolute(signed)
     red, green = load(s.state, AREA + at_state), load(s.state, 2 * AREA + at_state)
     blue = load(s.state, 3 * AREA + at_state)
-    for word in range(words):
-        bits, reached = get_long(s.bits, block * WORDS + word), np.int64(0)
-        if mask_bits(open_pixels) == 0:
-            bits = np.int64(0)
+    if depth is not None:
+        distance = load(s.state, 4 * AREA + at_state)
+    word, end = block * WORDS, block * WORDS + words
+    starts = s.starts
+    while word < end:
+        bits, reached = get_long(s.bits, word), np.int64(0)
         while bits != 0:
             lowest = bits & -bits
-            r = get_int(s.starts, word * 64 + trailing_zeros(bits))
+            r = get_int(starts, trailing_zeros(bits))
             bits ^= lowest
             dx, dy = x - get(records, r + at.MEAN_X), y - get(records, r + at.MEAN_Y)
             power = dx * (dx * get(records, r + at.A) + dy * get(records, r + at.B)) + get(records, r + at.LOG2_OPACITY)
@@ -214,14 +219,27 @@ def _blend_block(records: int, block: int, words: int, tile_x: int, tile_y: int,
             red = weight * get(records, r + at.RED) + red
             green = weight * get(records, r + at.GREEN) + green
             blue = weight * get(records, r + at.BLUE) + blue
+            if depth is not None:
+                distance = weight * get(records, r + at.DEPTH) + distance
             # Entries that only end a pixel count as well: backward must end it at the same place.
             reached |= lowest if mask_bits(touched) != 0 else np.int64(0)
-            bits = bits if mask_bits(open_pixels) != 0 else np.int64(0)
-        put_long(s.bits, block * WORDS + word, reached)
+            if mask_bits(open_pixels) == 0:
+                break
+        put_long(s.bits, word, reached)
+        word += 1
+        starts += 64 * 4
+        # Branches, not selections: what comes next must not wait for the pixels, the processor shall guess.
+        if mask_bits(open_pixels) == 0:
+            break
+    while word < end:
+        put_long(s.bits, word, 0)
+        word += 1
     store(s.state, at_state, select(open_pixels, transmittance, 0.0 - transmittance))
     store(s.state, AREA + at_state, red)
     store(s.state, 2 * AREA + at_state, green)
     store(s.state, 3 * AREA + at_state, blue)
+    if depth is not None:
+        store(s.state, 4 * AREA + at_state, distance)
     return mask_bits(open_pixels) != 0
 
 
@@ -260,10 +278,27 @@ def _open_tile(t: Tiles, tile_x: int, tile_y: int, state: int) -> int:
 
 
 @kernel
-def _forward_tile(t: Tiles, tile: int, entry: int, end: int, s: Scratch) -> None:
+def _row_of(state: int, i: int) -> Any:
+    """The four blocks of a row of blocks, from i on."""
+    return (
+        load(state, i), load(state, i + VECTOR_WIDTH), load(state, i + 2 * VECTOR_WIDTH),
+        load(state, i + 3 * VECTOR_WIDTH),
+    )  # fmt: skip
+
+
+@kernel
+def _put_row(state: int, i: int, row: Any) -> None:
+    store(state, i, row[0])
+    store(state, i + VECTOR_WIDTH, row[1])
+    store(state, i + 2 * VECTOR_WIDTH, row[2])
+    store(state, i + 3 * VECTOR_WIDTH, row[3])
+
+
+@kernel
+def _forward_tile(t: Tiles, tile: int, entry: int, end: int, s: Scratch, depth: Any) -> None:
     tile_x, tile_y = tile % t.across * TILE, tile // t.across * TILE
     open_blocks = _open_tile(t, tile_x, tile_y, s.state)
-    for i in range(AREA, 4 * AREA, VECTOR_WIDTH):
+    for i in range(AREA, 5 * AREA, VECTOR_WIDTH):
         store(s.state, i, zeros())
     while entry < end and open_blocks != 0:
         number = min(CHUNK, end - entry)
@@ -271,7 +306,7 @@ def _forward_tile(t: Tiles, tile: int, entry: int, end: int, s: Scratch) -> None
         were_open = open_blocks
         for block in range(BLOCKS):
             if (open_blocks >> block) & 1 != 0 and not _blend_block(
-                t.records, block, (number + 63) // 64, tile_x, tile_y, s
+                t.records, block, (number + 63) // 64, tile_x, tile_y, s, depth
             ):
                 open_blocks &= ~(1 << block)
         if t.entry_mask != 0:
@@ -280,21 +315,23 @@ def _forward_tile(t: Tiles, tile: int, entry: int, end: int, s: Scratch) -> None
     if t.entry_mask != 0:
         for hidden in range(entry, end):
             put_int(t.entry_mask, hidden, 0)
-    for block in range(BLOCKS):
-        place = (tile_y + block // BLOCKS_X * BLOCK_HEIGHT) * t.stride + tile_x + block % BLOCKS_X * BLOCK_WIDTH
-        for channel in range(3):
-            value = load(s.state, (channel + 1) * AREA + block * VECTOR_WIDTH)
-            store_block(t.frame, channel * t.plane + place, t.stride, value)
-        store_block(t.frame, 3 * t.plane + place, t.stride, absolute(load(s.state, block * VECTOR_WIDTH)))
+    for row in range(BLOCKS_Y):
+        place, i = (tile_y + row * BLOCK_HEIGHT) * t.stride + tile_x, row * BLOCKS_X * VECTOR_WIDTH
+        for plane in range(1, 4):
+            store_four_blocks(t.frame, (plane - 1) * t.plane + place, t.stride, _row_of(s.state, plane * AREA + i))
+        a, b, c, d = _row_of(s.state, i)
+        store_four_blocks(t.frame, 3 * t.plane + place, t.stride, (absolute(a), absolute(b), absolute(c), absolute(d)))
+        if depth is not None:
+            store_four_blocks(depth, place, t.stride, _row_of(s.state, 4 * AREA + i))
 
 
 @kernel
 def _forward_worker(
     tickets: Any, tiles: int, schedule: Any, records: Any, entry_splat: Any, entry_mask: Any, tile_start: Any,
-    width: int, height: int, frame: Any,
+    width: int, height: int, frame: Any, depth: Any,
 ) -> None:  # fmt: skip
     t = _tiles(records, entry_splat, entry_mask, frame, width, height)
-    state, rows = scratch(4 * AREA), scratch(5 * BLOCKS_Y * VECTOR_WIDTH)
+    state, rows = scratch(5 * AREA), scratch(5 * BLOCKS_Y * VECTOR_WIDTH)
     starts, bits = np.empty(CHUNK, np.int32), np.empty(BLOCKS * CHUNK // 32, np.int32)
     s = Scratch(address(state), address(starts), address(bits), address(rows))
     while True:
@@ -302,7 +339,7 @@ def _forward_worker(
         if k >= tiles:
             break
         tile = get_int(schedule, k)
-        _forward_tile(t, tile, get_int(tile_start, tile), get_int(tile_start, tile + 1), s)
+        _forward_tile(t, tile, get_int(tile_start, tile), get_int(tile_start, tile + 1), s, address_or_none(depth))
 
 
 @parallel_kernel
@@ -316,30 +353,42 @@ def rasterize(
     width: int,
     height: int,
     frame: Any,  # 4 planes: premultiplied colour, transmittance; out
+    depth: Any,  # a plane: sum of weight times planar depth; out. None: not wanted
 ) -> None:
     """Blend all tiles, without background."""
     tiles = ((width + TILE - 1) // TILE) * ((height + TILE - 1) // TILE)
     tickets = np.zeros(1, np.int32)
     for _ in prange(threads):
         _forward_worker(
-            tickets, tiles, schedule, records, entry_splat, entry_mask, tile_start, width, height, frame
+            tickets, tiles, schedule, records, entry_splat, entry_mask, tile_start, width, height, frame, depth
         )
 
 
 @kernel
-def _load_tile(t: Tiles, tile_x: int, tile_y: int, background: Any, gradient: int, state: int) -> None:
+def _load_tile(
+    t: Tiles, tile_x: int, tile_y: int, background: Any, gradient: int, state: int, depth: Any, depth_gradient: Any
+) -> None:
     """State of the backward pass by blocks beside T (below MIN_TRANSMITTANCE: done): S, three planes of dL/dcolour."""
-    for block in range(BLOCKS):
-        place = (tile_y + block // BLOCKS_X * BLOCK_HEIGHT) * t.stride + tile_x + block % BLOCKS_X * BLOCK_WIDTH
-        i = block * VECTOR_WIDTH
-        transmittance = load_block(t.frame, 3 * t.plane + place, t.stride)
-        rest = transmittance * load_block(gradient, 3 * t.plane + place, t.stride)
+    for row in range(BLOCKS_Y):
+        place, i = (tile_y + row * BLOCK_HEIGHT) * t.stride + tile_x, row * BLOCKS_X * VECTOR_WIDTH
+        through = load_four_blocks(t.frame, 3 * t.plane + place, t.stride)
+        g = load_four_blocks(gradient, 3 * t.plane + place, t.stride)
+        rest = (through[0] * g[0], through[1] * g[1], through[2] * g[2], through[3] * g[3])
         for channel in range(3):
-            g = load_block(gradient, channel * t.plane + place, t.stride)
-            store(state, (2 + channel) * AREA + i, g)
-            colour = load_block(t.frame, channel * t.plane + place, t.stride) + transmittance * background[channel]
-            rest = rest + g * colour
-        store(state, AREA + i, rest)
+            g = load_four_blocks(gradient, channel * t.plane + place, t.stride)
+            _put_row(state, (2 + channel) * AREA + i, g)
+            seen, shade = load_four_blocks(t.frame, channel * t.plane + place, t.stride), background[channel]
+            rest = (
+                (seen[0] + through[0] * shade) * g[0] + rest[0], (seen[1] + through[1] * shade) * g[1] + rest[1],
+                (seen[2] + through[2] * shade) * g[2] + rest[2], (seen[3] + through[3] * shade) * g[3] + rest[3],
+            )  # fmt: skip
+        if depth is not None:
+            g, seen = load_four_blocks(depth_gradient, place, t.stride), load_four_blocks(depth, place, t.stride)
+            _put_row(state, 7 * AREA + i, g)
+            rest = (
+                seen[0] * g[0] + rest[0], seen[1] * g[1] + rest[1], seen[2] * g[2] + rest[2], seen[3] * g[3] + rest[3]
+            )  # fmt: skip
+        _put_row(state, AREA + i, rest)
 
 
 @kernel
@@ -352,11 +401,15 @@ def _place_pixels(state: int) -> None:
 
 
 @inlined_kernel
-def _backward_entry(records: int, r: int, bits: int, tile_x: int, tile_y: int, state: int, slots: int, s: int) -> None:
-    """One splat over the blocks of `bits`: update T and S, add up the nine sums, write them to the slot at s."""
+def _backward_entry(
+    records: int, r: int, bits: int, tile_x: int, tile_y: int, state: int, slots: int, s: int, depth: Any
+) -> None:
+    """One splat over the blocks of `bits`: update T and S, add up the nine or ten sums, write them to the slot at s."""
     u, v = get(records, r + at.MEAN_X) - f(tile_x), get(records, r + at.MEAN_Y) - f(tile_y)
     v0, vx, vy, vxx, vxy, vyy = zeros(), zeros(), zeros(), zeros(), zeros(), zeros()
     d_red, d_green, d_blue = zeros(), zeros(), zeros()
+    if depth is not None:
+        d_depth = zeros()
     rest_of_bits = np.int64(bits) & ALL_BLOCKS
     while rest_of_bits != 0:
         block = trailing_zeros(rest_of_bits)
@@ -378,6 +431,10 @@ def _backward_entry(records: int, r: int, bits: int, tile_x: int, tile_y: int, s
         weight = select(blended, before * alpha, zeros())
         g0, g1, g2 = load(state, 2 * AREA + i), load(state, 3 * AREA + i), load(state, 4 * AREA + i)
         shade = g0 * get(records, r + at.RED) + g1 * get(records, r + at.GREEN) + g2 * get(records, r + at.BLUE)
+        if depth is not None:
+            g3 = load(state, 7 * AREA + i)
+            shade = g3 * get(records, r + at.DEPTH) + shade
+            d_depth = weight * g3 + d_depth
         rest = load(state, AREA + i) - weight * shade
         store(state, AREA + i, rest)
         pull = alpha * (before * shade - rest / passed)
@@ -388,16 +445,20 @@ def _backward_entry(records: int, r: int, bits: int, tile_x: int, tile_y: int, s
         d_red, d_green, d_blue = weight * g0 + d_red, weight * g1 + d_green, weight * g2 + d_blue
     store_eight_sums(slots, s, (v0, vx, vy, vxx, vxy, vyy, d_red, d_green))
     put(slots, s + at.SUM_BLUE, lane_sum(d_blue))
+    if depth is not None:
+        put(slots, s + at.SUM_DEPTH, lane_sum(d_depth))
 
 
 @kernel
 def _backward_worker(
     tickets: Any, tiles: int, schedule: Any, records: Any, entry_splat: Any, entry_slot: Any, entry_mask: Any,
     tile_start: Any, width: int, height: int, frame: Any, background: Any, gradient: Any, slots: Any, slot_used: Any,
+    depth: Any, depth_gradient: Any,
 ) -> None:  # fmt: skip
-    memory = scratch(7 * AREA)
+    memory = scratch(8 * AREA)
     state, sums, gradients = address(memory), address(slots), address(gradient)
     t = _tiles(records, entry_splat, entry_mask, frame, width, height)
+    distances, pull = address_or_none(depth), address_or_none(depth_gradient)
     _place_pixels(state)
     colour = (get(background, 0), get(background, 1), get(background, 2))
     while True:
@@ -410,7 +471,7 @@ def _backward_worker(
             continue
         tile_x, tile_y = tile % t.across * TILE, tile // t.across * TILE
         _open_tile(t, tile_x, tile_y, state)
-        _load_tile(t, tile_x, tile_y, colour, gradients, state)
+        _load_tile(t, tile_x, tile_y, colour, gradients, state, distances, pull)
         while entry < end:
             bits, slot = get_int(t.entry_mask, entry), get_int(entry_slot, entry)
             prefetch(t.records, get_int(t.entry_splat, min(entry + LOOK_AHEAD, end - 1)) * RECORD_SIZE)
@@ -418,7 +479,9 @@ def _backward_worker(
             if bits != 0:
                 slot_used[slot] = 1
                 record = get_int(t.entry_splat, entry) * RECORD_SIZE
-                _backward_entry(t.records, record, bits, tile_x, tile_y, state, sums, slot * RECORD_SIZE)
+                _backward_entry(
+                    t.records, record, bits, tile_x, tile_y, state, sums, slot * RECORD_SIZE, distances
+                )
             entry += 1
 
 
@@ -438,6 +501,8 @@ def rasterize_backward(
     gradient: Any,  # 4 planes: dL/dimage, and dL/dtransmittance of terms that see the alpha itself
     slots: Any,  # (entries * 16,), out
     slot_used: Any,  # (entries,) uint8, out
+    depth: Any,  # of rasterize
+    depth_gradient: Any,  # a plane of dL/ddepth; None without depth
 ) -> None:
     """The tiles' sums for every entry that reached a pixel."""
     tiles = ((width + TILE - 1) // TILE) * ((height + TILE - 1) // TILE)
@@ -445,7 +510,7 @@ def rasterize_backward(
     for _ in prange(threads):
         _backward_worker(
             tickets, tiles, schedule, records, entry_splat, entry_slot, entry_mask, tile_start, width, height, frame,
-            background, gradient, slots, slot_used,
+            background, gradient, slots, slot_used, depth, depth_gradient,
         )  # fmt: skip
 
 

@@ -41,6 +41,12 @@ def rasterize(projected: Projected, order: list[int], width: int, height: int) -
     return colour, final
 
 
+def expected_depth(projected: Projected, order: list[int], width: int, height: int) -> Tensor:
+    """(H, W): sum of weight times planar depth, premultiplied as colours are."""
+    depths = projected.depths[:, None].expand(-1, 3)
+    return rasterize(projected._replace(colours=depths), order, width, height)[0][..., 0]
+
+
 def near_cutoff(projected: Projected, order: list[int], width: int, height: int, band: float) -> Tensor:
     """(H, W) bool: pixels where a decision hangs on rounding.
 

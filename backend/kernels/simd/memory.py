@@ -213,40 +213,52 @@ def prefetch(typing_context, array, index):
 
 
 def _row_pointers(context: Any, builder: Any, sig: Any, args: Any) -> list[Any]:
-    """Addresses of the BLOCK_HEIGHT rows of a block in an image whose row length is args[2]."""
-    four = ir.VectorType(F32, BLOCK_WIDTH)
+    """Addresses of the BLOCK_HEIGHT rows of 4 blocks side by side in an image whose row length is args[2]."""
+    row_type = ir.VectorType(F32, 4 * BLOCK_WIDTH)
     stride = context.cast(builder, args[2], sig.args[2], types.int64)
     return [
-        _pointer(context, builder, sig, args, four, builder.mul(stride, _I64(row))) for row in range(BLOCK_HEIGHT)
+        _pointer(context, builder, sig, args, row_type, builder.mul(stride, _I64(row))) for row in range(BLOCK_HEIGHT)
     ]
 
 
-@intrinsic
-def load_block(typing_context, array, index, stride):
-    """A block of pixels from an image: BLOCK_HEIGHT rows of 4, the first at `index`."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        parts = [_load(builder, p) for p in _row_pointers(context, builder, sig, args)]
-        while len(parts) > 1:
-            size = 2 * parts[0].type.count
-            pairs = zip(parts[::2], parts[1::2], strict=True)
-            parts = [shuffle(builder, a, b, list(range(size))) for a, b in pairs]
-        return parts[0]
-
-    return F32S(array, index, stride), generate
+def _joined(builder: Any, parts: list[Any]) -> Any:
+    """Vectors of one size, one after the other, as one vector."""
+    while len(parts) > 1:
+        lanes = list(range(2 * parts[0].type.count))
+        parts = [shuffle(builder, a, b, lanes) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
 
 
 @intrinsic
-def store_block(typing_context, array, index, stride, value):
-    """The opposite of load_block."""
+def load_four_blocks(typing_context, array, index, stride):
+    """Four blocks of pixels side by side in an image, the first at `index`: a tuple of 4 vectors.
+
+    Rows of an image often lie a power of two apart, so that one pushes the other out of the cache: hence whole rows.
+    """
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        rows = [_load(builder, p) for p in _row_pointers(context, builder, sig, args)]
+        blocks = []
+        for first in range(0, 4 * BLOCK_WIDTH, BLOCK_WIDTH):
+            lanes = list(range(first, first + BLOCK_WIDTH))
+            blocks.append(_joined(builder, [shuffle(builder, row, row, lanes) for row in rows]))
+        return context.make_tuple(builder, sig.return_type, blocks)
+
+    return types.UniTuple(F32S, 4)(array, index, stride), generate
+
+
+@intrinsic
+def store_four_blocks(typing_context, array, index, stride, blocks):
+    """The opposite of load_four_blocks."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        blocks = cgutils.unpack_tuple(builder, args[3], 4)
         for row, pointer in enumerate(_row_pointers(context, builder, sig, args)):
             lanes = list(range(row * BLOCK_WIDTH, (row + 1) * BLOCK_WIDTH))
-            _store(builder, shuffle(builder, args[3], args[3], lanes), pointer)
+            _store(builder, _joined(builder, [shuffle(builder, b, b, lanes) for b in blocks]), pointer)
         return context.get_dummy_value()
 
-    return types.void(array, index, stride, value), generate
+    return types.void(array, index, stride, blocks), generate
 
 
 def _transpose(builder: Any, rows: list[Any]) -> list[Any]:

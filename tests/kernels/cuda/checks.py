@@ -79,7 +79,7 @@ def check_gradients(
     assert doubtful.sum() == 0, "choose another seed"
     result, gradient = engine.gradients(parameters, target, background, WEIGHTS)
     expected, reference = reference_gradients(
-        parameters, camera, target.rgb, target.alpha, background, 0.2, 0.3, target.pixel_weights
+        parameters, camera, target.rgb, target.alpha, background, WEIGHTS, target.pixel_weights
     )
     np.testing.assert_allclose((result.loss, result.l1, result.dssim, result.alpha), expected, rtol=2e-5)
     errors = {}
@@ -99,7 +99,7 @@ def check_long_lists(engine: CudaEngine) -> None:
     parameters.block[10] += 2
     target = target_near(engine, parameters, camera, 1)
     _, gradient = engine.gradients(parameters, target, (0, 0, 0), LossWeights())
-    _, reference = reference_gradients(parameters, camera, target.rgb, target.alpha, (0, 0, 0), 0.2, 0.1, None)
+    _, reference = reference_gradients(parameters, camera, target.rgb, target.alpha, (0, 0, 0), LossWeights(), None)
     for name, rows in GROUPS.items():
         mine, theirs = gradient[rows, :1500], reference[rows]
         if len(theirs):
@@ -191,7 +191,7 @@ def check_agreement_with_cpu(engine: CudaEngine) -> None:
     assert np.sqrt(((mine - theirs) ** 2).mean()) < 1e-4
     view = cpu.prepare_view(camera, target.rgb, target.alpha)
     result, gradient = engine.gradients(parameters, target, (0.2, 0.5, 0.8), WEIGHTS)
-    expected, reference = cpu.gradients(parameters, view, (0.2, 0.5, 0.8), 0.2, 0.3)
+    expected, reference = cpu.gradients(parameters, view, (0.2, 0.5, 0.8), WEIGHTS)
     np.testing.assert_allclose(result.loss, expected.loss, rtol=1e-4)
     for name, rows in GROUPS.items():
         assert np.linalg.norm(gradient[rows] - reference[rows]) < 5e-3 * np.linalg.norm(reference[rows]), name

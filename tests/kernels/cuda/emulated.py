@@ -6,7 +6,6 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,11 +49,6 @@ class EmulatedDevice:
         self._libraries: dict[Variant, ctypes.CDLL] = {}
         self._blocks: dict[int, np.ndarray] = {}
         self.launches: list[str] = []
-        self._threads = {threading.get_ident()}
-
-    def attach(self) -> None:
-        """As on a GPU, a thread must ask first."""
-        self._threads.add(threading.get_ident())
 
     def allocate(self, size: int) -> int:
         """Poisoned memory."""
@@ -74,13 +68,11 @@ class EmulatedDevice:
 
     def upload(self, address: int, array: np.ndarray) -> None:
         """Copy in."""
-        self._check_thread()
         assert array.flags.c_contiguous
         ctypes.memmove(address, array.ctypes.data, array.nbytes)
 
     def download(self, address: int, array: np.ndarray) -> None:
         """Copy out."""
-        self._check_thread()
         assert array.flags.c_contiguous
         ctypes.memmove(array.ctypes.data, address, array.nbytes)
 
@@ -94,7 +86,6 @@ class EmulatedDevice:
 
     def execute(self, kernels: Any, operations: Sequence[Operation]) -> None:
         """Run everything at once."""
-        self._check_thread()
         for operation in operations:
             if isinstance(operation, Clear):
                 ctypes.memset(operation.address, 0, operation.size)
@@ -106,9 +97,6 @@ class EmulatedDevice:
             pointers = (ctypes.c_void_p * len(arguments))(*(ctypes.addressof(a) for a in arguments))
             grid = (ctypes.c_uint * 3)(*operation.grid)
             getattr(kernels, "launch_" + operation.kernel)(grid, ctypes.c_uint(operation.threads), pointers)
-
-    def _check_thread(self) -> None:
-        assert threading.get_ident() in self._threads, "this thread has not attached to the device"
 
     def record(self, kernels: Any, operations: Sequence[Operation]) -> Any:
         """A graph is the list itself."""

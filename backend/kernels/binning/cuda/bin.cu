@@ -16,14 +16,20 @@ extern "C" __global__ void __launch_bounds__(SORT_THREADS) depth_keys(
     __syncthreads();
     uint low = ~frame->depth_low_inverted, range = frame->depth_high - low;
     int shift = frame->depth_high == 0 ? 0 : max(0, 32 - __clz(range) - 24);
+    uint left_out = 0;  // those not drawn, all with the same key: counted aside, they would queue for one counter
     for (int item = 0; item < SORT_ITEMS; item++) {
         int i = (blockIdx.x * SORT_ITEMS + item) * SORT_THREADS + threadIdx.x;
         if (i >= stride) continue;
         uint bits = depths[i];
         uint key = bits == 0xFFFFFFFFu ? 0xFFFFFFu : (bits - low) >> shift;
         keys[i] = key;
-        for (int digit = 0; digit < 3; digit++) atomicAdd(&counts[digit * 256 + (key >> 8 * digit & 255)], 1u);
+        if (bits == 0xFFFFFFFFu)
+            left_out++;
+        else
+            for (int digit = 0; digit < 3; digit++) atomicAdd(&counts[digit * 256 + (key >> 8 * digit & 255)], 1u);
     }
+    for (int offset = 16; offset > 0; offset /= 2) left_out += __shfl_xor_sync(FULL_WARP, left_out, offset);
+    if (threadIdx.x % 32 < 3 && left_out) atomicAdd(&counts[threadIdx.x % 32 * 256 + 255], left_out);
     __syncthreads();
     for (int k = threadIdx.x; k < 3 * 256; k += SORT_THREADS)
         if (counts[k]) atomicAdd(&digit_counts[k], counts[k]);
@@ -50,7 +56,10 @@ __device__ __noinline__ uint2 columns_touched(float4 r0, float4 r1, float4 r2, u
     return make_uint2(from, to);
 }
 
-// As sum_of_earlier_blocks, for one number a block: a whole warp looks back, 32 blocks at a time.
+// As sum_of_earlier_blocks, for one number a block: a whole warp looks back, 32 blocks at a time. Sums that do not fit
+// beside the state stay at the largest that does, which is beyond every capacity.
+#define LARGEST_SUM (~STATE_MASK)
+
 __device__ inline uint warp_sum_of_earlier_blocks(uint own, uint block, volatile uint* states) {
     uint lane = threadIdx.x;
     if (lane == 0) states[block] = own | (block == 0 ? STATE_TOTAL : STATE_LOCAL);
@@ -64,12 +73,85 @@ __device__ inline uint warp_sum_of_earlier_blocks(uint own, uint block, volatile
         uint totals = __ballot_sync(FULL_WARP, (state & STATE_MASK) == STATE_TOTAL);
         uint nearest = totals ? __ffs(totals) - 1 : 31;
         uint value = lane <= nearest ? state & ~STATE_MASK : 0;
-        for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(FULL_WARP, value, offset);
-        sum += value;
+        for (int offset = 16; offset > 0; offset /= 2)
+            value = min(value + __shfl_xor_sync(FULL_WARP, value, offset), LARGEST_SUM);
+        sum = min(sum + value, LARGEST_SUM);
         if (totals) break;
     }
-    if (lane == 0) states[block] = (sum + own) | STATE_TOTAL;
+    if (lane == 0) states[block] = min(sum + own, LARGEST_SUM) | STATE_TOTAL;
     return sum;
+}
+
+struct Ellipse {
+    float4 r0, r1, r2;
+    uint2 rect;
+};
+
+struct Emission {
+    uint* entry_tile;
+    uint* entry_splat;
+    uint* counts;  // of this block, 256 a digit
+    uint tiles_x;
+    int digit_bits, digits;
+};
+
+#define MANY_TILES 32  // of a splat that its whole warp takes together, a row a lane
+
+__device__ inline uint tiles_of_rect(uint2 rect) {
+    return ((rect.y & 0xFFFF) - (rect.x & 0xFFFF) + 1) * ((rect.y >> 16) - (rect.x >> 16) + 1);
+}
+
+__device__ inline uint tiles_in_row(const Ellipse& e, uint row) {
+    uint2 columns = columns_touched(e.r0, e.r1, e.r2, e.rect, row);
+    return columns.y >= columns.x ? columns.y - columns.x + 1 : 0;
+}
+
+// Writes one row's entries from `slot` on, and moves it.
+__device__ inline void emit_row(const Ellipse& e, uint row, uint splat, uint& slot, const Emission& out) {
+    uint2 columns = columns_touched(e.r0, e.r1, e.r2, e.rect, row);
+    for (uint column = columns.x; (int)column <= (int)columns.y; column++, slot++) {
+        uint tile = row * out.tiles_x + column;
+        out.entry_tile[slot] = tile;
+        out.entry_splat[slot] = splat;
+        for (int digit = 0; digit < out.digits; digit++)
+            atomicAdd(&out.counts[256 * digit + (tile >> digit * out.digit_bits & ((1u << out.digit_bits) - 1))], 1u);
+    }
+}
+
+__device__ inline float4 of_lane(float4 value, int lane) {
+    return make_float4(
+        __shfl_sync(FULL_WARP, value.x, lane), __shfl_sync(FULL_WARP, value.y, lane),
+        __shfl_sync(FULL_WARP, value.z, lane), __shfl_sync(FULL_WARP, value.w, lane));
+}
+
+__device__ inline Ellipse of_lane(const Ellipse& e, int lane) {
+    uint2 rect = make_uint2(__shfl_sync(FULL_WARP, e.rect.x, lane), __shfl_sync(FULL_WARP, e.rect.y, lane));
+    return {of_lane(e.r0, lane), of_lane(e.r1, lane), of_lane(e.r2, lane), rect};
+}
+
+// All tiles of an ellipse that the whole warp knows.
+__device__ inline uint warp_tiles(const Ellipse& e) {
+    uint sum = 0;
+    for (uint row = (e.rect.x >> 16) + threadIdx.x % 32; row <= e.rect.y >> 16; row += 32) sum += tiles_in_row(e, row);
+    for (int offset = 16; offset > 0; offset /= 2) sum += __shfl_xor_sync(FULL_WARP, sum, offset);
+    return sum;
+}
+
+// Its entries, in the same order as one thread would write them.
+__device__ inline void warp_emit(const Ellipse& e, uint splat, uint slot, const Emission& out) {
+    uint lane = threadIdx.x % 32;
+    for (uint first = e.rect.x >> 16; first <= e.rect.y >> 16; first += 32) {
+        uint row = first + lane;
+        bool there = row <= e.rect.y >> 16;
+        uint number = there ? tiles_in_row(e, row) : 0, inclusive = number;
+        for (uint offset = 1; offset < 32; offset *= 2) {
+            uint other = __shfl_up_sync(FULL_WARP, inclusive, offset);
+            if (lane >= offset) inclusive += other;
+        }
+        uint mine = slot + inclusive - number;
+        if (there) emit_row(e, row, splat, mine, out);
+        slot += __shfl_sync(FULL_WARP, inclusive, 31);
+    }
 }
 
 extern "C" __global__ void __launch_bounds__(SORT_THREADS) emit_entries(
@@ -78,31 +160,31 @@ extern "C" __global__ void __launch_bounds__(SORT_THREADS) emit_entries(
     const View* __restrict__ views, const Step* __restrict__ steps, const Control* __restrict__ control,
     Frame* __restrict__ frame,
     uint* states,                      // (blocks,), zero before
-    int ticket, int low_bits,          // of the tile's number that the first sorting pass looks at
+    int ticket, int digit_bits, int digits,  // bits of the tile's number that a sorting pass looks at; passes
     uint2* __restrict__ slot_spans,    // (stride,) first slot and number of slots of each splat, out
     uint* __restrict__ entry_tile, uint* __restrict__ entry_splat,  // (capacity,), out
-    uint* __restrict__ digit_counts) { // (2, 256) of the tiles' low and high bits, zero before
+    uint* __restrict__ digit_counts) { // (digits, 256) of the tiles' digits, low ones first, zero before
     __shared__ uint warp_sums[SORT_THREADS / 32];
-    __shared__ uint counts[2 * 256];
+    __shared__ uint counts[3 * 256];
     __shared__ uint block_number, block_start, block_total;
     if (control->needed != 0) return;
     if (threadIdx.x == 0) block_number = atomicAdd(&frame->tickets[ticket], 1u);
-    for (int k = threadIdx.x; k < 2 * 256; k += SORT_THREADS) counts[k] = 0;
+    for (int k = threadIdx.x; k < 256 * digits; k += SORT_THREADS) counts[k] = 0;
     __syncthreads();
     uint block = block_number, rank = block * SORT_THREADS + threadIdx.x;
     uint splat = rank < (uint)stride ? order[rank] : 0;
     bool drawn = rank < (uint)stride && depths[splat] != 0xFFFFFFFFu;
     uint tiles_x = views[steps[control->cursor].view].tiles_x;
-    float4 r0, r1, r2;
-    uint2 rect = make_uint2(0, 0);
+    Ellipse mine = {};
+    if (drawn) mine = {records[3 * splat], records[3 * splat + 1], records[3 * splat + 2], rects[splat]};
+    bool large = drawn && tiles_of_rect(mine.rect) > MANY_TILES;
     uint number = 0;
-    if (drawn) {
-        r0 = records[3 * splat], r1 = records[3 * splat + 1], r2 = records[3 * splat + 2];
-        rect = rects[splat];
-        for (uint row = rect.x >> 16; row <= rect.y >> 16; row++) {
-            uint2 columns = columns_touched(r0, r1, r2, rect, row);
-            if (columns.y >= columns.x) number += columns.y - columns.x + 1;
-        }
+    if (drawn && !large)
+        for (uint row = mine.rect.x >> 16; row <= mine.rect.y >> 16; row++) number += tiles_in_row(mine, row);
+    for (uint waiting = __ballot_sync(FULL_WARP, large); waiting; waiting &= waiting - 1) {
+        int owner = __ffs(waiting) - 1;
+        uint total = warp_tiles(of_lane(mine, owner));
+        if ((int)(threadIdx.x % 32) == owner) number = total;
     }
     uint within = exclusive_block_sum(number, warp_sums);
     if (threadIdx.x == SORT_THREADS - 1) block_total = within + number;
@@ -111,28 +193,23 @@ extern "C" __global__ void __launch_bounds__(SORT_THREADS) emit_entries(
         uint earlier = warp_sum_of_earlier_blocks(block_total, block, states);
         if (threadIdx.x == 0) {
             block_start = earlier;
-            if (block == gridDim.x - 1) frame->entries = earlier + block_total;
+            if (block == gridDim.x - 1) frame->entries = min(earlier + block_total, LARGEST_SUM);
         }
     }
     __syncthreads();
     uint slot = block_start + within;
     if (rank < (uint)stride) slot_spans[splat] = make_uint2(slot, number);
-    uint end = slot + number;
-    if (end > control->capacity) number = 0;  // the run stands still; whoever reads `entries` sees why
-    uint low_mask = (1u << low_bits) - 1;
-    if (number)
-        for (uint row = rect.x >> 16; row <= rect.y >> 16; row++) {
-            uint2 columns = columns_touched(r0, r1, r2, rect, row);
-            for (uint column = columns.x; column <= columns.y && slot < end; column++, slot++) {
-                uint tile = row * tiles_x + column;
-                entry_tile[slot] = tile;
-                entry_splat[slot] = splat;
-                atomicAdd(&counts[tile & low_mask], 1u);
-                atomicAdd(&counts[256 + (tile >> low_bits & 255)], 1u);
-            }
-        }
+    Emission out = {entry_tile, entry_splat, counts, tiles_x, digit_bits, digits};
+    bool fits = slot + number <= control->capacity;  // if not, the run stands still; `entries` says why
+    if (number && fits && !large)
+        for (uint row = mine.rect.x >> 16; row <= mine.rect.y >> 16; row++) emit_row(mine, row, splat, slot, out);
+    for (uint waiting = __ballot_sync(FULL_WARP, large && fits); waiting; waiting &= waiting - 1) {
+        int owner = __ffs(waiting) - 1;
+        warp_emit(
+            of_lane(mine, owner), __shfl_sync(FULL_WARP, splat, owner), __shfl_sync(FULL_WARP, slot, owner), out);
+    }
     __syncthreads();
-    for (int k = threadIdx.x; k < 2 * 256; k += SORT_THREADS)
+    for (int k = threadIdx.x; k < 256 * digits; k += SORT_THREADS)
         if (counts[k]) atomicAdd(&digit_counts[k], counts[k]);
 }
 

@@ -7,6 +7,7 @@
 
 struct Sums {
     float v, vx, vy, vxx, vxy, vyy, red, green, blue;
+    float used;  // slots that were reached
 };
 
 // dL/dU and dL/d(u, v) from the moments of v = alpha dL/dalpha.
@@ -115,19 +116,39 @@ __device__ inline void colour_gradient(
     gradients[ROW_MEAN + 2] += (along_axes.z - along * g.dir_z) * g.inverse_distance;
 }
 
-__device__ inline bool collect_sums(
-    const float4* __restrict__ slots, const unsigned char* __restrict__ slot_used, uint first, uint count, Sums& sums) {
-    bool seen = false;
-    sums = {0, 0, 0, 0, 0, 0, 0, 0, 0};
-    for (uint slot = first; slot < first + count; slot++) {
-        if (!slot_used[slot]) continue;
-        float4 a = slots[3 * slot], b = slots[3 * slot + 1];
-        sums.v += a.x, sums.vx += a.y, sums.vy += a.z, sums.vxx += a.w;
-        sums.vxy += b.x, sums.vyy += b.y, sums.red += b.z, sums.green += b.w;
-        sums.blue += slots[3 * slot + 2].x;
-        seen = true;
+__device__ inline void add_slot(
+    const float4* __restrict__ slots, const unsigned char* __restrict__ slot_used, uint slot, Sums& sums) {
+    if (!slot_used[slot]) return;
+    float4 a = slots[3 * slot], b = slots[3 * slot + 1];
+    sums.v += a.x, sums.vx += a.y, sums.vy += a.z, sums.vxx += a.w;
+    sums.vxy += b.x, sums.vyy += b.y, sums.red += b.z, sums.green += b.w;
+    sums.blue += slots[3 * slot + 2].x;
+    sums.used += 1.0f;
+}
+
+#define MANY_SLOTS 24
+
+// The sums of the calling thread's splat over its slots. A splat with many of them would keep its warp waiting: there the
+// whole warp adds, lane by lane, and the lanes' sums are added in a fixed order. To be called by whole warps.
+__device__ inline Sums collect_sums(
+    const float4* __restrict__ slots, const unsigned char* __restrict__ slot_used, uint2 span) {
+    Sums sums = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    if (span.y <= MANY_SLOTS)
+        for (uint slot = span.x; slot < span.x + span.y; slot++) add_slot(slots, slot_used, slot, sums);
+    uint lane = threadIdx.x % 32;
+    for (uint waiting = __ballot_sync(FULL_WARP, span.y > MANY_SLOTS); waiting; waiting &= waiting - 1) {
+        int owner = __ffs(waiting) - 1;
+        uint first = __shfl_sync(FULL_WARP, span.x, owner), count = __shfl_sync(FULL_WARP, span.y, owner);
+        Sums part = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+        for (uint k = lane; k < count; k += 32) add_slot(slots, slot_used, first + k, part);
+        float* values = &part.v;
+#pragma unroll
+        for (int k = 0; k < 10; k++)
+            for (int offset = 16; offset > 0; offset /= 2)
+                values[k] += __shfl_xor_sync(FULL_WARP, values[k], offset);
+        if ((int)lane == owner) sums = part;
     }
-    return seen;
+    return sums;
 }
 
 extern "C" __global__ void __launch_bounds__(SPLAT_THREADS) project_backward(
@@ -141,10 +162,9 @@ extern "C" __global__ void __launch_bounds__(SPLAT_THREADS) project_backward(
     float* __restrict__ statistics,        // (2, stride) sums of the screen gradient's norm and of steps; or null
     float* __restrict__ output) {          // (rows, stride) gradients; null: apply Adam
     int i = blockIdx.x * SPLAT_THREADS + threadIdx.x;
-    if (i >= stride || run_stands(control, frame)) return;
-    uint2 span = slot_spans[i];
-    Sums sums;
-    if (!collect_sums(slots, slot_used, span.x, span.y, sums)) return;
+    if (run_stands(control, frame)) return;
+    Sums sums = collect_sums(slots, slot_used, i < stride ? slot_spans[i] : make_uint2(0, 0));
+    if (sums.used == 0) return;
     const Step& step = steps[control->cursor];
     const View& view = views[step.view];
     Geometry g = geometry(block, stride, i, view.camera);
