@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from backend.faceswap.settings import SwapSettings
+from backend.faceswap.settings import ENGINES, SwapSettings
 from backend.faceswap.swap import swap
 from backend.pipeline import settings_from
 from backend.terminal import Terminal
@@ -23,11 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="the source folder")
     _arguments.add_out(parser, "the swapped folder to write")
     _arguments.add_swap(parser)
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="what computes; auto: a GPU if one works")
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Swap."""
-    settings = settings_from(_arguments.swap_settings(options), SwapSettings)
-    swap(options.capture, options.source, options.out, settings, terminal.progress("swap"), lambda: False)
+    chosen = {**_arguments.swap_settings(options), "engine": options.engine}
+    settings = settings_from(chosen, SwapSettings)
+    result = swap(options.capture, options.source, options.out, settings, terminal.progress("swap"), lambda: False)
+    terminal.say(result.report["engine_reason"])
     terminal.say(f"Wrote {options.out}")
     return 0

@@ -15,10 +15,11 @@ from interchange.capture import Capture, ViewImages
 from interchange.errors import InputError, Progress
 from interchange.mesh import Mesh
 
+from .engines import OpenDevice, choose_device, open_gpu, open_view_engine
 from .settings import SwapSettings
 from .source import Source
 from .uv import make_skin
-from .views import Skins, exchange_skin
+from .views import Skins
 
 
 @attrs.frozen
@@ -39,7 +40,7 @@ class PreparedSwap:
 
     change: (view's images, its mesh, its camera) -> new rgb (H, W, 3) linear, premultiplied. skin: the head's new
     texture (h, w, 3) uint8 sRGB, for swappers that make one. pictures: (h, w, 3 or 1) uint8 to look at, by name.
-    report: what goes into swap.json. warnings: sentences for the user.
+    report: what goes into swap.json. warnings: sentences for the user. close: gives back what the swap holds.
     """
 
     change: Callable[[ViewImages, Mesh, Camera], npt.NDArray[np.float32]]
@@ -48,6 +49,7 @@ class PreparedSwap:
     pictures: dict[str, npt.NDArray[np.uint8]] = attrs.field(factory=dict)
     report: dict[str, Any] = attrs.field(factory=dict)
     warnings: list[str] = attrs.field(factory=list)
+    close: Callable[[], None] = lambda: None
 
 
 class Swapper(Protocol):
@@ -81,6 +83,10 @@ class UvSwapper:
         ),
     )
 
+    def __init__(self, open_device: OpenDevice = open_gpu) -> None:
+        """`open_device` gives the GPU for the views, if there is one."""
+        self._open_device = open_device
+
     def prepare(
         self,
         capture: Capture,
@@ -90,15 +96,16 @@ class UvSwapper:
         cancelled: Callable[[], bool],
     ) -> PreparedSwap:
         """See Swapper."""
+        choice = choose_device(settings.engine, self._open_device, progress)
         head, item = capture.object_of_part("head")
         made = make_skin(capture.load_mesh(), head, capture.load_texture(item), source, settings, progress, cancelled)
         noisy = not capture.renderer.get("denoise", False)
         skins = Skins.of(made.old_linear, made.new_linear)
-
-        def change(images: ViewImages, mesh: Mesh, camera: Camera) -> npt.NDArray[np.float32]:
-            return exchange_skin(images, mesh, head, camera, skins, settings.samples, noisy)
-
-        return PreparedSwap(change, made.skin, made.mask, made.pictures, made.report, made.warnings)
+        cameras = [view.camera for view in capture.views]
+        required = settings.engine == "cuda"
+        engine = open_view_engine(choice, required, head, skins, settings.samples, noisy, cameras)
+        report = {**made.report, "engine": engine.name, "engine_reason": engine.reason}
+        return PreparedSwap(engine.change, made.skin, made.mask, made.pictures, report, made.warnings, engine.close)
 
 
 _SWAPPERS: dict[str, Swapper] = {swapper.info.name: swapper for swapper in (UvSwapper(),)}

@@ -11,6 +11,8 @@ from interchange.errors import InputError
 
 from . import harmonization
 
+ENGINES = ("auto", "cpu", "cuda")
+
 
 def _within(low: float, high: float) -> Any:
     def check(_: Any, attribute: attrs.Attribute, value: Any) -> None:
@@ -36,7 +38,8 @@ class SwapSettings:
     much of the broad unevenness that is left then is taken for light, not skin. symmetry: fill hidden parts from the
     other half. smoothing: how little landmarks are trusted (0: hit exactly). levels: of the blending pyramid. samples:
     a side and pixel when views are filtered. texture_size: of the new skin in texels, None for the avatar's own.
-    threads: views at a time, None for one a core."""
+    threads: views at a time, None for one a core. engine: what changes the views: auto takes an NVIDIA GPU if there is
+    one; the pictures are the same."""
 
     swapper: str = "uv"
     tone: float = attrs.field(default=1.0, validator=_within(0, 1))
@@ -51,3 +54,4 @@ class SwapSettings:
     samples: int = attrs.field(default=2, validator=_within(1, 8))
     texture_size: int | None = attrs.field(default=None, validator=attrs.validators.optional(_within(64, 8192)))
     threads: int | None = attrs.field(default=None, validator=attrs.validators.optional(_within(1, 256)))
+    engine: str = attrs.field(default="auto", validator=_one_of(ENGINES))

@@ -76,6 +76,26 @@ def swap(
         raise InputError("A swap cannot write into the capture it reads.", "Choose another folder.")
     source = load_source(source_folder, today=today)
     prepared = swapper.prepare(capture, source, settings, progress, cancelled)
+    try:
+        report, rendered, kept = _swap_all(capture, source, out_folder, prepared, settings, progress, cancelled)
+    finally:
+        prepared.close()
+    seconds = time.monotonic() - started
+    if progress:
+        progress("swap", 1.0, f"{len(rendered)} views swapped, {len(kept)} kept")
+    return SwapResult(out_folder, report, rendered, kept, tuple(prepared.warnings), seconds)
+
+
+def _swap_all(
+    capture: Capture,
+    source: Source,
+    out_folder: Path,
+    prepared: PreparedSwap,
+    settings: SwapSettings,
+    progress: Progress | None,
+    cancelled: Callable[[], bool],
+) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
+    """Write everything; the report, and the names of views made and kept."""
     meshes = {pose.name: capture.load_mesh(pose) for pose in capture.poses}
     key = _key(capture, source, settings, prepared)
     try:
@@ -91,15 +111,12 @@ def swap(
             f"The swap cannot be written to {out_folder} ({error.strerror or error}).",
             "Make room on the disk or choose another --out; finished views are kept.",
         ) from error
-    seconds = time.monotonic() - started
-    if progress:
-        progress("swap", 1.0, f"{len(rendered)} views swapped, {len(kept)} kept")
-    return SwapResult(out_folder, report, rendered, kept, tuple(prepared.warnings), seconds)
+    return report, rendered, kept
 
 
 def _key(capture: Capture, source: Source, settings: SwapSettings, prepared: PreparedSwap) -> str:
     """Digest of all that the pictures depend on, beside each view's own file."""
-    chosen = {k: v for k, v in attrs.asdict(settings).items() if k != "threads"}
+    chosen = {k: v for k, v in attrs.asdict(settings).items() if k not in ("threads", "engine")}
     meshes = {pose.name: sha256_of_file(capture.folder / pose.mesh) for pose in capture.poses}
     cameras = {v.name: [v.camera.K.tolist(), v.camera.world_to_camera.tolist()] for v in capture.views}
     skin = None if prepared.skin is None else hashlib.sha256(prepared.skin.tobytes()).hexdigest()

@@ -29,6 +29,11 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _PASSED = (0.5, 1.05)  # what k may be
 PIXEL_FILTER = 1.5
 """Width in pixels of Cycles' default Blackman-Harris pixel filter."""
+PASSED_BLUR = 1.5
+"""Standard deviation in pixels of the blur under which k is measured."""
+LIGHT_RADIUS = 4
+"""Pixels around a pixel from which its light is smoothed."""
+NO_PASSES = "The capture has no light and albedo passes, which a swap needs."
 
 
 @attrs.frozen(eq=False)
@@ -59,7 +64,7 @@ def exchange_skin(
     renderer has denoised it. Raises InputError when the view has no light or albedo pass.
     """
     if images.light is None or images.albedo is None:
-        raise InputError("The capture has no light and albedo passes, which a swap needs.", "Capture again with them.")
+        raise InputError(NO_PASSES, "Capture again with them.")
     difference, old, coverage = filtered_skin(mesh, head, camera, skins, samples)
     difference, old = as_rendered(difference, old, coverage, images)
     changed = (difference != 0).any(-1)
@@ -101,7 +106,7 @@ def filtered_skin(
     looked_up = np.zeros((*raster.face.shape, 7), np.float32)
     _look_up(raster.face, raster.weights, on_head, mesh.face_uvs[solid], skins.old, skins.difference, looked_up)
     result = np.zeros((camera.height, camera.width, 7), np.float32)
-    _gather(looked_up, _taps(samples), samples, result)
+    _gather(looked_up, filter_taps(samples), samples, result)
     return result[..., :3], result[..., 3:6], result[..., 6]
 
 
@@ -129,7 +134,7 @@ def passed_share(albedo: Floats, old: Floats, coverage: Floats) -> npt.NDArray[n
     rendered, skin = albedo @ _LUMINANCE * trust, old @ _LUMINANCE * trust
 
     def near(image: Floats) -> Floats:
-        return cv2.GaussianBlur(image.astype(np.float32), (0, 0), 1.5)
+        return cv2.GaussianBlur(image.astype(np.float32), (0, 0), PASSED_BLUR)
 
     skin_near = near(skin)
     known = skin_near > 1e-4
@@ -139,7 +144,7 @@ def passed_share(albedo: Floats, old: Floats, coverage: Floats) -> npt.NDArray[n
 
 
 def smooth_light(
-    images: ViewImages, where: npt.NDArray[np.bool_] | None = None, radius: int = 4
+    images: ViewImages, where: npt.NDArray[np.bool_] | None = None, radius: int = LIGHT_RADIUS
 ) -> npt.NDArray[np.float32]:
     """The light pass (H, W, 3) without its premultiplication and its noise: a joint bilateral filter (Petschnigg et al.
     2004) that averages only along one surface, by the normal and depth passes, and not across shadows' edges, by the
@@ -166,7 +171,7 @@ def smooth_light(
     return result
 
 
-def _taps(samples: int) -> Floats:
+def filter_taps(samples: int) -> Floats:
     """Weights of a Blackman-Harris window over the samples around a pixel's centre, along one axis."""
     reach = int(np.floor(PIXEL_FILTER / 2 * samples + (samples - 1) / 2))
     offset = np.arange(-reach, samples + reach)

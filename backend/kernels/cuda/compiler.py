@@ -22,7 +22,6 @@ from . import sources
 from .sources import Variant
 
 CACHE_VARIABLE = "DIGIDOUBLE_CACHE"
-OPTIONS = ("--std=c++17", "--ftz=true", "--fmad=true")
 OLDEST_ARCHITECTURE = 75
 
 
@@ -71,14 +70,15 @@ def compile_program(variant: Variant, architecture: int) -> bytes:
     """Compile without a cache; needs no GPU."""
     from cuda.bindings import nvrtc
 
-    files = {**sources.include_files(), sources.CONSTANTS: sources.constants(variant)}
-    main = files.pop(sources.PROGRAM)
+    wanted = variant.program
+    files = {**sources.include_files(wanted), sources.CONSTANTS: sources.constants(variant)}
+    main = files.pop(wanted.main)
     names = [name.encode() for name in files]
     program = _checked(nvrtc.nvrtcCreateProgram(
-        main.encode(), sources.PROGRAM.encode(), len(files), [text.encode() for text in files.values()], names
+        main.encode(), wanted.main.encode(), len(files), [text.encode() for text in files.values()], names
     ))  # fmt: skip
     try:
-        options = [option.encode() for option in (f"--gpu-architecture=sm_{architecture}", *OPTIONS)]
+        options = [option.encode() for option in (f"--gpu-architecture=sm_{architecture}", *wanted.options)]
         (code,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
         if int(code):
             log = b" " * _checked(nvrtc.nvrtcGetProgramLogSize(program))
@@ -108,9 +108,9 @@ def _checked(result: tuple[Any, ...]) -> Any:
 
 def _digest(variant: Variant, architecture: int, driver_version: int) -> str:
     digest = hashlib.sha256(sources.constants(variant).encode())
-    for name, text in sources.include_files().items():
+    for name, text in sources.include_files(variant.program).items():
         digest.update(f"\0{name}\0{text}".encode())
-    digest.update(repr((OPTIONS, architecture, driver_version, compiler_version())).encode())
+    digest.update(repr((variant.program, architecture, driver_version, compiler_version())).encode())
     return digest.hexdigest()[:32]
 
 

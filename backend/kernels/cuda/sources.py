@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The CUDA sources as one program, and the constants that they share with the CPU kernels.
+"""The CUDA sources as programs, and the constants that they share with the CPU kernels.
 
-The kernels lie beside their CPU counterparts (`backend/kernels/*/cuda/`). `kernels.cu` here includes them all; they are
-compiled together, once for each number of SH coefficients, so that loops over coefficients are unrolled.
+The kernels lie beside their CPU counterparts (`backend/kernels/*/cuda/`). `kernels.cu` here includes those of a fit;
+they are compiled together, once for each number of SH coefficients, so that loops over coefficients are unrolled. The
+swap's are a program of their own, so that neither waits for the other's compilation.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from ..adam.cpu import BETA1, BETA2, EPSILON
 from ..loss.cpu import C1, C2, gaussian_window
 
 ROOT = Path(__file__).parents[1]
-PROGRAM = "cuda/kernels.cu"
 CONSTANTS = "constants.h"
 
 TILE = 8
@@ -28,6 +28,11 @@ SPLAT_THREADS = 128
 RASTER_WARPS = 2
 SEGMENT_SIZE = 64
 """Entries of a backward warp, a multiple of the rasterizer's batch of 32."""
+MESH_THREADS = 128
+SMALL_FACE = 128
+"""Samples in the box around a face up to which one thread does it alone."""
+STRIP_ROWS = 16
+"""Rows of samples of a larger face that a block does at a time."""
 HUGE = 1e15
 KERNELS = (
     "project", "depth_keys", "radix_pass", "emit_entries", "tile_spans", "rasterize", "compare", "differentiate",
@@ -35,10 +40,39 @@ KERNELS = (
 )  # fmt: skip
 
 
-def include_files() -> dict[str, str]:
+@attrs.frozen
+class Program:
+    """Sources that are compiled together. main: the one that includes the others. rooms: whose `cuda` folders they lie
+    in. options: NVRTC's, beside the architecture. kernels: the names of all."""
+
+    main: str
+    rooms: tuple[str, ...]
+    options: tuple[str, ...]
+    kernels: tuple[str, ...]
+
+
+TRAINING = Program(
+    "cuda/kernels.cu",
+    ("adam", "binning", "loss", "projection", "rasterization", "spherical_harmonics"),
+    ("--std=c++17", "--ftz=true", "--fmad=true"),
+    KERNELS,
+)
+SWAP = Program(
+    "mesh_rasterization/cuda/kernels.cu",
+    ("mesh_rasterization",),
+    ("--std=c++17", "--fmad=false"),
+    ("prepare_faces", "nearest_small", "nearest_large", "look_up", "gather", "guide_light", "smooth_light",
+     "as_rendered", "blur_rows", "passed_share", "exchange_skin"),
+)  # fmt: skip
+"""Without fused multiply-adds it rounds as the CPU does: the same faces under the same samples, bit by bit."""
+
+
+def include_files(program: Program = TRAINING) -> dict[str, str]:
     """Every source by the name under which the others include it, `constants.h` excepted."""
-    names = [PROGRAM, *(p.relative_to(ROOT).as_posix() for p in sorted(ROOT.glob("*/cuda/*.cu*")))]
-    names += [p.relative_to(ROOT).as_posix() for p in sorted((ROOT / "cuda").glob("*.cuh"))]
+    names = [program.main]
+    for room in (*program.rooms, "cuda"):
+        pattern = "*.cuh" if room == "cuda" else "cuda/*.cu*"
+        names += [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / room).glob(pattern))]
     return {name: (ROOT / name).read_text(encoding="utf-8") for name in names}
 
 
@@ -46,8 +80,9 @@ def include_files() -> dict[str, str]:
 class Variant:
     """What the kernels are compiled for."""
 
-    sh_degree: int
+    sh_degree: int = 0
     antialiased: bool = False
+    program: Program = TRAINING
 
 
 def constants(variant: Variant) -> str:
@@ -82,6 +117,9 @@ def constants(variant: Variant) -> str:
         "SPLAT_THREADS": SPLAT_THREADS,
         "RASTER_WARPS": RASTER_WARPS,
         "SEGMENT_SIZE": SEGMENT_SIZE,
+        "MESH_THREADS": MESH_THREADS,
+        "SMALL_FACE": SMALL_FACE,
+        "STRIP_ROWS": STRIP_ROWS,
         "EPS2D": _float(layout.EPS2D),
         "MIN_COMPENSATION": _float(layout.MIN_COMPENSATION),
         "NEAR_PLANE": _float(layout.NEAR),

@@ -247,4 +247,10 @@ inline int __ffs(unsigned x) { return __builtin_ffs(x); }
 inline int __clz(unsigned x) { return x ? __builtin_clz(x) : 32; }
 inline unsigned atomicAdd(unsigned* p, unsigned v) { unsigned old = *p; *p += v; return old; }
 inline unsigned atomicMax(unsigned* p, unsigned v) { unsigned old = *p; *p = max(old, v); return old; }
+inline unsigned long long atomicMax(unsigned long long* p, unsigned long long v) {
+    unsigned long long old = *p;
+    *p = max(old, v);
+    return old;
+}
+inline long long __double_as_longlong(double x) { return unpacked<long long>(packed(x)); }
 inline unsigned __float_as_uint(float x) { return unpacked<unsigned>(packed(x)); }

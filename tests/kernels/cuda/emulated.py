@@ -17,6 +17,7 @@ from backend.kernels.cuda.launches import Clear, Operation, Pointer
 from backend.kernels.cuda.sources import Variant
 
 HERE = Path(__file__).parent
+EMULATORS = {sources.TRAINING: "emulator.cpp", sources.SWAP: "swap_emulator.cpp"}
 _POISON = 0xFF  # as float32 this is NaN: reading what was never written shows
 
 
@@ -31,13 +32,12 @@ def build(variant: Variant, folder: Path) -> ctypes.CDLL:
     (folder / sources.CONSTANTS).write_text(sources.constants(variant))
     library = folder / "kernels.so"
     includes = [f"-I{path}" for path in (folder, sources.ROOT, HERE)]
-    # A GPU contracts a * b + c into one rounding; so does this, where the CPU can.
-    options = ["-std=c++17", "-O2", "-march=native", "-ffp-contract=fast", "-fPIC", "-shared", "-Wall", "-Wextra",
-               "-Wno-unknown-pragmas",
-               "-Wno-unused-parameter", "-Werror"]  # fmt: skip
-    subprocess.run(
-        [compiler() or "g++", *options, *includes, "-o", str(library), str(HERE / "emulator.cpp")], check=True
-    )
+    # A GPU contracts a * b + c into one rounding, unless told not to; so does this, where the CPU can.
+    contract = "off" if "--fmad=false" in variant.program.options else "fast"
+    options = ["-std=c++17", "-O2", "-march=native", f"-ffp-contract={contract}", "-fPIC", "-shared",
+               "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-unused-parameter", "-Werror"]  # fmt: skip
+    main = str(HERE / EMULATORS[variant.program])
+    subprocess.run([compiler() or "g++", *options, *includes, "-o", str(library), main], check=True)
     return ctypes.CDLL(str(library))
 
 
@@ -79,7 +79,8 @@ class EmulatedDevice:
     def load(self, variant: Variant) -> ctypes.CDLL:
         """Compile at first use."""
         if variant not in self._libraries:
-            name = f"degree{variant.sh_degree}{'aa' if variant.antialiased else ''}"
+            kind = Path(EMULATORS[variant.program]).stem
+            name = f"{kind}-degree{variant.sh_degree}{'aa' if variant.antialiased else ''}"
             self._libraries[variant] = build(variant, self._folder / name)
         return self._libraries[variant]
 

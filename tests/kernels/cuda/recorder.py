@@ -14,7 +14,7 @@ import numpy as np
 
 from backend.kernels.cuda import sources
 from backend.kernels.cuda.launches import Operation
-from backend.kernels.cuda.sources import Variant
+from backend.kernels.cuda.sources import TRAINING, Program, Variant
 
 _GAP = 4096  # between allocations, so that one byte too far is outside
 
@@ -101,14 +101,14 @@ class Signature:
     parameters: tuple[Parameter, ...]
 
 
-_KERNEL = re.compile(r'extern "C" __global__ void __launch_bounds__\((.*?)\) (\w+)\(([^{]*?)\)\s*\{', re.DOTALL)
+_KERNEL = re.compile(r'extern "C" __global__ void __launch_bounds__\((.*?)\)\s+(\w+)\(([^{]*?)\)\s*\{', re.DOTALL)
 _PARAMETER = re.compile(r"(const )?(?:volatile |unsigned )?\w+( ?\*)? ?(?:__restrict__ )?(\w+)")
 
 
-def signatures() -> dict[str, Signature]:
-    """All kernels in the sources, by name."""
+def signatures(program: Program = TRAINING) -> dict[str, Signature]:
+    """All kernels in the program's sources, by name."""
     found = {}
-    for text in sources.include_files().values():
+    for text in sources.include_files(program).values():
         for threads, name, parameters in _KERNEL.findall(re.sub(r"//.*", "", text)):
             parts = [_PARAMETER.fullmatch(" ".join(part.split())) for part in parameters.split(",")]
             assert all(parts), name

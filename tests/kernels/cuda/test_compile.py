@@ -8,15 +8,16 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import attrs
 import pytest
 
 from backend.kernels.cuda import compiler, sources
 from backend.kernels.cuda.compiler import CompileError, compile_program, compiled, compiler_version
-from backend.kernels.cuda.sources import Variant
+from backend.kernels.cuda.sources import SWAP, TRAINING, Program, Variant
 
 ARCHITECTURES = (75, 80, 89, 90, 120)
-PLAIN, RICH = Variant(0), Variant(3, antialiased=True)
-CASES = [(variant, architecture) for architecture in ARCHITECTURES for variant in (PLAIN, RICH)]
+PLAIN, RICH, FOR_SWAP = Variant(0), Variant(3, antialiased=True), Variant(program=SWAP)
+CASES = [(variant, architecture) for architecture in ARCHITECTURES for variant in (PLAIN, RICH, FOR_SWAP)]
 CASES += [(Variant(1), 90), (Variant(1, True), 75), (Variant(2), 89), (Variant(3), 80)]
 
 
@@ -32,10 +33,10 @@ def why_not() -> str:
 needs_nvrtc = pytest.mark.skipif(bool(why_not()), reason=f"NVRTC cannot be used: {why_not()}")
 
 
-def assert_all_kernels_in(cubin: bytes) -> None:
+def assert_all_kernels_in(cubin: bytes, program: Program) -> None:
     """Each kernel is a section of the ELF file, by its name."""
     assert cubin.startswith(b"\x7fELF")
-    missing = [name for name in sources.KERNELS if f".text.{name}\0".encode() not in cubin]
+    missing = [name for name in program.kernels if f".text.{name}\0".encode() not in cubin]
     assert not missing
 
 
@@ -64,7 +65,7 @@ def logs(monkeypatch):
 @needs_nvrtc
 @pytest.mark.parametrize(("variant", "architecture"), CASES)
 def test_every_kernel_compiles_without_a_word(logs, variant, architecture):
-    assert_all_kernels_in(compile_program(variant, architecture))
+    assert_all_kernels_in(compile_program(variant, architecture), variant.program)
     assert logs == [""]
 
 
@@ -72,7 +73,7 @@ def test_every_kernel_compiles_without_a_word(logs, variant, architecture):
 def test_the_log_is_heard_at_all(logs, monkeypatch):
     files = dict(sources.include_files())
     files["adam/cuda/adam.cuh"] += "\n__global__ void careless() { int nobody_reads_it = 3; }\n"
-    monkeypatch.setattr(sources, "include_files", lambda: files)
+    monkeypatch.setattr(sources, "include_files", lambda program: files)
     compile_program(PLAIN, 90)
     assert "nobody_reads_it" in logs[0]
 
@@ -81,7 +82,7 @@ def test_the_log_is_heard_at_all(logs, monkeypatch):
 def test_a_broken_source_is_an_error_with_the_compilers_words(monkeypatch):
     files = dict(sources.include_files())
     files["adam/cuda/adam.cuh"] += "\nthis is no C++;\n"
-    monkeypatch.setattr(sources, "include_files", lambda: files)
+    monkeypatch.setattr(sources, "include_files", lambda program: files)
     with pytest.raises(CompileError, match=r"adam\.cuh.*error"):
         compile_program(PLAIN, 90)
 
@@ -94,16 +95,18 @@ def test_an_architecture_that_nobody_knows(logs):
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not on PATH")
-def test_nvcc_agrees(tmp_path):
-    (tmp_path / sources.CONSTANTS).write_text(sources.constants(RICH))
+@pytest.mark.parametrize("variant", [RICH, FOR_SWAP], ids=["training", "swap"])
+def test_nvcc_agrees(tmp_path, variant):
+    program = variant.program
+    (tmp_path / sources.CONSTANTS).write_text(sources.constants(variant))
     cubin = tmp_path / "kernels.cubin"
-    command = ["nvcc", "-cubin", "-arch=sm_90", "-std=c++17", "--ftz=true", "--Werror", "all-warnings"]
+    command = ["nvcc", "-cubin", "-arch=sm_90", *program.options, "--Werror", "all-warnings"]
     folders = [f"-I{tmp_path}", f"-I{sources.ROOT}"]
     run = subprocess.run(
-        [*command, *folders, "-o", cubin, sources.ROOT / sources.PROGRAM], capture_output=True, text=True
+        [*command, *folders, "-o", cubin, sources.ROOT / program.main], capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
-    assert_all_kernels_in(cubin.read_bytes())
+    assert_all_kernels_in(cubin.read_bytes(), program)
 
 
 # -- the cache --------------------------------------------------------------------------------------------------------
@@ -144,9 +147,10 @@ def test_whatever_the_code_depends_on_compiles_anew(compilations, tmp_path, monk
     assert is_new(PLAIN, 89, 13000)
     assert is_new(PLAIN, 90, 12080)
     assert is_new(Variant(0, True), 90, 13000) and is_new(Variant(1), 90, 13000)
-    with monkeypatch.context() as changed:
-        changed.setattr(compiler, "OPTIONS", (*compiler.OPTIONS, "--use_fast_math"))
-        assert is_new(PLAIN, 90, 13000)
+    assert is_new(FOR_SWAP, 90, 13000)
+    for program in (TRAINING, SWAP):
+        faster = attrs.evolve(program, options=(*program.options, "--use_fast_math"))
+        assert is_new(Variant(0, program=faster), 90, 13000)
     with monkeypatch.context() as changed:
         changed.setattr(compiler, "compiler_version", lambda: (13, 0))
         assert is_new(PLAIN, 90, 13000)
@@ -156,9 +160,23 @@ def test_whatever_the_code_depends_on_compiles_anew(compilations, tmp_path, monk
     for name in sources.include_files():
         files = {**sources.include_files(), name: sources.include_files()[name] + " "}
         with monkeypatch.context() as changed:
-            changed.setattr(sources, "include_files", lambda files=files: files)
+            changed.setattr(sources, "include_files", lambda program, files=files: files)
             assert is_new(PLAIN, 90, 13000), name
     assert not is_new(PLAIN, 90, 13000)
+
+
+def test_an_edit_compiles_only_its_own_program_anew(compilations, tmp_path, monkeypatch):
+    whole = sources.include_files
+
+    def edited(program):
+        return {name: text + "//" * ("filtered_skin" in name) for name, text in whole(program).items()}
+
+    for variant in (PLAIN, FOR_SWAP):
+        compiled(variant, 90, 13000, tmp_path)
+    monkeypatch.setattr(sources, "include_files", edited)
+    for variant in (PLAIN, FOR_SWAP):
+        compiled(variant, 90, 13000, tmp_path)
+    assert [variant.program for variant, _ in compilations] == [TRAINING, SWAP, SWAP]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "emptied"])
