@@ -116,7 +116,7 @@ def test_killed_while_the_service_works_it_goes_on(job: Path) -> None:
 
 def test_the_results_are_all_there(job: Path) -> None:
     metrics = json.loads((job / "double/metrics.json").read_text())
-    assert set(metrics) == {*METRIC_KEYS, "size", "splats"}
+    assert set(metrics) == {*METRIC_KEYS, "size", "splats", "perceptual"}
     for group, keys in METRIC_KEYS.items():
         assert set(metrics[group]) == keys, group
     assert metrics["views"] == {"train": TRAIN, "held_out": HELD_OUT} and metrics["size"] == [SIZE, SIZE]

@@ -52,7 +52,7 @@ def test_without_a_gpu_the_cpu_fits_and_that_is_fine(
 ) -> None:
     assert cli.main(["doctor"]) == 0
     said = lines(capsys)
-    assert said["engine"] == f"ok a fit takes cpu, unless told otherwise. The CPU fits: {NOTHING}"
+    assert said["engine"] == f"ok a fit takes cpu, unless told otherwise. {NOTHING} The CPU fits."
     assert said["our CUDA engine"] == f"-- {NOTHING}"
     assert said["gsplat"].startswith("-- not installed") and "python3 install.py gsplat" in said["gsplat"]
     assert "torch" not in said

@@ -33,6 +33,7 @@ from .source import Source, load_source
 FORMAT, VERSION = "digidouble-swap", 1
 REPORT = "swap.json"
 _STATE = "swap_state.json"
+_WRITE_EVERY_S = 0.5
 _PROCEDURE = 1
 """Raise when the same inputs give other pictures than before: it makes finished views count as stale."""
 
@@ -153,10 +154,15 @@ def _copy(start: Path, goal: Path) -> None:
 
 
 class _State:
-    """Which views are finished, on disk after each of them."""
+    """Which views are finished, on disk soon after each of them.
+
+    To replace a file waits for the disk, some 80 ms, which sixteen threads would wait for in turn; what a kill leaves
+    unwritten is swapped again.
+    """
 
     def __init__(self, path: Path, key: str) -> None:
         self._path, self._key, self._lock = path, key, threading.Lock()
+        self._written = 0.0
         self.views: dict[str, str] = {}
         try:
             earlier = json.loads(path.read_text(encoding="utf-8"))
@@ -166,9 +172,20 @@ class _State:
             pass  # no state, or one that a crash left half: everything is made anew
 
     def finish(self, view: str, digest: str) -> None:
+        """Note a view."""
         with self._lock:
             self.views[view] = digest
-            write_json(self._path, {"key": self._key, "views": self.views})
+            if time.monotonic() - self._written > _WRITE_EVERY_S:
+                self._write()
+
+    def flush(self) -> None:
+        """Write what is not written yet."""
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
+        write_json(self._path, {"key": self._key, "views": self.views})
+        self._written = time.monotonic()
 
 
 def _swap_views(
@@ -194,14 +211,17 @@ def _swap_views(
         state.finish(view.name, digest)
 
     threads = settings.threads or min(os.cpu_count() or 1, 16)
-    with ThreadPoolExecutor(threads, thread_name_prefix="swap") as pool:
-        futures = [pool.submit(work, view) for view in waiting]
-        try:
-            _follow(futures, len(kept), len(capture.views), progress)
-        finally:
-            stop.set()
-            for future in futures:
-                future.cancel()
+    try:
+        with ThreadPoolExecutor(threads, thread_name_prefix="swap") as pool:
+            futures = [pool.submit(work, view) for view in waiting]
+            try:
+                _follow(futures, len(kept), len(capture.views), progress)
+            finally:
+                stop.set()
+                for future in futures:
+                    future.cancel()
+    finally:
+        state.flush()  # also what threads have finished after the others were told to stop
     return tuple(v.name for v in waiting), tuple(v.name for v in kept)
 
 
