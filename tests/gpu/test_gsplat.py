@@ -15,7 +15,8 @@ import torch
 from backend.evaluation.metrics import psnr
 from backend.fitting.dataset import FitView
 from backend.fitting.settings import FitSettings
-from backend.fitting.trainer import Observer, RunState, Trainer
+from backend.fitting.state import FitState, RunState
+from backend.fitting.trainer import Observer, Trainer
 from backend.kernels.adam.reference import adam_steps
 from backend.kernels.engine import AdamState, CpuEngine
 from backend.kernels.gsplat import build, check
@@ -196,12 +197,11 @@ def test_gsplats_own_optimisers_learn(kernels, optimiser):
 def _trained(engine, start, views):
     settings = FitSettings(iterations=200, sh_degree=1, early_stop=False, evaluations=2)
     parameters = start.copy()
-    trainer = Trainer(
-        engine, parameters, AdamState.like(parameters), views[1:], views[:1], 0.01, settings, RunState(planned=200),
-        Observer(), save=lambda: None,
-    )  # fmt: skip
-    trainer.train()
-    return trainer.run
+    nowhere = np.full(parameters.count, -1, np.int32), np.zeros((parameters.count, 3), np.float32)
+    run = RunState(planned=200)
+    state = FitState("", parameters, AdamState.like(parameters), run, 0.01, "points", *nowhere)
+    Trainer(engine, state, views[1:], views[:1], settings, Observer(), lambda: None).train()
+    return run
 
 
 def test_a_fit_through_the_trainer_ends_where_the_cpu_engine_ends(engine):
