@@ -21,6 +21,7 @@ from interchange.errors import InputError, Progress
 from interchange.png import write_png
 from interchange.splats import write_ply
 
+from .alignment import remember_normals
 from .checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from .dataset import Dataset, FitView, never
 from .engines import EngineChoice, choose_engine, open_engine
@@ -122,6 +123,8 @@ def _begin(
         run = RunState(planned=settings.iterations)
         adam = AdamState.like(parameters)
         state = FitState(digest, parameters, adam, run, start.reach, start.kind, start.face, start.barycentric)
+        if settings.normal_weight:
+            remember_normals(state, dataset)
     if progress:
         for note in notes:
             progress("fit", state.run.iteration / max(state.run.planned, 1), note)

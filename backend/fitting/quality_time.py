@@ -10,6 +10,7 @@ import attrs
 
 from backend.kernels.parameters import AdamState, SplatParameters
 
+from .alignment import remember_normals
 from .dataset import Dataset
 from .engines import choose_engine, open_engine
 from .initialisation import initialise
@@ -57,6 +58,8 @@ def time_to_quality(
     run = RunState(planned=settings.iterations, seconds=placing)
     state = FitState("", parameters, AdamState.like(parameters), run, start.reach, start.kind, start.face,
                      start.barycentric)  # fmt: skip
+    if settings.normal_weight:
+        remember_normals(state, dataset)
     interventions = interventions_for(settings, len(dataset.train))
     Trainer(engine, state, dataset.train, dataset.held_out, settings, Observer(clock=clock), lambda: None,
             interventions).train()  # fmt: skip

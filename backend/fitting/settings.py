@@ -68,6 +68,9 @@ class FitSettings:
     """Match each picture's colours to the others' by an affine change: for exposure that drifts from view to view."""
     depth_weight: float = 0.0
     """Weight of the L1 loss on depth, in tenths of the frame's width, where pictures come with depth maps."""
+    normal_weight: float = 0.0
+    """Part of the way, in each step, that splats born on a mesh are turned to lie flat on it, 0 to 0.1: for doubles
+    that are to be lit anew, or seen from far beyond the cameras."""
     random_background: bool = True
     """Put picture and render before a new random colour in each step, so that nothing solid may stand for the void."""
     rate_scale: float = 1.0
@@ -107,6 +110,7 @@ class FitSettings:
         _require(0 <= self.ssim_weight <= 1, "ssim_weight", self.ssim_weight, "from 0 to 1")
         _require(0 <= self.alpha_weight < 100, "alpha_weight", self.alpha_weight, "from 0 to 100")
         _require(0 <= self.depth_weight < 100, "depth_weight", self.depth_weight, "from 0 to 100")
+        _require(0 <= self.normal_weight <= 0.1, "normal_weight", self.normal_weight, "from 0 to 0.1")
         _require(0 < self.rate_scale <= 100, "rate_scale", self.rate_scale, "above 0 and at most 100")
         budget = self.time_budget_s
         _require(budget is None or budget > 0, "time_budget_s", budget, "above 0")

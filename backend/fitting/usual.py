@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import attrs
 
+from .alignment import Alignment
 from .consistency import Consistency
 from .decay import Decay
 from .densification import DefaultDensification
@@ -32,6 +33,8 @@ def interventions_for(settings: FitSettings, view_count: int) -> list[Interventi
     opacity = (MCMC_OPACITY_DECAY if mcmc else 0.0) if opacity is None else opacity
     if opacity or settings.scale_decay:
         result.append(Decay(opacity, settings.scale_decay))
+    if settings.normal_weight:
+        result.append(Alignment(settings.normal_weight))
     if settings.densify == "default":
         result.append(DefaultDensification(settings.most_splats, settings.seed))
     if mcmc:

@@ -81,14 +81,24 @@ def compile_program(variant: Variant, architecture: int) -> bytes:
         options = [option.encode() for option in (f"--gpu-architecture=sm_{architecture}", *wanted.options)]
         (code,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
         if int(code):
-            log = b" " * _checked(nvrtc.nvrtcGetProgramLogSize(program))
+            log = room_for(_checked(nvrtc.nvrtcGetProgramLogSize(program)))
             _checked(nvrtc.nvrtcGetProgramLog(program, log))
             raise CompileError(log.rstrip(b"\0 ").decode(errors="replace"))
-        image = b" " * _checked(nvrtc.nvrtcGetCUBINSize(program))
+        size = _checked(nvrtc.nvrtcGetCUBINSize(program))
+        image = room_for(size)
         _checked(nvrtc.nvrtcGetCUBIN(program, image))
-        return image
+        return image[:size]
     finally:
         nvrtc.nvrtcDestroyProgram(program)
+
+
+def room_for(size: int) -> bytes:
+    """A bytes object that NVRTC may write `size` bytes into, and a little more.
+
+    cuda-bindings wants bytes and writes into them. Python shares all bytes objects of length 0 and 1 (an empty log is
+    one byte long): written into, every such constant of the process would change.
+    """
+    return bytes(size + 16)
 
 
 def compiler_version() -> tuple[int, int]:

@@ -53,7 +53,7 @@ def logs(monkeypatch):
 
     def listen(program):
         _, size = nvrtc.nvrtcGetProgramLogSize(program)
-        text = b" " * size
+        text = compiler.room_for(size)
         nvrtc.nvrtcGetProgramLog(program, text)
         said.append(text.rstrip(b"\0 ").decode())
         return destroy(program)
@@ -221,3 +221,14 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
     monkeypatch.setattr(compiler.sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
     assert compiler.cache_folder() == tmp_path / "local" / "digidouble" / "cuda"
+
+
+@needs_nvrtc
+def test_nvrtc_writes_into_no_bytes_that_python_shares():
+    """An empty log is one byte long, and all one-byte objects of a process are the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "constants", lambda variant: "#error\n")
+        with pytest.raises(CompileError):
+            compile_program(PLAIN, 90)
+    assert len(compiler.room_for(0)) > 1 and b" " == bytes([32]) and b"\0" == bytes([0])
+    assert b" " * 3 == b"\x20\x20\x20"
