@@ -230,5 +230,5 @@ def test_nvrtc_writes_into_no_bytes_that_python_shares():
         patch.setattr(sources, "constants", lambda variant: "#error\n")
         with pytest.raises(CompileError):
             compile_program(PLAIN, 90)
-    assert len(compiler.room_for(0)) > 1 and b" " == bytes([32]) and b"\0" == bytes([0])
+    assert len(compiler.room_for(0)) > 1 and bytes([32]) == b" " and bytes([0]) == b"\0"
     assert b" " * 3 == b"\x20\x20\x20"
