@@ -14,17 +14,17 @@ from backend.fitting.settings import FitSettings
 
 from ..bars import Bar
 
+QUIET: dict[str, Any] = {"checkpoint_every_s": 3600.0, "engine": "cpu", "detail_density": 0.7}
 RUNS: dict[str, list[tuple[str, FitSettings, dict[int, float]]]] = {
     "capture256": [
-        ("256^2", FitSettings(iterations=500, splats=20_000, sh_degree=1, evaluations=50, checkpoint_every_s=3600),
-         {35: 3.0, 38: 6.0, 40: 12.0}),
+        ("256^2, short", FitSettings(iterations=500, splats=20_000, evaluations=50, **QUIET), {35: 3.0, 38: 6.0}),
+        ("256^2, long", FitSettings(iterations=1200, splats=50_000, evaluations=24, **QUIET), {40: 12.0}),
     ],
     "capture512": [
-        ("512^2", FitSettings(iterations=900, splats=50_000, sh_degree=1, evaluations=45, checkpoint_every_s=3600),
-         {38: 20.0, 40: 45.0}),
-        ("512^2, two minutes", FitSettings(iterations=100_000, splats=100_000, sh_degree=2, rate_scale=0.5,
-                                           time_budget_s=120, evaluations=6, early_stop=False,
-                                           checkpoint_every_s=3600), {}),
+        ("512^2, short", FitSettings(iterations=900, splats=50_000, evaluations=45, **QUIET), {38: 20.0}),
+        ("512^2, long", FitSettings(iterations=2200, splats=100_000, sh_degree=3, evaluations=22, **QUIET), {40: 45.0}),
+        ("512^2, two minutes", FitSettings(iterations=6000, splats=100_000, sh_degree=3, time_budget_s=120,
+                                           evaluations=6, early_stop=False, **QUIET), {}),
     ],
 }  # fmt: skip
 """Options of the command: name, settings, decibels to reach and seconds allowed."""
