@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from interchange.cameras import Camera
-from interchange.errors import InputError
 
 from ..parameters import AdamState, SplatParameters
-from ..rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
+from ..rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target, refuse_depth
 from ..views import PreparedView, prepare_view
 from .device import Device
 from .frame import Pipeline
@@ -42,8 +41,7 @@ class CudaSession:
         self, device: Device, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target],
         weights: LossWeights, statistics: bool = False, gradients_only: bool = False,
     ) -> None:  # fmt: skip
-        if weights.depth:
-            raise InputError("The engine cuda has no depth term in its loss.", "Set it to 0, or choose the engine cpu.")
+        refuse_depth(weights, "cuda")
         self._device, self._weights = device, weights
         self._keeps_statistics, self._gradients_only = statistics, gradients_only
         with ThreadPoolExecutor() as pool:  # numpy lets other threads run
