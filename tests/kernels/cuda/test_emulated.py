@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import attrs
 import numpy as np
 import pytest
 
@@ -200,4 +199,3 @@ def test_a_frame_beyond_all_reason_is_refused(engine, monkeypatch):
 
 def test_the_sentence_for_reports(engine):
     assert engine.describe() == "Fitted on the GPU stand-in with our CUDA kernels."
-    assert attrs.fields(Step).view
