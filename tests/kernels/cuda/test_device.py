@@ -226,6 +226,10 @@ def test_the_cap_holds_for_the_estimate_and_for_each_piece(monkeypatch):
     with pytest.raises(InputError, match="MiB on the GPU, where 150 MiB are free") as refused:
         CudaEngine(device).check_memory(1_000_000, [camera_for(64, 64)], 3)
     assert refused.value.code == "RES_GPU_MEMORY"
+    with pytest.raises(InputError, match="MiB on the GPU"):
+        cuda.open_engine(1_000_000, [camera_for(64, 64)], 3)
+    opened, closed = (driver.calls.count(name) for name in ("cuStreamCreate", "cuStreamDestroy"))
+    assert opened == closed + 1  # only this test's own device is open
 
 
 def test_a_cap_above_what_there_is_changes_nothing(monkeypatch):
