@@ -64,6 +64,7 @@ class _Frame:
     ) -> None:  # fmt: skip
         assert height % LOSS_TILE == 0 and width % LOSS_TILE == 0
         self._torch, self._driver, self._functions = torch, device.driver, functions
+        self._source = target  # alive as long as this: frames are found by its id, which must not go to another
         self._pixels = height * width
         self._grid = (width // LOSS_TILE, height // LOSS_TILE, 3)
         squares = self._grid[0] * self._grid[1]

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .cameras import Camera
+from .splats.axes import quaternion_from_matrix
 from .whole_files import whole_file
 
 Array = npt.NDArray[np.floating]
@@ -35,7 +36,7 @@ def write_colmap(
         K = camera.K
         key = (str(camera.width), str(camera.height), *_words((K[0, 0], K[1, 1], K[0, 2], K[1, 2])))
         lens = lenses.setdefault(key, len(lenses) + 1)
-        pose = _words((*quaternion(camera.rotation), *camera.translation))
+        pose = _words((*quaternion_from_matrix(camera.rotation), *camera.translation))
         images += [" ".join((str(number), *pose, str(lens), name)), ""]
     cameras = [" ".join((str(number), "PINHOLE", *key)) for key, number in lenses.items()]
     _write(folder / "cameras.txt", "CAMERA_ID MODEL WIDTH HEIGHT FX FY CX CY", cameras)
@@ -47,26 +48,6 @@ def write_colmap(
         for number, (point, level) in enumerate(zip(points, levels, strict=True), 1)
     ]
     _write(folder / "points3D.txt", "POINT3D_ID X Y Z R G B ERROR TRACK", lines)
-
-
-def quaternion(rotation: Array) -> Array:  # (3, 3)
-    """(4,) w x y z of a rotation, by the largest of the four candidates (Shepperd 1978)."""
-    m = np.asarray(rotation, np.float64)
-    trace = np.trace(m)
-    candidates = np.array([trace, *np.diag(m)])
-    largest = int(np.argmax(candidates))
-    if largest == 0:
-        quat = np.array([1 + trace, m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]])
-    else:
-        i = largest - 1
-        j, k = (i + 1) % 3, (i + 2) % 3
-        quat = np.zeros(4)
-        quat[0] = m[k, j] - m[j, k]
-        quat[1 + i] = 1 + 2 * m[i, i] - trace
-        quat[1 + j] = m[j, i] + m[i, j]
-        quat[1 + k] = m[k, i] + m[i, k]
-    quat /= np.linalg.norm(quat)
-    return -quat if quat[0] < 0 else quat
 
 
 def _words(numbers: Iterable[float]) -> list[str]:

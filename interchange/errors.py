@@ -10,6 +10,13 @@ Progress = Callable[[str, float, str], None]
 """`progress(stage, fraction 0..1, message)`: what long functions call to say how far they are."""
 
 
+def messages_only(progress: Progress | None, stage: str) -> Progress | None:
+    """For a part of a stage that counts from 0 to 1 for itself: its messages pass, as the beginning of `stage`."""
+    if progress is None:
+        return None
+    return lambda _, __, message: progress(stage, 0.0, message)
+
+
 class InputError(Exception):
     """Something that the user gave is unusable.
 

@@ -11,7 +11,7 @@ from backend.kernels import cuda
 from backend.kernels.cuda.device import Device
 from interchange.cameras import Camera
 from interchange.capture import ViewImages
-from interchange.errors import InputError, Progress
+from interchange.errors import InputError, Progress, messages_only
 from interchange.mesh import Mesh
 
 from .gpu import GpuExchange
@@ -33,13 +33,13 @@ class ViewEngine:
 
 
 def open_gpu(progress: Progress | None) -> tuple[Device | None, str]:
-    """The first NVIDIA GPU."""
+    """The first NVIDIA GPU; `progress` hears what is compiled for it."""
     works, sentence = cuda.availability()
     if not works:
         return None, sentence
     from backend.kernels.cuda.device import CudaDevice
 
-    return CudaDevice(progress=progress), sentence
+    return CudaDevice(progress=messages_only(progress, "compile")), sentence
 
 
 def choose_device(engine: str, open_device: OpenDevice, progress: Progress | None) -> tuple[Device | None, str]:

@@ -171,6 +171,14 @@ class _State:
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
             pass  # no state, or one that a crash left half: everything is made anew
 
+    def begin(self, kept: list[str]) -> None:
+        """Forget the other views, on disk too and before any is touched: a kill must not leave a view that is made anew
+        noted as what it was before.
+        """
+        with self._lock:
+            self.views = {name: self.views[name] for name in kept}
+            self._write()
+
     def finish(self, view: str, digest: str) -> None:
         """Note a view."""
         with self._lock:
@@ -201,6 +209,7 @@ def _swap_views(
     state = _State(swapped.folder / _STATE, key)
     kept = [v for v in capture.views if _is_finished(v, capture, swapped, state)]
     waiting = [v for v in capture.views if v not in kept]
+    state.begin([v.name for v in kept])
     stop = threading.Event()
 
     def work(view: View) -> None:

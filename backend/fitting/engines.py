@@ -2,9 +2,10 @@
 """Which engine computes a fit, and why: the CPU's kernels, our CUDA kernels, or gsplat.
 
 A GPU engine is a package `backend.kernels.<name>` with two functions. `availability()` tells whether it works on this
-machine, and why or why not in one sentence. `open_engine(count, cameras, sh_degree)` gives a `Rasterizer` for up to
-`count` splats, or raises InputError with the code RES_GPU_MEMORY, the estimate and the setting to lower, before it
-takes any memory. The packages are imported only here and only when they are asked for.
+machine, and why or why not in one sentence. `open_engine(count, cameras, sh_degree, progress)` gives a `Rasterizer` for
+up to `count` splats, which tells `progress` what it compiles, or raises InputError with the code RES_GPU_MEMORY, the
+estimate and the setting to lower, before it takes any memory. The packages are imported only here and only when they
+are asked for.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import attrs
 from backend.kernels.engine import CpuEngine
 from backend.kernels.rasterizer import Rasterizer
 from interchange.cameras import Camera
-from interchange.errors import InputError
+from interchange.errors import InputError, Progress, messages_only
 
 from .settings import FitSettings
 
@@ -48,12 +49,19 @@ def choose_engine(settings: FitSettings) -> EngineChoice:
     raise InputError(f"The engine {name} cannot be used: {sentence}", "Leave the engine at auto.", "RES_NO_GPU")
 
 
-def open_engine(choice: EngineChoice, settings: FitSettings, cameras: Sequence[Camera]) -> Rasterizer:
-    """The engine, with room for `settings.most_splats` and the cameras' frames; InputError if memory is short."""
+def open_engine(
+    choice: EngineChoice, settings: FitSettings, cameras: Sequence[Camera], progress: Progress | None = None
+) -> Rasterizer:
+    """The engine, with room for `settings.most_splats` and the cameras' frames; InputError if memory is short.
+
+    `progress` hears what is compiled, as the beginning of the stage "fit".
+    """
     if choice.name == "cpu":
         width, height = max(c.width for c in cameras), max(c.height for c in cameras)
         return CpuEngine(settings.most_splats, width, height, settings.sh_degree, settings.threads)
-    engine: Rasterizer = _package(choice.name).open_engine(settings.most_splats, cameras, settings.sh_degree)
+    engine: Rasterizer = _package(choice.name).open_engine(
+        settings.most_splats, cameras, settings.sh_degree, messages_only(progress, "fit")
+    )
     return engine
 
 

@@ -92,7 +92,7 @@ def fit(
         return finished
     if progress:
         progress("fit", 0.0, choice.reason)
-    engine = open_engine(choice, settings, [view.camera for view in dataset.train + dataset.held_out])
+    engine = open_engine(choice, settings, [view.camera for view in dataset.train + dataset.held_out], progress)
     state, notes = _begin(dataset, settings, out, digest, progress, cancelled)
     notes = dataset.notes + notes
     trainer = Trainer(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from interchange.splats import SH_C0
+from interchange.splats.axes import sh_basis
 
 from .dataset import never, stop_if
 from .sampling import Array, Observation
@@ -25,28 +26,6 @@ NEIGHBOURS = 12
 """Splats whose differences are fitted together, itself included."""
 RIDGE = (1e-3, 0.02, 0.05, 0.1)
 """Penalty on the coefficients of each band, relative to the number of views that see the neighbourhood."""
-
-
-def sh_basis(directions: Array, degree: int) -> Array:  # (N, 3) unit
-    """(N, (degree + 1)^2) real spherical harmonics with the signs of 3DGS (reference: Sloan, "Efficient SH", 2013)."""
-    x, y, z = directions.T
-    xx, yy, zz = x * x, y * y, z * z
-    bands = [np.full_like(x, SH_C0)]
-    if degree >= 1:
-        bands += [-0.4886025119029199 * y, 0.4886025119029199 * z, -0.4886025119029199 * x]
-    if degree >= 2:
-        bands += [
-            1.0925484305920792 * x * y, -1.0925484305920792 * y * z, 0.31539156525252005 * (2 * zz - xx - yy),
-            -1.0925484305920792 * x * z, 0.5462742152960396 * (xx - yy),
-        ]  # fmt: skip
-    if degree >= 3:
-        bands += [
-            -0.5900435899266435 * y * (3 * xx - yy), 2.890611442640554 * x * y * z,
-            -0.4570457994644658 * y * (4 * zz - xx - yy), 0.3731763325901154 * z * (2 * zz - 3 * xx - 3 * yy),
-            -0.4570457994644658 * x * (4 * zz - xx - yy), 1.445305721320277 * z * (xx - yy),
-            -0.5900435899266435 * x * (xx - 3 * yy),
-        ]  # fmt: skip
-    return np.stack(bands, axis=1)
 
 
 def sh_from_views(

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The CPU engine that fits 3D Gaussians: one object that renders, differentiates and optimises.
 
-How a trainer uses it::
+The trainer takes steps through a session (`begin`, see `rasterizer.py`), which does with every step what can be done
+by hand, too::
 
     engine = CpuEngine(count=20_000, width=512, height=512, sh_degree=1)
     parameters = SplatParameters.from_cloud(cloud)              # Morton order inside, padded to 16

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interchange.cameras import Camera
+from interchange.errors import InputError
 
 from .parameters import AdamState, SplatParameters
 
@@ -44,6 +45,13 @@ class LossWeights:
     alpha: float = 0.1
     depth: float = 0.0  # 0: depth is neither rendered nor kept
     length: float = 1.0  # in the cameras' unit, as 0.1 of the subject's size
+
+
+def refuse_depth(weights: LossWeights, engine: str) -> None:
+    """InputError if the loss has a depth term; for engines that know none."""
+    if weights.depth:
+        what = f"The engine {engine} has no depth term in its loss."
+        raise InputError(what, "Set it to 0, or choose the engine cpu.")
 
 
 @attrs.frozen(eq=False)

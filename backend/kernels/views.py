@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training views as the loss kernel wants them: cropped to the subject, planar, premultiplied."""
+"""Training views as the loss kernels want them, the CPU's and CUDA's: cropped to the subject, planar, premultiplied."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ SSIM_REACH = 5
 
 @attrs.define(eq=False)
 class PreparedView:
-    """One target image with its camera; made by `CpuEngine.prepare_view`, opaque to callers except for the camera."""
+    """One target image with its camera, opaque to callers except for the camera.
+
+    Blurs and depth are for the CPU engine alone.
+    """
 
     camera: Camera
     numbers: Array  # (32,) of layout.camera_numbers
@@ -85,7 +88,7 @@ def _depth_planes(camera: Camera, depth: Any, coverage: Array, weights: Array) -
 def prepare_view(
     camera: Camera, rgb_premultiplied: Any, alpha: Any = None, pixel_weights: Any = None, depth: Any = None
 ) -> PreparedView:
-    """See `CpuEngine.prepare_view`."""
+    """Crop the target to the subject; arguments and errors as in `CpuEngine.prepare_view`."""
     width, height = camera.width, camera.height
     rgb = _checked("image", rgb_premultiplied, (height, width, 3))
     coverage = np.ones((height, width), np.float32) if alpha is None else _checked("alpha", alpha, (height, width))

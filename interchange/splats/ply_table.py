@@ -17,11 +17,13 @@ import numpy.typing as npt
 from ..errors import InputError
 from .cloud import Array
 
-_TYPES = {
+NUMBER_TYPES = {
     "float": "f4", "float32": "f4", "double": "f8", "float64": "f8", "char": "i1", "int8": "i1", "uchar": "u1",
     "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2", "uint16": "u2", "int": "i4", "int32": "i4",
     "uint": "u4", "uint32": "u4",
 }  # fmt: skip
+"""numpy's code for each type of number that a PLY header names."""
+
 _CODES = {"f4": "f", "f8": "d", "i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I"}
 _LINES, _HEADER = 1000, 1 << 17
 
@@ -104,7 +106,8 @@ def _take_line(header: Header, words: list[str], path: Path) -> None:
         if header.elements[-1].count < 0:
             raise ValueError(f"{words[2]} of {words[1]}")
     elif kind == "property":
-        numbers = _TYPES.get(words[1]), _TYPES.get(words[2]), _TYPES.get(words[3]) if len(words) > 3 else None
+        known = NUMBER_TYPES.get
+        numbers = known(words[1]), known(words[2]), known(words[3]) if len(words) > 3 else None
         if words[1] == "list" and numbers[1] and numbers[2]:
             header.elements[-1].properties.append(Property(words[4], numbers[2], numbers[1]))
         elif numbers[0]:

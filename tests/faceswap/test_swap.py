@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from backend.faceswap.registry import swapper_named, swappers
 from backend.faceswap.settings import SwapSettings
 from backend.faceswap.swap import SwapResult, swap
-from interchange.capture import Capture, write_view
+from interchange.capture import Capture, ViewImages, write_view
 from interchange.errors import Cancelled, InputError
 from interchange.exr import read_exr
 from interchange.png import read_png
@@ -145,6 +145,25 @@ def test_a_cancelled_run_goes_on_where_it_was(capture: Capture, source: Path, tm
     assert result.kept == ("view_000",) and len(result.rendered) == 2
     with pytest.raises(Cancelled):
         swap(capture.folder, source, tmp_path, cancelled=lambda: True)
+
+
+def test_views_that_are_made_anew_are_noted_as_unfinished_first(
+    capture: Capture, source: Path, swapped: SwapResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path(shutil.copytree(swapped.folder, tmp_path / "out"))
+    noted: list[list[str]] = []
+
+    def write_and_look(path: Path, images: ViewImages) -> None:
+        noted.append(sorted(json.loads((out / "swap_state.json").read_text())["views"]))
+        write_view(path, images)
+
+    monkeypatch.setattr("backend.faceswap.swap.write_view", write_and_look)
+    (out / capture.views[1].exr).unlink()
+    swap(capture.folder, source, out, SwapSettings(threads=1))
+    assert noted == [["view_000", "view_002"]]
+    noted.clear()
+    swap(capture.folder, source, out, SwapSettings(threads=1, strength=0.5))
+    assert noted[0] == []
 
 
 def test_progress_goes_forward_and_says_what_is_done(capture: Capture, source: Path, tmp_path: Path) -> None:

@@ -19,11 +19,14 @@ from .scene import ball_camera, make_capture
 
 
 def stand_in(monkeypatch, name, works, sentence):
-    """A package backend.kernels.<name> that answers so, and opens the CPU's engine."""
-    package = SimpleNamespace(
-        availability=lambda: (works, sentence),
-        open_engine=lambda count, cameras, degree: CpuEngine(count, cameras[0].width, cameras[0].height, degree),
-    )
+    """A package backend.kernels.<name> that answers so, and opens the CPU's engine after some talk of compiling."""
+
+    def opened(count, cameras, degree, progress):
+        if progress:
+            progress("compile", 1.0, "compiled")
+        return CpuEngine(count, cameras[0].width, cameras[0].height, degree)
+
+    package = SimpleNamespace(availability=lambda: (works, sentence), open_engine=opened)
     monkeypatch.setitem(sys.modules, f"backend.kernels.{name}", package)
 
 
@@ -71,7 +74,7 @@ def test_the_cpu_needs_no_gpu_package(monkeypatch):
 def test_short_memory_is_said_before_the_fit(monkeypatch, tmp_path):
     stand_in(monkeypatch, "cuda", True, "It works.")
 
-    def short(count, cameras, degree):
+    def short(count, cameras, degree, progress):
         raise InputError(f"The GPU has no room for {count} splats.", "Lower splats.", "RES_GPU_MEMORY")
 
     sys.modules["backend.kernels.cuda"].open_engine = short
@@ -92,5 +95,7 @@ def test_the_result_names_its_engine_and_another_engine_starts_anew(monkeypatch,
     assert result.engine_reason in messages
     assert fit(capture.folder, tmp_path / "out", attrs.evolve(settings, engine="cpu")).reused
     stand_in(monkeypatch, "cuda", True, "It works.")
-    other = fit(capture.folder, tmp_path / "out", settings)
+    told = []
+    other = fit(capture.folder, tmp_path / "out", settings, progress=lambda *event: told.append(event))
     assert other.engine == "cuda" and not other.reused
+    assert ("fit", 0.0, "compiled") in told  # a part that is done is not the fit's end

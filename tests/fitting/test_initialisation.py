@@ -9,13 +9,14 @@ from backend.fitting.dataset import load_dataset
 from backend.fitting.initialisation import FLATNESS, from_points, initialise
 from backend.fitting.sampling import mean_colours, observe, sample_surface, surface_of, visible_faces
 from backend.fitting.settings import FitSettings
-from backend.fitting.view_dependence import sh_basis, sh_from_views
+from backend.fitting.view_dependence import sh_from_views
 from interchange.cameras import SPLAT_FROM_BLENDER
 from interchange.capture import Capture
 from interchange.colour import srgb_from_linear
 from interchange.errors import Cancelled, InputError
 from interchange.mesh import Mesh
 from interchange.splats import SH_C0
+from interchange.splats.axes import sh_basis
 
 from .scene import CENTRE, RADIUS, ball_camera, ball_mesh, make_capture, paint
 

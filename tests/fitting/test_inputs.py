@@ -16,8 +16,9 @@ from backend.fitting.inputs.photos import MAX_HELD_OUT, split_by_rule, thinned, 
 from backend.fitting.inputs.point_ply import read_point_ply
 from backend.fitting.settings import FitSettings
 from interchange.cameras import Camera
-from interchange.colmap import quaternion, write_colmap
+from interchange.colmap import write_colmap
 from interchange.errors import Cancelled, InputError
+from interchange.splats.axes import quaternion_from_matrix
 
 from .foreign import (
     around,
@@ -328,7 +329,7 @@ def test_quaternions_of_all_kinds_of_rotations(tmp_path):
     rotations = [*Rotation.random(50, random_state=0).as_matrix(), np.eye(3)]
     rotations += [np.diag(d) for d in ([1.0, -1, -1], [-1.0, 1, -1], [-1.0, -1, 1])]
     for matrix in rotations:
-        w, x, y, z = quaternion(matrix)
+        w, x, y, z = quaternion_from_matrix(matrix)
         assert np.allclose(Rotation.from_quat([x, y, z, w]).as_matrix(), matrix, atol=1e-12)
     write_colmap(tmp_path / "sparse/0", [("a b.png", Camera(np.diag([30.0, 30, 1]), np.eye(4), 8, 8))])
     [(name, camera)] = load_cameras(tmp_path)

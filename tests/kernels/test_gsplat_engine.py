@@ -47,6 +47,12 @@ def test_statistics_are_those_of_the_cpu_engine():
         session.statistics()
 
 
+def test_a_depth_term_is_refused_rather_than_left_out():
+    parameters, target = check.scene(0)
+    with pytest.raises(InputError, match="gsplat has no depth term"):
+        EngineOnCpu().begin(parameters, AdamState.like(parameters), [target], LossWeights(depth=0.1))
+
+
 def test_other_splats_can_take_over():
     checks.check_replace(EngineOnCpu())
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interchange.errors import InputError
+from interchange.splats.axes import matrix_from_quaternion
 
 from .lenses import FARTHEST, Lens
 from .photos import Photo, PhotoSet, split_by_rule, thinned, view_names
@@ -103,13 +104,8 @@ def _matrix(pose: _Pose, model: Path) -> npt.NDArray[np.float64]:
     finite = np.isfinite(quat).all() and np.isfinite(translation).all()
     if not (finite and 1e-6 < np.abs(quat).max() < 1e6 and np.abs(translation).max() < FARTHEST):
         raise InputError(f"The pose of {pose.name} in {model} is NaN, infinite or zero.", "Remove that view.")
-    w, x, y, z = quat / np.linalg.norm(quat)
     matrix = np.eye(4)
-    matrix[:3, :3] = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
+    matrix[:3, :3] = matrix_from_quaternion(quat)
     matrix[:3, 3] = translation
     return matrix
 

@@ -10,14 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from interchange.errors import InputError
+from interchange.splats.ply_table import NUMBER_TYPES
 
 Array = npt.NDArray[np.floating]
 
-_TYPES = {
-    "float": "f4", "float32": "f4", "double": "f8", "float64": "f8", "char": "i1", "int8": "i1", "uchar": "u1",
-    "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2", "uint16": "u2", "int": "i4", "int32": "i4",
-    "uint": "u4", "uint32": "u4",
-}  # fmt: skip
 _ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "="}
 
 
@@ -70,7 +66,7 @@ def _table(data: bytes) -> tuple[npt.NDArray, set[str]]:
                 raise ValueError(f"its first element is {words[1]}")
             element, count = words[1], int(words[2]) if words[1] == "vertex" else count
         elif words[:1] == ["property"] and element == "vertex":
-            fields.append((words[2], order + _TYPES[words[1]]))
+            fields.append((words[2], order + NUMBER_TYPES[words[1]]))
     kind = np.dtype(fields)
     whole = {name for name, code in fields if code[1] in "ui"}
     if order == "=":

@@ -61,8 +61,13 @@ def open_engine(
     from .device import CudaDevice
     from .engine import CudaEngine
 
-    engine = CudaEngine(CudaDevice(progress=progress))
-    engine.check_memory(count, cameras, sh_degree)
+    device = CudaDevice(progress=progress)
+    engine = CudaEngine(device)
+    try:
+        engine.check_memory(count, cameras, sh_degree)
+    except BaseException:
+        device.close()
+        raise
     return engine
 
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What all CUDA kernels share: the records of a step, tiles, warp helpers. Constants come from backend/kernels/layout.py
-// through constants.h, which kernels.py writes at compile time, so that both engines agree to the last digit.
+// through constants.h, which sources.py writes at compile time, so that both engines agree to the last digit.
 //
 // Where data lies. Splats, Adam's moments and everything per splat are planar. A *record* is a projected splat, three
 // float4: (u, v, A, B), (C, log2 opacity, red, green), (blue, slope_y, half width, half height); see layout.py. An

@@ -104,16 +104,19 @@ class CudaDevice:
         checked(driver.cuInit(0), "start")
         self._device = checked(driver.cuDeviceGet(number), f"find GPU {number}")
         self._context = checked(driver.cuDevicePrimaryCtxRetain(self._device), "open the GPU")
-        self._thread = 0
+        self._here = threading.local()
         self._come_here()
         self._stream = checked(driver.cuStreamCreate(driver.CUstream_flags.CU_STREAM_NON_BLOCKING), "make a stream")
         self._functions: dict[Variant, Any] = {}
 
     def _come_here(self) -> None:
-        """The driver keeps the current context by thread: make it the calling one's."""
-        if threading.get_ident() != self._thread:
+        """The driver keeps the current context by thread: make it the calling one's.
+
+        Noted in the thread itself: a thread's number goes to another one after its end.
+        """
+        if not getattr(self._here, "is_current", False):
             checked(self._driver.cuCtxSetCurrent(self._context), "open the GPU")
-            self._thread = threading.get_ident()
+            self._here.is_current = True
 
     def close(self) -> None:
         """Give the stream back. The context stays: it is the process's, and to open it again takes a while."""

@@ -38,7 +38,11 @@ class Pipeline:
         self.sizes = sizes
         self._buffers = Buffers(device)
         self._graphs: dict[int, Any] = {}
-        self.operations = self._make()
+        try:
+            self.operations = self._make()
+        except BaseException:
+            self._buffers.free()
+            raise
 
     def _make(self) -> list[Any]:
         buffers, sizes = self._buffers, self.sizes

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Renders splats that lie on the device, for frames of one size."""
+"""Renders splats that lie on the device, for frames up to a size."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ def kernels_for(device: Device, parameters: SplatParameters) -> Any:
 
 
 class Renderer:
-    """Forward only; `block` is the address of the parameters."""
+    """Forward only; `block` is the address of the parameters, `sizes` are those of the largest frame."""
 
     def __init__(self, device: Device, kernels: Any, block: int, sizes: Sizes) -> None:
         self._device = device
         self._plan = Buffers(device)
         step = step_dtype(sizes.rows)
-        self._plan.add({"views": VIEW.itemsize, "steps": step.itemsize, "control": CONTROL.itemsize})
-        device.upload(self._plan.at["steps"], np.zeros((), step))
+        self.width, self.height = sizes.width, sizes.height
         try:
+            self._plan.add({"views": VIEW.itemsize, "steps": step.itemsize, "control": CONTROL.itemsize})
+            device.upload(self._plan.at["steps"], np.zeros((), step))
             self._pipeline = Pipeline(device, kernels, sizes, {"block": block, **self._plan.at})
         except BaseException:
             self._plan.free()

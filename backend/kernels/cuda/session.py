@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from interchange.cameras import Camera
-from interchange.errors import InputError
 
 from ..parameters import AdamState, SplatParameters
-from ..rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
+from ..rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target, refuse_depth
 from ..views import PreparedView, prepare_view
 from .device import Device
 from .frame import Pipeline
@@ -42,8 +41,7 @@ class CudaSession:
         self, device: Device, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target],
         weights: LossWeights, statistics: bool = False, gradients_only: bool = False,
     ) -> None:  # fmt: skip
-        if weights.depth:
-            raise InputError("The engine cuda has no depth term in its loss.", "Set it to 0, or choose the engine cpu.")
+        refuse_depth(weights, "cuda")
         self._device, self._weights = device, weights
         self._keeps_statistics, self._gradients_only = statistics, gradients_only
         with ThreadPoolExecutor() as pool:  # numpy lets other threads run
@@ -54,7 +52,7 @@ class CudaSession:
         target_bytes = sum(4 * (v.target.size + v.weights.size) for v in prepared)
         check_memory(device, self._sizes(parameters, self._width, self._height), target_bytes)
         self._targets, self._state = Buffers(device), Buffers(device)
-        self._renders: dict[tuple[int, int], Renderer] = {}
+        self._shown: Renderer | None = None
         try:
             views = [self._upload_target(number, view) for number, view in enumerate(prepared)]
             self._targets.put("views", np.array(views, VIEW))
@@ -152,11 +150,23 @@ class CudaSession:
 
     def render(self, camera: Camera, background: Colour = BLACK) -> tuple[Array, Array]:
         """See `Session.render`."""
-        size = (camera.width, camera.height)
-        if size not in self._renders:
-            sizes = self._sizes(self._parameters, *size)
-            self._renders[size] = Renderer(self._device, self._kernels, self._state.at["block"], sizes)
-        return self._renders[size].image(camera, background)
+        return self._renderer(camera.width, camera.height).image(camera, background)
+
+    def _renderer(self, width: int, height: int) -> Renderer:
+        """One for all cameras, which may each have their own size: made anew only for frames larger than all before."""
+        if self._shown is not None:
+            if width <= self._shown.width and height <= self._shown.height:
+                return self._shown
+            width, height = max(width, self._shown.width), max(height, self._shown.height)
+            self._stop_showing()
+        sizes = self._sizes(self._parameters, width, height)
+        self._shown = Renderer(self._device, self._kernels, self._state.at["block"], sizes)
+        return self._shown
+
+    def _stop_showing(self) -> None:
+        if self._shown is not None:
+            self._shown.close()
+            self._shown = None
 
     def statistics(self) -> Statistics:
         """See `Session.statistics`."""
@@ -207,9 +217,7 @@ class CudaSession:
         self._take_over(parameters, adam)
 
     def _let_splats_go(self) -> None:
-        for renderer in self._renders.values():
-            renderer.close()
-        self._renders.clear()
+        self._stop_showing()
         self._train.close()
         self._state.free()
 

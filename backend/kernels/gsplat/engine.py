@@ -12,6 +12,7 @@ Made by `check.open_engine`, which compiles and verifies the kernels first. Rend
   IN_VIEW  those that gsplat projects into the frame, hidden ones too: its trainer's `visible_adam`.
   ALL      every splat, by torch's fused kernel: its trainer's default. The moments of unseen splats decay.
   The first is there to agree with the CPU engine, the others to measure gsplat as its users run it.
+* There is no depth term in the loss; a session that asks for one is refused.
 * Antialiased splats: the compensation has no least value (ours: .005), and its gradient a bias of 1e-6.
 * Splats whose numbers are absurd, but neither NaN nor beyond 1e15, may be drawn as gsplat draws them.
 * A splat is left alone as a whole when one of its gradients is NaN or infinite (SEEN only).
@@ -34,7 +35,7 @@ from interchange.errors import InputError
 
 from ..layout import EPS2D, NEAR, TILE
 from ..parameters import ROW_SH, AdamState, SplatParameters
-from ..rasterizer import BLACK, Array, Colour, LossWeights, StepResult, Target
+from ..rasterizer import BLACK, Array, Colour, LossWeights, StepResult, Target, refuse_depth
 from .build import Kernels
 from .loss import LossFunction, TorchLoss
 from .session import GsplatSession
@@ -107,7 +108,8 @@ class GsplatEngine:
         self, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target], weights: LossWeights,
         statistics: bool = False,
     ) -> GsplatSession:  # fmt: skip
-        """See `Rasterizer.begin`."""
+        """See `Rasterizer.begin`. InputError for a loss with a depth term, which only the CPU engine has."""
+        refuse_depth(weights, self.name)
         self.check_memory(parameters.block.shape[1], [target.camera for target in targets], parameters.sh_degree)
         with self.memory_guard():
             return GsplatSession(self, parameters, adam, targets, weights, statistics)

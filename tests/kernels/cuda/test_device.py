@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from types import ModuleType
 
 import numpy as np
@@ -84,6 +85,19 @@ def test_copies_go_there_and_back(driver, device):
     assert len(driver.calls) == before
     with pytest.raises(AssertionError):
         device.upload(place, array[::2])
+
+
+def test_every_thread_opens_the_gpu_for_itself_also_one_with_the_number_of_a_dead_one(driver, device):
+    def look() -> None:
+        device.free_memory()
+        device.free_memory()
+
+    for _ in range(5):
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+    look()
+    assert driver.calls.count("cuCtxSetCurrent") == 6
 
 
 def test_operations_reach_the_one_stream_in_order_with_their_types(driver, device):
@@ -212,6 +226,10 @@ def test_the_cap_holds_for_the_estimate_and_for_each_piece(monkeypatch):
     with pytest.raises(InputError, match="MiB on the GPU, where 150 MiB are free") as refused:
         CudaEngine(device).check_memory(1_000_000, [camera_for(64, 64)], 3)
     assert refused.value.code == "RES_GPU_MEMORY"
+    with pytest.raises(InputError, match="MiB on the GPU"):
+        cuda.open_engine(1_000_000, [camera_for(64, 64)], 3)
+    opened, closed = (driver.calls.count(name) for name in ("cuStreamCreate", "cuStreamDestroy"))
+    assert opened == closed + 1  # only this test's own device is open
 
 
 def test_a_cap_above_what_there_is_changes_nothing(monkeypatch):

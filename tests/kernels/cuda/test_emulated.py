@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import attrs
 import numpy as np
 import pytest
 
@@ -116,6 +115,9 @@ def test_bad_targets_are_refused(engine):
     parameters, camera = checks.scene(0, 1)
     with pytest.raises(InputError, match="shape"):
         engine.begin(parameters, AdamState.like(parameters), [Target(camera, np.zeros((4, 4, 3)))], LossWeights())
+    fine = Target(camera, np.zeros((50, 70, 3), np.float32))
+    with pytest.raises(InputError, match="cuda has no depth term"):
+        engine.begin(parameters, AdamState.like(parameters), [fine], LossWeights(depth=0.1))
     with pytest.raises(InputError, match="NaN"):
         bad = Target(camera, np.full((50, 70, 3), np.nan, np.float32))
         engine.begin(parameters, AdamState.like(parameters), [bad], LossWeights())
@@ -134,6 +136,58 @@ def test_memory_is_estimated_before_the_start(device):
     assert small.blocks == 0
 
 
+def test_frames_of_many_sizes_cost_the_memory_of_the_largest(engine, device):
+    parameters, camera = checks.scene(1, 5)
+    target = checks.target_near(engine, parameters, camera, 1)
+    session = engine.begin(parameters, AdamState.like(parameters), [target], LossWeights())
+    session.render(camera_for(70, 50))
+    held = device.blocks
+    for size in ((40, 60), (70, 61), (33, 20), (90, 8), (40, 60)):
+        seen = camera_for(*size)
+        for own, fresh in zip(session.render(seen), engine.render(parameters, seen), strict=True):
+            np.testing.assert_array_equal(own, fresh)
+        assert device.blocks == held
+    session.close()
+
+
+class ShortDevice(EmulatedDevice):
+    """Has room for so many allocations more, then none."""
+
+    left = 1 << 30
+
+    def allocate(self, size):
+        if self.left == 0:
+            raise InputError("The stand-in has no memory left.", "Try another test.", "RES_GPU_MEMORY")
+        self.left -= 1
+        return super().allocate(size)
+
+
+def test_memory_that_runs_out_at_any_moment_is_given_back(device):
+    short = ShortDevice(device._folder)
+    short._libraries = device._libraries
+    engine = CudaEngine(short)
+    parameters, camera = checks.scene(0, 1)
+    target = Target(camera, np.zeros((50, 70, 3), np.float32))
+    refused = 0
+    for short.left in range(100):
+        session = None
+        try:
+            session = engine.begin(parameters, AdamState.like(parameters), [target], LossWeights())
+            session.render(camera)
+            session.replace(parameters, AdamState.like(parameters))
+            engine.render(parameters, camera)
+        except InputError as error:
+            assert error.code == "RES_GPU_MEMORY"
+            refused += 1
+        else:
+            break
+        finally:
+            if session:
+                session.close()
+            assert short.blocks == 0
+    assert 15 < refused < 100
+
+
 def test_a_frame_beyond_all_reason_is_refused(engine, monkeypatch):
     parameters, camera = checks.scene(0, 1)
     assert MAX_ENTRIES > 1 << 20
@@ -145,4 +199,3 @@ def test_a_frame_beyond_all_reason_is_refused(engine, monkeypatch):
 
 def test_the_sentence_for_reports(engine):
     assert engine.describe() == "Fitted on the GPU stand-in with our CUDA kernels."
-    assert attrs.fields(Step).view
