@@ -214,6 +214,9 @@ def settings_from(values: dict[str, Any], kind: type[Settings]) -> Settings:
     try:
         return converter.structure(values, kind)
     except cattrs.BaseValidationError as error:
+        for cause in error.exceptions:
+            if isinstance(cause, InputError):  # a value out of range, in the settings' own words
+                raise cause from error
         reason = "; ".join(cattrs.transform_error(error)[:3])
         raise InputError(
             f"The {kind.__name__} are not usable: {reason}.", "Correct or leave out these settings."

@@ -54,7 +54,24 @@ def test_unusable_input_is_one_sentence(
 
 def test_a_missing_manifest_fails_verification(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["verify", str(tmp_path)]) == 1
-    assert "missing" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "missing" in said and "1 problem." in said
+
+
+def test_a_missing_double_is_said_before_anything_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gone = str(tmp_path / "gone")
+    for words in (["verify", gone], ["report", gone], ["evaluate", gone, "--capture", "nowhere"]):
+        assert cli.main(words) == 2
+        error = capsys.readouterr().err
+        assert gone in error and "capture" not in error
+
+
+def test_a_report_without_its_capture_says_which_option_to_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "splats.ply").write_text("looked at later")
+    assert cli.main(["report", str(tmp_path)]) == 2
+    assert "--capture" in capsys.readouterr().err
 
 
 def test_a_full_disk_in_words() -> None:

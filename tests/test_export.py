@@ -18,7 +18,7 @@ def test_a_double_becomes_any_file_and_back(tmp_path: Path, capsys: pytest.Captu
     cloud = random_cloud(80, 1, antialiased=True)
     (tmp_path / "double").mkdir()
     write_ply(tmp_path / "double/splats.ply", cloud)
-    out = tmp_path / f"double{suffix.upper()}"  # a name's case does not matter
+    out = tmp_path / f"new/double{suffix.upper()}"  # a name's case does not matter; folders are made
     assert cli.main(["export", str(tmp_path / "double"), "--out", str(out)]) == 0
     said = capsys.readouterr().out
     degree = 0 if suffix == ".splat" else 1

@@ -75,5 +75,11 @@ def test_unusable_settings_are_one_sentence(values: dict[str, object]) -> None:
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize("values", [{"robust": 0.9}, {"iterations": 0}, {"splats": 100, "max_splats": 10}])
+def test_a_setting_out_of_range_is_told_in_its_own_words(values: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=f"^The fit's setting {list(values)[-1]} is {list(values.values())[-1]}, not"):
+        pipeline.settings_from(values, FitSettings)
+
+
 def test_settings_round_trip() -> None:
     assert pipeline.settings_from({"tone": 0.25}, SwapSettings).tone == 0.25

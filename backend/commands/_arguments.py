@@ -12,6 +12,7 @@ import attrs
 
 from backend.faceswap.settings import SwapSettings
 from backend.fitting.settings import FitSettings
+from interchange.errors import InputError
 
 
 def new_path(text: str) -> Path:
@@ -19,6 +20,13 @@ def new_path(text: str) -> Path:
     if not text.strip():
         raise argparse.ArgumentTypeError("the name is empty")
     return Path(text)
+
+
+def double_folder(path: Path) -> Path:
+    """The folder of a double that a command was given. InputError if there is none, before any other complaint."""
+    if not (path / "splats.ply").is_file():
+        raise InputError(f"{path} is not a double: it has no splats.ply.", "Give the folder that a fit has written.")
+    return path
 
 
 def add_out(parser: argparse.ArgumentParser, what: str, default: Path | None = None) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from backend.evaluation.evaluate import evaluate
 from backend.terminal import Terminal
 
+from . import _arguments
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this command."""
@@ -21,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Write metrics.json."""
+    _arguments.double_folder(options.double)
     progress = terminal.progress("evaluate")
     found = evaluate(
         options.capture, options.swapped, options.double, options.truth, progress=progress, lpips=options.lpips

@@ -35,6 +35,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     left = int(finite.sum() - faint.sum())
     if not left:
         raise InputError(f"No splat of {path} would be left.", "Lower --min-opacity, or fit again if they are broken.")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     for note in write_splats(options.out, cloud.subset(~faint)):
         terminal.say(note)
     terminal.say(f"Wrote {options.out}: {left} splats, SH degree {min(cloud.degree, wanted.degree)}")

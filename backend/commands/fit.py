@@ -27,6 +27,10 @@ from interchange.png import write_png
 from . import _arguments
 
 PREVIEW_EVERY_S = 2.0
+ENDED = {
+    "time budget": "It ended early because the time budget was used up.",
+    "plateau": "It ended early because nothing improved any more.",
+}
 _MORE = ("engine", "start", "densify", "max_splats", "antialiased", "robust", "colour_affine")
 
 
@@ -90,6 +94,7 @@ def previews_to(path: Path, clock: Callable[[], float] = time.monotonic) -> Obse
 def summary(result: FitResult) -> list[str]:
     """How many splats, and the figures at cameras that the fit never saw, in words."""
     lines = [f"{result.splats} splats after {result.iterations} steps in {result.seconds:.1f} s, from {result.start}"]
+    lines += [ENDED[result.stopped]] if result.stopped else []
     if result.psnr is None or result.ssim is None:
         return [*lines, "No view was held out, so nothing tells how good it is at other cameras."]
     parts = [f"PSNR {result.psnr:.2f} dB", f"SSIM {result.ssim:.4f}"]

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from backend.report.build import build_report
 from backend.terminal import Terminal
+from interchange.errors import InputError
+
+from . import _arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,12 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Build it from the folders beside the double, unless told otherwise."""
+    _arguments.double_folder(options.double)
     beside = options.double.resolve().parent
     folders = {}
     for name in ("capture", "swapped", "source", "truth"):
         given = getattr(options, name)
         folders[name] = given or (beside / name if (beside / name).exists() else None)
-    capture = folders["capture"] or beside / "capture"
+    capture = folders["capture"]
+    if capture is None:
+        raise InputError(f"There is no capture beside {options.double}.", "Say with --capture which one was fitted.")
     others = (folders["swapped"], folders["source"], folders["truth"])
     report = build_report(options.double, capture, *others, terminal.progress("report"))
     terminal.say(f"Wrote {report}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from backend import provenance
 from backend.terminal import Terminal
+from interchange.errors import InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """0 if all is as it was written, 1 with a line for each problem otherwise."""
+    if not options.double.is_dir():
+        raise InputError(f"The double {options.double} is missing.", "Give the folder that a fit or a job has written.")
     problems = provenance.verify(options.double, options.inputs)
     for problem in problems:
         terminal.say(f"{problem.kind:<8} {problem.message}")
-    terminal.say("The double is as it was written." if not problems else f"{len(problems)} problems.")
+    count = "1 problem." if len(problems) == 1 else f"{len(problems)} problems."
+    terminal.say(count if problems else "The double is as it was written.")
     return 1 if problems else 0

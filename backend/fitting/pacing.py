@@ -39,12 +39,14 @@ def watch_plateau(run: RunState, loss: float, steps: int, settings: FitSettings,
         run.planned, run.stopping = run.iteration + left, "plateau"
 
 
-def fit_time_budget(run: RunState, settings: FitSettings) -> None:
-    """Plan as many steps as the time budget allows at the speed so far, but no more than were asked for."""
+def fit_time_budget(run: RunState, settings: FitSettings, pace: float) -> None:
+    """Plan as many steps as the time budget allows at `pace` seconds a step, but no more than were asked for."""
     budget = settings.time_budget_s
     if budget is None or run.iteration < _BUDGET_WARM_UP:
         return
-    affordable = run.iteration + max(0, int((budget - run.seconds) / (run.seconds / run.iteration)))
+    affordable = run.iteration + max(0, int((budget - run.seconds) / max(pace, 1e-9)))
     wanted = run.planned if run.stopping == "plateau" else settings.iterations
     if affordable < wanted:
         run.planned, run.stopping = affordable, "time budget"
+    elif run.stopping == "time budget":  # it was slower at first
+        run.planned, run.stopping = settings.iterations, ""

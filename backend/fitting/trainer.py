@@ -66,6 +66,7 @@ class Trainer:
     _session: Session = attrs.field(init=False)
     _good: FitState | None = attrs.field(init=False, default=None)
     _marks: dict[str, float] = attrs.field(init=False, factory=dict)
+    _first: tuple[int, float] | None = attrs.field(init=False, default=None)  # step and time from which the pace counts
 
     @property
     def run(self) -> RunState:
@@ -91,6 +92,7 @@ class Trainer:
     def _train(self) -> None:
         now = self.observer.clock()
         self._marks = {"start": now - self.run.seconds, "saved": now, "reported": -math.inf, "budgeted": -math.inf}
+        self._first = None
         self._remember()
         while self.run.iteration < self.run.planned:
             try:
@@ -171,27 +173,35 @@ class Trainer:
         """Clock, time budget, checkpoint, report, preview."""
         run, now = self.run, self.observer.clock()
         run.seconds = now - self._marks["start"]
+        if self._first is None or run.iteration < self._first[0]:
+            self._first = run.iteration, now
         if run.iteration >= self._marks["budgeted"] + _BUDGET_EVERY:
             self._marks["budgeted"] = run.iteration
-            fit_time_budget(run, self.settings)
+            fit_time_budget(run, self.settings, self._pace(now) or run.seconds / run.iteration)
         if now - self._marks["saved"] >= self.settings.checkpoint_every_s and run.iteration < run.planned:
             self._save()
             self._marks["saved"] = self.observer.clock()
         if now - self._marks["reported"] >= _REPORT_EVERY_S:
             self._marks["reported"] = now
-            self._report()
+            self._report(now)
         if self.observer.preview is not None and self.observer.preview_wanted():
             image, _ = self._session.render(self.views[0].camera)
             self.observer.preview(to_8_bit(image), run.iteration)
 
-    def _report(self) -> None:
+    def _pace(self, now: float) -> float | None:
+        """Seconds a step in this sitting, or None before there are enough: the first compiles the kernels."""
+        done = self.run.iteration - self._first[0] if self._first else 0
+        return (now - self._first[1]) / done if self._first and done > 0 else None
+
+    def _report(self, now: float) -> None:
         run = self.run
         if self.observer.progress is None or not run.recent_loss:
             return
-        eta = (run.planned - run.iteration) * run.seconds / run.iteration
+        pace = self._pace(now)
+        left = "" if pace is None else f", {(run.planned - run.iteration) * pace:.0f} s left"
         quality = [p for p in run.curve["psnr"] if p is not None][-1:]
         decibel = f", held-out {quality[0]:.1f} dB" if quality else ""
-        message = f"step {run.iteration} of {run.planned}, loss {run.recent_loss[-1]:.4f}{decibel}, {eta:.0f} s left"
+        message = f"step {run.iteration} of {run.planned}, loss {run.recent_loss[-1]:.4f}{decibel}{left}"
         self.observer.progress("fit", run.iteration / run.planned, message)
 
     def _evaluate(self) -> None:

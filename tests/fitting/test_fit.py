@@ -13,10 +13,13 @@ import attrs
 import numpy as np
 import pytest
 
+from backend.commands.fit import summary
 from backend.fitting.checkpoint import NAME
 from backend.fitting.fit import fit
 from backend.fitting.inputs import load_input
+from backend.fitting.pacing import fit_time_budget
 from backend.fitting.settings import FitSettings
+from backend.fitting.state import RunState
 from backend.fitting.trainer import Observer
 from backend.kernels.engine import CpuEngine
 from backend.kernels.parameters import SplatParameters
@@ -155,7 +158,8 @@ def test_progress_tells_time_left_and_previews_come_on_request(capture, tmp_path
     )
     fit(capture.folder, tmp_path, SETTINGS, progress=lambda *event: messages.append(event), observer=observer)
     steps = [m for m in messages if m[2].startswith("step ")]
-    assert len(steps) > 10 and all("s left" in m[2] and m[0] == "fit" for m in steps)
+    assert len(steps) > 10 and all("s left" in m[2] and m[0] == "fit" for m in steps[1:])
+    assert "left" not in steps[0][2]  # the first step tells no pace: it compiles the kernels
     fractions = [m[1] for m in steps]
     assert fractions == sorted(fractions) and fractions[0] > 0 and fractions[-1] == 1
     assert [step for _, step in previews] == [1, 2]
@@ -166,8 +170,29 @@ def test_time_budget_ends_the_run_with_falling_rates(capture, tmp_path):
     ticks = itertools.count()
     settings = attrs.evolve(SETTINGS, iterations=10_000, time_budget_s=2.0)
     result = fit(capture.folder, tmp_path, settings, observer=Observer(clock=lambda: next(ticks) / 50))
+    assert "time budget was used up" in summary(result)[1]
     assert result.stopped == "time budget" and 30 < result.iterations < 110 and result.seconds < 2.3
     assert result.psnr > 25
+
+
+def test_a_slow_first_step_spends_its_own_time_only(capture, tmp_path):
+    """The first step compiles the kernels. It takes half of this budget; the other half is still used."""
+    ticks = itertools.count()
+    now = [0.0]
+
+    def clock():
+        now[0] += 30.0 if next(ticks) == 1 else 0.02
+        return now[0]
+
+    settings = attrs.evolve(SETTINGS, iterations=10_000, time_budget_s=32.0)
+    result = fit(capture.folder, tmp_path, settings, observer=Observer(clock=clock))
+    assert result.stopped == "time budget" and result.iterations > 30 and 31 < result.seconds < 32.3
+
+
+def test_a_run_that_turns_out_faster_gets_its_steps_back():
+    run = RunState(planned=40, iteration=20, seconds=10.0, stopping="time budget")
+    fit_time_budget(run, attrs.evolve(SETTINGS, time_budget_s=15.0), pace=0.01)
+    assert (run.planned, run.stopping) == (SETTINGS.iterations, "")
 
 
 def test_early_stop_when_nothing_improves(capture, tmp_path):
