@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from interchange.cameras import Camera
 from interchange.errors import InputError, Progress
+
+NO_DRIVER = "There is no NVIDIA driver here."
 
 if TYPE_CHECKING:
     from .device import CudaDevice
@@ -20,11 +23,13 @@ def availability() -> tuple[bool, str]:
         from .device import CudaDevice
 
         device = CudaDevice()
-    except ImportError as error:
-        return False, f"The package cuda-bindings is not installed ({error.name})."
+    except ImportError:
+        if shutil.which("nvidia-smi") is None:  # then install.py has left the package out, and rightly
+            return False, NO_DRIVER
+        return False, "There is an NVIDIA driver, but not the package cuda-bindings: run python3 install.py install."
     except Exception as error:  # cuda-bindings has its own exceptions for a missing driver library
         if "NVIDIA driver library" in str(error):
-            return False, "There is no NVIDIA driver here."
+            return False, NO_DRIVER
         return False, _first_sentence(error)
     try:
         return _verdict(device)

@@ -247,3 +247,13 @@ def test_a_cap_that_is_no_number_is_said(driver, monkeypatch, text):
         CudaDevice()
     fine, sentence = cuda.availability()
     assert not fine and MEMORY_VARIABLE in sentence and text in sentence
+
+
+@pytest.mark.parametrize(
+    ("tool", "words"), [(None, "no NVIDIA driver here"), ("/usr/bin/nvidia-smi", "install.py install")]
+)
+def test_without_the_package_it_is_the_driver_that_matters(monkeypatch, tool, words):
+    monkeypatch.setitem(sys.modules, "cuda.bindings", None)
+    monkeypatch.setattr("backend.kernels.cuda.shutil.which", lambda name: tool)
+    fine, sentence = cuda.availability()
+    assert not fine and words in sentence
