@@ -31,7 +31,10 @@ ENDED = {
     "time budget": "It ended early because the time budget was used up.",
     "plateau": "It ended early because nothing improved any more.",
 }
-_MORE = ("engine", "start", "densify", "max_splats", "antialiased", "robust", "colour_affine")
+_MORE = (
+    "engine", "start", "densify", "max_splats", "detail_density", "antialiased", "depth_weight", "normal_weight", "robust",
+    "colour_affine",
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +54,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--densify", choices=DENSIFY, default="none", help="add splats where they are missing: hair, thin parts, photos"
     )
     parser.add_argument("--max-splats", type=int, metavar="N", help="with --densify; default twice --splats")
+    parser.add_argument(
+        "--detail-density", type=float, default=0.0, metavar="0..2", help="sow splats denser where there is fine detail"
+    )
+    parser.add_argument(
+        "--depth-weight", type=float, default=0.0, metavar="W", help="also fit depth maps, as 0.05 (on the CPU only)"
+    )
+    parser.add_argument(
+        "--normal-weight", type=float, default=0.0, metavar="0..0.1", help="lay splats flat on the mesh, as 0.01"
+    )
     parser.add_argument("--antialiased", action="store_true", help="for viewers that know Mip-Splatting")
     parser.add_argument(
         "--robust", type=float, default=0.0, metavar="0..0.5", help="part of the pixels that may contradict other views"

@@ -167,7 +167,7 @@ class Crew:
             files = self._queue.store.files(record, output=False)
             self._members[record.job_id] = Member(Worker(self._context, self._settings, record, files, now, gpu))
             LOG.info("job %s attempt %d started%s", record.job_id, record.attempt, f" on {gpu}" if gpu else "")
-        except OSError as error:
+        except (OSError, sqlite3.OperationalError) as error:
             self._lanes.give_back(gpu)
             text = f"No worker could be started ({error})."
             info = ErrorInfo("INTERNAL", text, "Make room and submit again.", "later")
