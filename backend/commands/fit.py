@@ -32,8 +32,8 @@ ENDED = {
     "plateau": "It ended early because nothing improved any more.",
 }
 _MORE = (
-    "engine", "start", "densify", "max_splats", "detail_density", "antialiased", "depth_weight", "normal_weight", "robust",
-    "colour_affine",
+    "engine", "start", "densify", "max_splats", "detail_density", "antialiased", "depth_weight", "normal_weight",
+    "robust", "colour_affine",
 )  # fmt: skip
 
 
