@@ -46,6 +46,14 @@ def address(array: Any) -> int:
     return np.int64(array.ctypes.data)  # type: ignore[return-value]
 
 
+@kernel
+def keep(array: Any) -> int:
+    """To be called after the last use of an array's `address`: Numba gives an array's memory back after the array's own
+    last use, however long its address is still in use.
+    """
+    return len(array)
+
+
 def address_or_none(array: Any) -> Any:
     """The same, but None stays None; for use inside kernels."""
     return None if array is None else address(array)

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import prange
 
-from ..buffers import address, scratch
+from ..buffers import address, keep, scratch
 from ..jit import kernel, parallel_kernel
 from ..layout import TILE
 from ..simd import (
@@ -170,7 +170,7 @@ def _blur_target_patch(p: Patch, taps: Any, rows: int, ring: int) -> None:
 @kernel
 def _blur_target_worker(
     unit: int, strips: int, target: Any, region: Any, background: Any, window: Any, blurs: Any
-) -> None:
+) -> int:
     channel, patch = unit % 3, unit // 3
     x0, y0 = region[0] + patch % strips * STRIP, region[1] + patch // strips * SEGMENT
     plane = 4 * (region[2] - region[0]) * (region[3] - region[1])
@@ -183,6 +183,7 @@ def _blur_target_worker(
         get(background, channel), (f(0), f(0), f(0)),
     )  # fmt: skip
     _blur_target_patch(p, window_vectors(window), address(rows), address(ring))
+    return keep(rows) + keep(ring)
 
 
 @parallel_kernel
@@ -343,7 +344,7 @@ def _compare_patch(p: Patch, taps: Any, rows: int, slopes: int, ring: int, slope
 def _compare_worker(
     tickets: Any, width: int, height: int, box: Any, inner: Any, frame: Any, target: Any, blurs: Any, region: Any,
     weights: Any, background: Any, window: Any, factors: Any, gradient: Any, sums: Any,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     stride = (width + TILE - 1) // TILE * TILE
     plane = 4 * stride * ((height + TILE - 1) // TILE) * TILE  # bytes
     target_plane = 4 * (region[2] - region[0]) * (region[3] - region[1])
@@ -372,6 +373,7 @@ def _compare_worker(
         sums[unit, L1], sums[unit, DSSIM], sums[unit, ALPHA] = _compare_patch(
             p, taps, address(rows), address(slopes), address(ring), address(slope_ring)
         )
+    return keep(rows) + keep(slopes) + keep(ring) + keep(slope_ring)
 
 
 @parallel_kernel

@@ -16,7 +16,7 @@ from numba import prange
 
 from .. import layout as at
 from ..adam.cpu import adam_update
-from ..buffers import address, scratch
+from ..buffers import address, keep, scratch
 from ..jit import kernel, parallel_kernel
 from ..layout import LOG2_CUTOFF, LOG2_E, MIN_COMPENSATION, NEAR, TILE
 from ..parameters import ROW_LOG_SCALE, ROW_MEAN, ROW_OPACITY, ROW_QUAT, ROW_SH
@@ -115,13 +115,14 @@ def _project_vector(
 def _project_range(
     block: Any, stride: int, first: int, last: int, coefficients: int, antialiased: bool, camera: Any, records: Any,
     depths: Any, rect_low: Any, rect_high: Any,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     memory = scratch(16 * VECTOR_WIDTH)
     basis, values, record, depth = address(memory), address(block), address(records), address(depths)
     low, high = address(rect_low), address(rect_high)
     for vector in range(first, last):
         i = vector * VECTOR_WIDTH
         _project_vector(values, stride, i, coefficients, antialiased, camera, record, depth, low, high, basis)
+    return keep(memory)
 
 
 @parallel_kernel
@@ -303,7 +304,7 @@ def _backward_worker(
     tickets: Any, block: Any, stride: int, coefficients: int, antialiased: bool, camera: Any, slot_first: Any,
     slot_count: Any, slot_used: Any, slots: Any, mode: int, output: Any, first: Any, second: Any, rates: Any,
     corrections: Any, statistics: Any,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     memory = scratch((RECORD_SIZE + 16 + MAX_ROWS + 2) * VECTOR_WIDTH)
     sums = address(memory)
     basis = sums + 4 * RECORD_SIZE * VECTOR_WIDTH
@@ -335,6 +336,7 @@ def _backward_worker(
                     store(out, row * stride + i, select(usable, gradient, zeros()))
                 else:
                     adam_update(values, m, v, row * stride + i, gradient, get(rates, row), corrections, usable)
+    return keep(memory)
 
 
 @parallel_kernel

@@ -22,7 +22,7 @@ import numpy as np
 from numba import prange
 
 from .. import layout as at
-from ..buffers import address, address_or_none, scratch
+from ..buffers import address, address_or_none, keep, scratch
 from ..jit import inlined_kernel, kernel, parallel_kernel
 from ..layout import LOG2_CUTOFF, MAX_ALPHA, MIN_TRANSMITTANCE, TILE
 from ..simd import (
@@ -256,7 +256,7 @@ def _forward_tile(t: Tiles, tile: int, entry: int, end: int, s: Scratch, depth: 
 def _forward_worker(
     tickets: Any, tiles: int, schedule: Any, records: Any, entry_splat: Any, entry_mask: Any, tile_start: Any,
     width: int, height: int, frame: Any, depth: Any,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     t = tiles_of(records, entry_splat, entry_mask, frame, width, height)
     state, rows = scratch(5 * AREA), scratch(5 * BLOCKS_Y * VECTOR_WIDTH)
     starts, bits = np.empty(CHUNK, np.int32), np.empty(BLOCKS * CHUNK // 32, np.int32)
@@ -267,6 +267,7 @@ def _forward_worker(
             break
         tile = get_int(schedule, k)
         _forward_tile(t, tile, get_int(tile_start, tile), get_int(tile_start, tile + 1), s, address_or_none(depth))
+    return keep(state) + keep(rows) + keep(starts) + keep(bits)
 
 
 @parallel_kernel

@@ -17,7 +17,7 @@ import numpy as np
 from numba import prange
 
 from .. import layout as at
-from ..buffers import address, address_or_none, scratch
+from ..buffers import address, address_or_none, keep, scratch
 from ..jit import inlined_kernel, kernel, parallel_kernel
 from ..layout import LOG2_CUTOFF, MAX_ALPHA, MIN_TRANSMITTANCE, TILE
 from ..simd import (
@@ -146,7 +146,7 @@ def _backward_worker(
     tickets: Any, tiles: int, schedule: Any, records: Any, entry_splat: Any, entry_slot: Any, entry_mask: Any,
     tile_start: Any, width: int, height: int, frame: Any, background: Any, gradient: Any, slots: Any, slot_used: Any,
     depth: Any, depth_gradient: Any,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     memory = scratch(8 * AREA)
     state, sums, gradients = address(memory), address(slots), address(gradient)
     t = tiles_of(records, entry_splat, entry_mask, frame, width, height)
@@ -175,6 +175,7 @@ def _backward_worker(
                     t.records, record, bits, tile_x, tile_y, state, sums, slot * RECORD_SIZE, distances
                 )
             entry += 1
+    return keep(memory)
 
 
 @parallel_kernel
