@@ -70,13 +70,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     options = make_parser().parse_args(words)
     name = options.command
-    module = importlib.import_module(f"backend.commands.{_MODULES.get(name, name)}")
-    parser = _Parser(
-        prog=f"digidouble {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    module.add_arguments(parser)
     _let_termination_clean_up()
     try:
+        module = importlib.import_module(f"backend.commands.{_MODULES.get(name, name)}")
+        parser = _Parser(
+            prog=f"digidouble {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        module.add_arguments(parser)
         return int(module.run(parser.parse_args(options.arguments), Terminal()))
     except InputError as error:
         print(f"\ndigidouble {name}: {error}", file=sys.stderr)

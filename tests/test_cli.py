@@ -14,6 +14,8 @@ from PIL import Image
 
 from backend import cli
 
+from .test_provenance import CONSENT
+
 
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS))
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,3 +161,16 @@ def test_no_command_shows_them_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
     shown = capsys.readouterr().err
     assert all(name in shown for name in cli.COMMANDS)
+
+
+def test_the_report_signs_a_double_made_step_by_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("capture", "source", "swapped", "double"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "capture/capture.json").write_text("{}")
+    (tmp_path / "source/consent.json").write_text(json.dumps(CONSENT))
+    (tmp_path / "double/splats.ply").write_text("ply")
+    monkeypatch.setattr("backend.commands.report.build_report", lambda double, *_: double / "report.html")
+    assert cli.main(["report", str(tmp_path / "double")]) == 0
+    assert cli.main(["verify", str(tmp_path / "double")]) == 0
+    (tmp_path / "double/splats.ply").write_text("other")
+    assert cli.main(["verify", str(tmp_path / "double")]) == 1

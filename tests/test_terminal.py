@@ -4,8 +4,12 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 
-from backend.terminal import Terminal, format_seconds
+import pytest
+
+from backend.terminal import Terminal, format_seconds, stop_on_interrupt
 
 
 class FakeTerminal(io.StringIO):
@@ -37,3 +41,13 @@ def test_a_terminal_gets_one_line_that_moves() -> None:
 
 def test_seconds_in_words() -> None:
     assert [format_seconds(s) for s in (4.2, 83, 130, 8000)] == ["4 s", "83 s", "2:10 min", "2:13 h"]
+
+
+def test_the_first_interrupt_asks_and_the_second_stops(capsys) -> None:
+    with stop_on_interrupt() as interrupted:
+        assert not interrupted()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupted() and "again" in capsys.readouterr().err
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -21,7 +21,7 @@ from backend.fitting.inputs import LONGEST
 from backend.fitting.settings import DENSIFY, ENGINES, STARTS, FitSettings
 from backend.fitting.trainer import Observer
 from backend.pipeline import settings_from
-from backend.terminal import Terminal
+from backend.terminal import Terminal, stop_on_interrupt
 from interchange.png import write_png
 
 from . import _arguments
@@ -78,9 +78,10 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     chosen = {name: getattr(options, name) for name in _MORE}
     settings = settings_from(_arguments.fit_settings(options) | chosen, FitSettings)
     observer = Observer() if options.preview is None else previews_to(options.preview)
-    result = fit(
-        options.input, options.out, settings, terminal.progress("fit"), observer=observer, longest=options.longest
-    )
+    with stop_on_interrupt() as interrupted:
+        result = fit(
+            options.input, options.out, settings, terminal.progress("fit"), interrupted, observer, options.longest
+        )
     for line in (*result.notes, *summary(result)):
         terminal.say(line)
     terminal.say(f"Wrote {options.out / 'splats.ply'}")

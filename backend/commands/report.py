@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write report.html of a double: strips, curves, metrics, a turntable. Opens by double click, needs no network."""
+"""Write report.html of a double: strips, curves, metrics, a turntable. Opens by double click, needs no network.
+
+A double that has no manifest yet (it was made step by step) is signed: what it was made of, and whose consent it had.
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from backend.pipeline import sign
+from backend.provenance import MANIFEST
 from backend.report.build import build_report
 from backend.terminal import Terminal
 from interchange.errors import InputError
@@ -35,4 +40,15 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     others = (folders["swapped"], folders["source"], folders["truth"])
     report = build_report(options.double, capture, *others, terminal.progress("report"))
     terminal.say(f"Wrote {report}")
+    if not (options.double / MANIFEST).exists():  # a double made step by step; one of a whole job is signed by the job
+        _sign(options.double, capture, folders["source"], folders["swapped"] is not None, terminal)
     return 0
+
+
+def _sign(double: Path, capture: Path, source: Path | None, swapped: bool, terminal: Terminal) -> None:
+    """The manifest that `digidouble verify` checks, with the digest of the consent record if a face was swapped in."""
+    if swapped and source is None:
+        terminal.say("Not signed: say with --source whose face it is; its consent record belongs into the manifest.")
+        return
+    sign(double, capture, source if swapped else None, {})
+    terminal.say(f"Wrote {double / MANIFEST}")

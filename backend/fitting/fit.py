@@ -84,8 +84,8 @@ def fit(
     settings = settings or FitSettings()
     observer = attrs.evolve(observer or Observer(), progress=progress, cancelled=cancelled)
     out = Path(out_folder)
+    choice = choose_engine(settings)  # before pictures are read: it may say no
     dataset = load_input(input_folder, progress, cancelled, longest)
-    choice = choose_engine(settings)
     digest = _digest(dataset, settings, choice.name)
     finished = _finished(out, digest)
     if finished is not None:
