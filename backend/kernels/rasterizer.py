@@ -18,7 +18,7 @@ Conventions (cameras, colours, loss, determinism) are those of `engine.py`, for 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 import numpy as np
@@ -63,6 +63,23 @@ class Target:
     alpha: Array | None = None  # (H, W); None: opaque everywhere
     pixel_weights: Array | None = None  # (H, W) >= 0 factor of every loss term; None: 1
     depth: Array | None = None  # (H, W) planar, in the cameras' unit; where it is 0, NaN or infinite, there is none
+
+
+def sized_for_camera(name: str, array: Any, shape: tuple[int, ...]) -> Array:
+    """A target's array as float32, itself where it is; InputError if its shape is not what its camera asks for."""
+    result = np.asarray(array, np.float32)
+    if result.shape != shape:
+        raise InputError(f"A view's {name} has shape {result.shape}; its camera asks for {shape}.",
+                         "Scale the camera together with the image.")  # fmt: skip
+    return result
+
+
+def finite_for_camera(name: str, array: Any, shape: tuple[int, ...]) -> Array:
+    """As `sized_for_camera`; InputError also if it holds NaN or infinity."""
+    result = sized_for_camera(name, array, shape)
+    if not np.isfinite(result).all():
+        raise InputError(f"A view's {name} holds NaN or infinity.", "Render or swap the view again.")
+    return result
 
 
 @attrs.frozen(eq=False)

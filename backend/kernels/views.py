@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from interchange.cameras import Camera
-from interchange.errors import InputError
 
 from .buffers import aligned_zeros
 from .layout import TILE, camera_numbers, padded
+from .rasterizer import finite_for_camera, sized_for_camera
 
 Array = npt.NDArray[np.float32]
 Box = npt.NDArray[np.int64]  # (4,) x0, y0, x1, y1 in pixels; x0 and x1 multiples of TILE
@@ -62,22 +62,9 @@ def joined_box(a: Box, b: Box) -> Box:
     return np.array([min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])], np.int64)
 
 
-def _checked(name: str, array: Any, shape: tuple[int, ...]) -> Array:
-    result = np.asarray(array, np.float32)
-    if result.shape != shape:
-        raise InputError(f"A view's {name} has shape {result.shape}; its camera asks for {shape}.",
-                         "Scale the camera together with the image.")  # fmt: skip
-    if not np.isfinite(result).all():
-        raise InputError(f"A view's {name} holds NaN or infinity.", "Render or swap the view again.")
-    return result
-
-
 def _depth_planes(camera: Camera, depth: Any, coverage: Array, weights: Array) -> Array:
-    if np.shape(depth) != coverage.shape:
-        raise InputError(f"A view's depth has shape {np.shape(depth)}; its camera asks for {coverage.shape}.",
-                         "Scale the camera together with the image.")  # fmt: skip
     height, width = coverage.shape
-    values = np.asarray(depth, np.float32)
+    values = sized_for_camera("depth", depth, coverage.shape)
     known = np.isfinite(values) & (values > 0)
     planes = aligned_zeros((2, padded(height), padded(width)))
     planes[0, :height, :width] = np.where(known, values, 0) * coverage
@@ -90,8 +77,11 @@ def prepare_view(
 ) -> PreparedView:
     """Crop the target to the subject; arguments and errors as in `CpuEngine.prepare_view`."""
     width, height = camera.width, camera.height
-    rgb = _checked("image", rgb_premultiplied, (height, width, 3))
-    coverage = np.ones((height, width), np.float32) if alpha is None else _checked("alpha", alpha, (height, width))
+    rgb = finite_for_camera("image", rgb_premultiplied, (height, width, 3))
+    if alpha is None:
+        coverage = np.ones((height, width), np.float32)
+    else:
+        coverage = finite_for_camera("alpha", alpha, (height, width))
     occupied = (coverage != 0) | (rgb != 0).any(axis=2)
     rows, columns = np.flatnonzero(occupied.any(axis=1)), np.flatnonzero(occupied.any(axis=0))
     region = np.zeros(4, np.int64)
@@ -106,7 +96,7 @@ def prepare_view(
     weights = np.zeros(0, np.float32)
     if pixel_weights is not None:
         plane = aligned_zeros((padded(height), padded(width)))
-        plane[:height, :width] = _checked("weights", pixel_weights, (height, width))
+        plane[:height, :width] = finite_for_camera("weights", pixel_weights, (height, width))
         weights = plane.ravel()
     blurs = aligned_zeros(6 * (y1 - y0) * (x1 - x0))
     planes = None if depth is None else _depth_planes(camera, depth, coverage, weights)

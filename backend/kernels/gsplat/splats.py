@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from interchange.cameras import Camera
-from interchange.errors import InputError
 
 from ..layout import camera_numbers
 from ..parameters import ROW_LOG_SCALE, ROW_MEAN, ROW_OPACITY, ROW_QUAT, ROW_SH, AdamState, SplatParameters
-from ..rasterizer import Target
+from ..rasterizer import Target, finite_for_camera
 
 Array = npt.NDArray[np.float32]
 Tensor = Any
@@ -150,10 +149,5 @@ def upload_target(torch: Any, target: Target, device: Any) -> DeviceTarget:
 
 
 def _checked(name: str, array: Any, shape: tuple[int, ...]) -> Array:
-    result = np.ascontiguousarray(array, np.float32)
-    if result.shape != shape:
-        raise InputError(f"A view's {name} has shape {result.shape}; its camera asks for {shape}.",
-                         "Scale the camera together with the image.")  # fmt: skip
-    if not np.isfinite(result).all():
-        raise InputError(f"A view's {name} holds NaN or infinity.", "Render or swap the view again.")
+    result = np.ascontiguousarray(finite_for_camera(name, array, shape))
     return result if result.flags.writeable else result.copy()  # torch shares the memory only of writeable arrays
