@@ -28,18 +28,6 @@ from . import gpu_checks
 pytestmark = pytest.mark.skipif(compiler() is None, reason="g++ is not installed: it compiles the CUDA sources here")
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return EmulatedDevice(tmp_path_factory.mktemp("swap-on-cpu"))
-
-
-@pytest.fixture
-def device(shared):
-    before = shared.blocks
-    yield shared
-    assert shared.blocks == before  # every byte was given back
-
-
 @pytest.mark.parametrize("samples", [1, 2, 3])
 def test_the_filtered_skin_is_the_cpus(device, samples):
     gpu_checks.check_filter(device, samples)
@@ -125,9 +113,9 @@ def test_the_benchmark_measures_and_compares(capture: Capture, device: EmulatedD
 
 
 def test_short_memory_goes_to_the_cpu_or_is_refused(
-    capture: Capture, source: Path, shared: EmulatedDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capture: Capture, source: Path, emulated_device: EmulatedDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = EmulatedDevice(shared._folder, memory=1 << 20)
+    small = EmulatedDevice(emulated_device._folder, memory=1 << 20)
     with_device(monkeypatch, small)
     result = swap(capture.folder, source, tmp_path / "auto")
     assert result.report["engine"] == "cpu" and "MiB on the GPU" in result.report["engine_reason"]

@@ -32,33 +32,14 @@ def test_gradients_match_autograd(engine, case):
     print(checks.check_gradients(engine, *case))
 
 
-def test_gradients_with_long_lists_and_stopped_pixels(engine):
-    checks.check_long_lists(engine)
-
-
-def test_adam_is_torchs(engine):
-    checks.check_adam(engine)
-
-
-def test_bit_identical_for_reruns_and_groups_of_steps(engine):
-    checks.check_determinism(engine)
+@pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
+def test_checks(engine, check):
+    check(engine)
 
 
 @pytest.mark.parametrize("seed", range(16))
 def test_fuzz_never_crashes_and_never_spreads(engine, seed):
     checks.check_fuzz(engine, seed)
-
-
-def test_statistics_are_those_of_the_cpu(engine):
-    checks.check_statistics(engine)
-
-
-def test_other_splats_can_take_over(engine):
-    checks.check_replace(engine)
-
-
-def test_agrees_with_the_cpu_engine(engine):
-    checks.check_agreement_with_cpu(engine)
 
 
 def test_a_frame_with_too_many_entries_grows_the_buffers(engine, monkeypatch):

@@ -12,9 +12,11 @@ from backend.kernels.loss.reference import compare
 from backend.kernels.parameters import SplatParameters
 from backend.kernels.projection.reference import project
 from backend.kernels.rasterization.reference import expected_depth, near_cutoff, rasterize
-from backend.kernels.rasterizer import LossWeights
+from backend.kernels.rasterizer import LossWeights, Rasterizer, Target
 from interchange.cameras import Camera, look_at
 from interchange.splats import SplatCloud
+
+SIZE = (70, 50)
 
 
 def random_cloud(count: int, degree: int, seed: int, scale: float = 0.025) -> SplatCloud:
@@ -93,3 +95,39 @@ GROUPS = {
     "sh_base": slice(rows.ROW_SH, rows.ROW_SH + 3),
     "sh_rest": slice(rows.ROW_SH + 3, None),
 }
+
+
+def scene(
+    degree: int, seed: int, count: int = 192, size=SIZE, scale: float = 0.025, antialiased: bool = False
+) -> tuple[SplatParameters, Camera]:
+    """Random splats and a camera."""
+    cloud = random_cloud(count, degree, seed, scale)
+    if count >= 16:  # float32 cannot follow the gradient of a needle 3000 times as long as wide
+        cloud.log_scales[9] = np.log(0.1), np.log(0.005), np.log(0.002)
+    cloud.antialiased = antialiased
+    return SplatParameters.from_cloud(cloud), camera_for(*size)
+
+
+def target_near(engine: Rasterizer, parameters: SplatParameters, camera: Camera, seed: int, weighted=False) -> Target:
+    """A target that is near the render in some rows and far in others, with an empty margin."""
+    rng = np.random.default_rng(seed)
+    image, _ = engine.render(parameters, camera)
+    alpha = np.clip(rng.random(image.shape[:2]) * 1.5, 0, 1)
+    rgb = rng.random(image.shape)
+    rgb[5:25] = image[5:25] * 0.9 + 0.02
+    alpha[:, :9] = 0
+    weights = np.random.default_rng(seed).random(alpha.shape).astype(np.float32) if weighted else None
+    return Target(camera, (rgb * alpha[..., None]).astype(np.float32), alpha.astype(np.float32), weights)
+
+
+def odd_scene(seed: int) -> tuple[SplatParameters, Target]:
+    """Few or many splats, some of whose numbers are NaN, infinite, huge or tiny, and a target of any size."""
+    rng = np.random.default_rng(seed)
+    count, size = int(rng.integers(1, 300)), (int(rng.integers(1, 130)), int(rng.integers(1, 90)))
+    cloud = random_cloud(count, 1, seed, scale=float(10 ** rng.uniform(-4, 1)))
+    for array in (cloud.means, cloud.log_scales, cloud.quats_wxyz, cloud.opacity_logits, cloud.sh):
+        flat = array.reshape(-1)
+        chosen = rng.random(flat.size) < 0.02
+        flat[chosen] = rng.choice([np.nan, np.inf, -np.inf, 1e38, -1e38, 0, 1e-38, 88], size=int(chosen.sum()))
+    target = Target(camera_for(*size), rng.random((size[1], size[0], 3)).astype(np.float32))
+    return SplatParameters.from_cloud(cloud), target

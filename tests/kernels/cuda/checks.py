@@ -8,20 +8,21 @@ import torch
 
 from backend.kernels.adam.reference import adam_steps
 from backend.kernels.cuda.engine import CudaEngine
-from backend.kernels.parameters import AdamState, SplatParameters
-from backend.kernels.rasterizer import LossWeights, Step, Target
-from interchange.cameras import Camera
+from backend.kernels.parameters import AdamState
+from backend.kernels.rasterizer import LossWeights, Step
 
 from ..scenes import (
     GROUPS,
+    SIZE,
     camera_for,
     doubtful_pixels,
-    random_cloud,
+    odd_scene,
     reference_gradients,
     reference_render,
+    scene,
+    target_near,
 )
 
-SIZE = (70, 50)
 WEIGHTS = LossWeights(0.2, 0.3)
 GRADIENT_CASES = [
     (0, 1, (0.0, 0.0, 0.0), 0.025), (1, 2, (0.2, 0.5, 0.8), 0.025), (2, 13, (1.0, 1.0, 1.0), 0.04),
@@ -29,29 +30,6 @@ GRADIENT_CASES = [
     (1, 22, (0.0, 0.0, 0.0), 0.004, True),
 ]  # fmt: skip
 """SH degree, seed, background, scale, antialiased: the same scenes as the CPU engine's."""
-
-
-def scene(
-    degree: int, seed: int, count: int = 192, size=SIZE, scale: float = 0.025, antialiased: bool = False
-) -> tuple[SplatParameters, Camera]:
-    """Random splats and a camera."""
-    cloud = random_cloud(count, degree, seed, scale)
-    if count >= 16:  # float32 cannot follow the gradient of a needle 3000 times as long as wide
-        cloud.log_scales[9] = np.log(0.1), np.log(0.005), np.log(0.002)
-    cloud.antialiased = antialiased
-    return SplatParameters.from_cloud(cloud), camera_for(*size)
-
-
-def target_near(engine: CudaEngine, parameters: SplatParameters, camera: Camera, seed: int, weighted=False) -> Target:
-    """A target that is near the render in some rows and far in others, with an empty margin."""
-    rng = np.random.default_rng(seed)
-    image, _ = engine.render(parameters, camera)
-    alpha = np.clip(rng.random(image.shape[:2]) * 1.5, 0, 1)
-    rgb = rng.random(image.shape)
-    rgb[5:25] = image[5:25] * 0.9 + 0.02
-    alpha[:, :9] = 0
-    weights = np.random.default_rng(seed).random(alpha.shape).astype(np.float32) if weighted else None
-    return Target(camera, (rgb * alpha[..., None]).astype(np.float32), alpha.astype(np.float32), weights)
 
 
 def check_render(engine: CudaEngine, degree: int, seed: int) -> None:
@@ -159,20 +137,11 @@ def check_determinism(engine: CudaEngine) -> None:
 
 def check_fuzz(engine: CudaEngine, seed: int) -> None:
     """NaN, infinity, huge and tiny numbers: nothing crashes, nothing finite becomes NaN."""
-    rng = np.random.default_rng(seed)
-    count, size = int(rng.integers(1, 300)), (int(rng.integers(1, 130)), int(rng.integers(1, 90)))
-    cloud = random_cloud(count, 1, seed, scale=float(10 ** rng.uniform(-4, 1)))
-    for array in (cloud.means, cloud.log_scales, cloud.quats_wxyz, cloud.opacity_logits, cloud.sh):
-        flat = array.reshape(-1)
-        chosen = rng.random(flat.size) < 0.02
-        flat[chosen] = rng.choice([np.nan, np.inf, -np.inf, 1e38, -1e38, 0, 1e-38, 88], size=int(chosen.sum()))
-    parameters = SplatParameters.from_cloud(cloud)
+    parameters, target = odd_scene(seed)
     before = parameters.block.copy()
-    camera = camera_for(*size)
-    target = Target(camera, rng.random((size[1], size[0], 3)).astype(np.float32))
     session = engine.begin(parameters, AdamState.like(parameters), [target], LossWeights())
     (result,) = session.run([Step(0, 1, np.full(23, 1e-3, np.float32))])
-    image, alpha = session.render(camera)
+    image, alpha = session.render(target.camera)
     session.pull()
     session.close()
     assert np.isfinite(image).all() and np.isfinite(result.loss)
@@ -234,3 +203,9 @@ def check_replace(engine: CudaEngine) -> None:
         which.pull()
         which.close()
     np.testing.assert_array_equal(more.block, fresh.block)
+
+
+CHECKS = [
+    check_long_lists, check_adam, check_determinism, check_statistics, check_replace, check_agreement_with_cpu,
+]  # fmt: skip
+"""What takes nothing but the engine."""

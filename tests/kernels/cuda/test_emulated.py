@@ -13,23 +13,16 @@ from backend.kernels.rasterizer import LossWeights, Step, Target
 from interchange.errors import InputError
 from interchange.splats import SplatCloud
 
-from ..scenes import camera_for
+from ..scenes import camera_for, scene, target_near
 from . import checks
 from .emulated import EmulatedDevice, compiler
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="g++ is not installed: it compiles the CUDA sources here")
 
 
-@pytest.fixture(scope="session")
-def device(tmp_path_factory):
-    return EmulatedDevice(tmp_path_factory.mktemp("cuda-on-cpu"))
-
-
 @pytest.fixture
 def engine(device):
-    before = device.blocks
-    yield CudaEngine(device)
-    assert device.blocks == before  # every byte was given back
+    return CudaEngine(device)
 
 
 @pytest.mark.parametrize(("degree", "seed"), [(0, 1), (3, 4)])
@@ -42,33 +35,14 @@ def test_gradients_match_autograd(engine, case):
     checks.check_gradients(engine, *case)
 
 
-def test_gradients_with_long_lists_and_stopped_pixels(engine):
-    checks.check_long_lists(engine)
-
-
-def test_adam_is_torchs(engine):
-    checks.check_adam(engine)
-
-
-def test_bit_identical_for_reruns_and_groups_of_steps(engine):
-    checks.check_determinism(engine)
+@pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
+def test_checks(engine, check):
+    check(engine)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_fuzz_never_crashes_and_never_spreads(engine, seed):
     checks.check_fuzz(engine, seed)
-
-
-def test_statistics_are_those_of_the_cpu(engine):
-    checks.check_statistics(engine)
-
-
-def test_other_splats_can_take_over(engine):
-    checks.check_replace(engine)
-
-
-def test_agrees_with_the_cpu_engine(engine):
-    checks.check_agreement_with_cpu(engine)
 
 
 def test_a_frame_with_too_many_entries_grows_the_buffers_and_loses_nothing(engine, monkeypatch):
@@ -87,8 +61,8 @@ def test_long_runs_go_on_after_a_full_flight(engine, monkeypatch):
 
 
 def test_push_takes_over_what_the_host_has_changed(engine):
-    parameters, camera = checks.scene(0, 3, count=50)
-    target = checks.target_near(engine, parameters, camera, 1)
+    parameters, camera = scene(0, 3, count=50)
+    target = target_near(engine, parameters, camera, 1)
     session = engine.begin(parameters, AdamState.like(parameters), [target], LossWeights())
     parameters.block[10] = -50
     session.push()
@@ -112,7 +86,7 @@ def test_empty_clouds_and_empty_views(engine):
 
 
 def test_bad_targets_are_refused(engine):
-    parameters, camera = checks.scene(0, 1)
+    parameters, camera = scene(0, 1)
     with pytest.raises(InputError, match="shape"):
         engine.begin(parameters, AdamState.like(parameters), [Target(camera, np.zeros((4, 4, 3)))], LossWeights())
     fine = Target(camera, np.zeros((50, 70, 3), np.float32))
@@ -124,7 +98,7 @@ def test_bad_targets_are_refused(engine):
 
 
 def test_memory_is_estimated_before_the_start(device):
-    parameters, camera = checks.scene(0, 1)
+    parameters, camera = scene(0, 1)
     small = EmulatedDevice(device._folder, memory=1 << 20)
     target = Target(camera, np.zeros((50, 70, 3), np.float32))
     with pytest.raises(InputError, match="MiB") as refused:
@@ -137,8 +111,8 @@ def test_memory_is_estimated_before_the_start(device):
 
 
 def test_frames_of_many_sizes_cost_the_memory_of_the_largest(engine, device):
-    parameters, camera = checks.scene(1, 5)
-    target = checks.target_near(engine, parameters, camera, 1)
+    parameters, camera = scene(1, 5)
+    target = target_near(engine, parameters, camera, 1)
     session = engine.begin(parameters, AdamState.like(parameters), [target], LossWeights())
     session.render(camera_for(70, 50))
     held = device.blocks
@@ -166,7 +140,7 @@ def test_memory_that_runs_out_at_any_moment_is_given_back(device):
     short = ShortDevice(device._folder)
     short._libraries = device._libraries
     engine = CudaEngine(short)
-    parameters, camera = checks.scene(0, 1)
+    parameters, camera = scene(0, 1)
     target = Target(camera, np.zeros((50, 70, 3), np.float32))
     refused = 0
     for short.left in range(100):
@@ -189,7 +163,7 @@ def test_memory_that_runs_out_at_any_moment_is_given_back(device):
 
 
 def test_a_frame_beyond_all_reason_is_refused(engine, monkeypatch):
-    parameters, camera = checks.scene(0, 1)
+    parameters, camera = scene(0, 1)
     assert MAX_ENTRIES > 1 << 20
     monkeypatch.setattr("backend.kernels.cuda.frame.MAX_ENTRIES", 100)
     monkeypatch.setattr("backend.kernels.cuda.engine.first_capacity", lambda count: 64)

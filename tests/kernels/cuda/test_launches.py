@@ -24,8 +24,7 @@ from backend.kernels.cuda.session import STEPS_IN_FLIGHT
 from backend.kernels.parameters import AdamState
 from backend.kernels.rasterizer import LossWeights, Step, Target
 
-from ..scenes import camera_for
-from . import checks
+from ..scenes import camera_for, scene
 from .recorder import RecordingDevice, signatures
 
 SIGNATURES = signatures()
@@ -384,7 +383,7 @@ def test_no_index_overflows_32_bits():
 def test_a_session_makes_the_plan_and_gives_everything_back(degree):
     device = RecordingDevice()
     engine = CudaEngine(device)
-    parameters, camera = checks.scene(degree, 1)
+    parameters, camera = scene(degree, 1)
     other = camera_for(60, 90)
     targets = [Target(c, np.zeros((c.height, c.width, 3), np.float32)) for c in (camera, other)]
     session = engine.begin(parameters, AdamState.like(parameters), targets, LossWeights(), statistics=True)

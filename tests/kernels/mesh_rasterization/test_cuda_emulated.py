@@ -8,22 +8,10 @@ import pytest
 from backend.kernels.cuda.sources import SWAP, TRAINING, Variant, include_files
 from backend.kernels.mesh_rasterization.gpu import grid, nearest_faces
 
-from ..cuda.emulated import EmulatedDevice, compiler
+from ..cuda.emulated import compiler
 from . import gpu_checks
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="g++ is not installed: it compiles the CUDA sources here")
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return EmulatedDevice(tmp_path_factory.mktemp("swap-on-cpu"))
-
-
-@pytest.fixture
-def device(shared):
-    before = shared.blocks
-    yield shared
-    assert shared.blocks == before  # every byte was given back
 
 
 @pytest.mark.parametrize("seed", range(4))
