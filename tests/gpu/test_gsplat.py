@@ -32,6 +32,8 @@ from tests.kernels.scenes import (
     random_cloud,
     reference_gradients,
     reference_render,
+    scene,
+    target_near,
 )  # fmt: skip
 
 pytestmark = pytest.mark.gpu
@@ -84,31 +86,14 @@ def test_images_match_the_reference(engine, count, size, scale, seed):
     assert np.abs(image - expected).max() < 0.02  # even at a cutoff not more than one splat of 1/255 or so
 
 
-def _target(parameters, camera, seed, engine):
-    """A target that is near the render in some rows and far in others, with an empty margin."""
-    rng = np.random.default_rng(seed)
-    image, _ = engine.render(parameters, camera)
-    alpha = np.clip(rng.random(image.shape[:2]) * 1.5, 0, 1)
-    rgb = rng.random(image.shape)
-    rgb[5:25] = image[5:25] * 0.9 + 0.02
-    alpha[:, :9] = 0
-    return Target(camera, (rgb * alpha[..., None]).astype(np.float32), alpha.astype(np.float32))
-
-
-def _scene(degree, seed, count=192, size=(70, 50), scale=0.025):
-    cloud = random_cloud(count, degree, seed, scale)
-    cloud.log_scales[9] = np.log(0.1), np.log(0.005), np.log(0.002)
-    return SplatParameters.from_cloud(cloud), camera_for(*size)
-
-
 @pytest.mark.parametrize(
     ("degree", "seed", "background", "scale"),
     [(0, 1, (0.0, 0.0, 0.0), 0.025), (1, 2, (0.2, 0.5, 0.8), 0.025), (2, 13, (1.0, 1.0, 1.0), 0.04),
      (3, 4, (0.9, 0.1, 0.4), 0.025), (3, 5, (0.0, 0.0, 0.0), 0.006)],
 )  # fmt: skip
 def test_gradients_match_autograd(engine, degree, seed, background, scale):
-    parameters, camera = _scene(degree, seed, scale=scale)
-    target = _target(parameters, camera, seed, engine)
+    parameters, camera = scene(degree, seed, scale=scale)
+    target = target_near(engine, parameters, camera, seed)
     result, gradient = engine.gradients(parameters, target, background, LossWeights(0.2, 0.3))
     expected, reference = reference_gradients(
         parameters, camera, target.rgb, target.alpha, background, LossWeights(0.2, 0.3), None
@@ -125,9 +110,9 @@ def test_gradients_match_autograd(engine, degree, seed, background, scale):
 
 
 def test_gradients_with_long_lists_and_stopped_pixels(engine):
-    parameters, camera = _scene(0, 11, count=1500, size=(40, 40), scale=0.05)
+    parameters, camera = scene(0, 11, count=1500, size=(40, 40), scale=0.05)
     parameters.block[10] += 2
-    target = _target(parameters, camera, 1, engine)
+    target = target_near(engine, parameters, camera, 1)
     _, gradient = engine.gradients(parameters, target)
     _, reference = reference_gradients(parameters, camera, target.rgb, target.alpha, (0, 0, 0), LossWeights(), None)
     for name, rows in GROUPS.items():
@@ -138,7 +123,7 @@ def test_gradients_with_long_lists_and_stopped_pixels(engine):
 
 
 def test_alpha_is_clamped_as_everywhere_else(engine):
-    parameters, camera = _scene(0, 1)
+    parameters, camera = scene(0, 1)
     parameters.block[10] = -100
     parameters.block[[0, 1, 2], 0], parameters.block[7:10, 0], parameters.block[10, 0] = 0, np.log(0.2), 20
     _, alpha = engine.render(parameters, camera)
@@ -146,8 +131,8 @@ def test_alpha_is_clamped_as_everywhere_else(engine):
 
 
 def test_adam_is_torchs(engine):
-    parameters, camera = _scene(1, 2)
-    target = _target(parameters, camera, 2, engine)
+    parameters, camera = scene(1, 2)
+    target = target_near(engine, parameters, camera, 2)
     rates = parameters.learning_rates(1e-4, 2e-4, 3e-4, 4e-4, 5e-4, 6e-4)
     start = torch.tensor(parameters.block.astype(np.float64))
     adam, gradients = AdamState.like(parameters), []
@@ -219,8 +204,8 @@ def test_a_fit_through_the_trainer_ends_where_the_cpu_engine_ends(engine):
 def test_antialiased_splats_come_near_the_reference(engine, case):
     """Near only: gsplat takes the determinant of a thin splat as a difference, and its compensation has no floor."""
     degree, seed, background, scale, antialiased = case
-    parameters, camera = checks.scene(degree, seed, scale=scale, antialiased=antialiased)
-    target = checks.target_near(engine, parameters, camera, seed, weighted=True)
+    parameters, camera = scene(degree, seed, scale=scale, antialiased=antialiased)
+    target = target_near(engine, parameters, camera, seed, weighted=True)
     _, gradient = engine.gradients(parameters, target, background, checks.WEIGHTS)
     _, reference = reference_gradients(
         parameters, camera, target.rgb, target.alpha, background, checks.WEIGHTS, target.pixel_weights
@@ -236,7 +221,7 @@ def test_statistics_and_other_splats(engine):
     start, views = _goal(engine)
     targets = [Target(v.camera, v.rgb, v.alpha) for v in views]
     session = engine.begin(start, AdamState.like(start), targets, LossWeights())
-    more, _ = checks.scene(2, 4, count=600)
+    more, _ = scene(2, 4, count=600)
     rates = more.learning_rates(1e-3, 6e-3, 1e-2, 5e-2, 3e-2)
     session.run([Step(0, 1, start.learning_rates(1e-3, 6e-3, 1e-2, 5e-2, 3e-2))])
     fresh = more.copy()

@@ -140,14 +140,14 @@ def upload_camera(torch: Any, camera: Camera, device: Any) -> DeviceCamera:
 def upload_target(torch: Any, target: Target, device: Any) -> DeviceTarget:
     """InputError if an array does not fit the camera or holds NaN."""
     shape = (target.camera.height, target.camera.width)
-    rgb = _checked("image", target.rgb, (*shape, 3))
-    alpha = np.ones(shape, np.float32) if target.alpha is None else _checked("alpha", target.alpha, shape)
+    rgb = _for_torch("image", target.rgb, (*shape, 3))
+    alpha = np.ones(shape, np.float32) if target.alpha is None else _for_torch("alpha", target.alpha, shape)
     weights = None
     if target.pixel_weights is not None:
-        weights = torch.from_numpy(_checked("weights", target.pixel_weights, shape)).to(device)
+        weights = torch.from_numpy(_for_torch("weights", target.pixel_weights, shape)).to(device)
     return DeviceTarget(torch.from_numpy(rgb).to(device), torch.from_numpy(alpha).to(device), weights)
 
 
-def _checked(name: str, array: Any, shape: tuple[int, ...]) -> Array:
+def _for_torch(name: str, array: Any, shape: tuple[int, ...]) -> Array:
     result = np.ascontiguousarray(finite_for_camera(name, array, shape))
     return result if result.flags.writeable else result.copy()  # torch shares the memory only of writeable arrays
