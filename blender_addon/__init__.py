@@ -6,15 +6,13 @@ from __future__ import annotations
 
 def register() -> None:
     """Called by Blender when the extension is turned on."""
-    from .operators import MODULES
+    from . import registration
 
-    for module in MODULES:
-        module.register()
+    registration.register()
 
 
 def unregister() -> None:
     """Called by Blender when the extension is turned off."""
-    from .operators import MODULES
+    from . import registration
 
-    for module in reversed(MODULES):
-        module.unregister()
+    registration.unregister()

@@ -7,16 +7,32 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+_inside = f"{__package__}.interchange"
+_root = _inside if importlib.util.find_spec(_inside) else "interchange"
 
 if TYPE_CHECKING:
     from interchange import cameras, capture, colour, errors, exr, mesh, png, splats
 else:
-    _inside = f"{__package__}.interchange"
-    _root = _inside if importlib.util.find_spec(_inside) else "interchange"
     cameras, capture, colour, errors, exr, mesh, png, splats = (
         importlib.import_module(f"{_root}.{name}")
         for name in ("cameras", "capture", "colour", "errors", "exr", "mesh", "png", "splats")
     )
 
-__all__ = ["cameras", "capture", "colour", "errors", "exr", "mesh", "png", "splats"]
+
+def network(name: str) -> Any:
+    """A module of `interchange` that talks to the backend ("client", "local_server", ...), imported when it is needed.
+
+    Raises InputError if the ZeroMQ module is missing or was built for another Python: the rest of the add-on works.
+    """
+    try:
+        return importlib.import_module(f"{_root}.{name}")
+    except ImportError as error:
+        raise errors.InputError(
+            f"The Python module {error.name or 'zmq'} cannot be loaded, so no backend can be reached.",
+            "Install the extension's zip again: Preferences > Get Extensions > Install from Disk.",
+        ) from error
+
+
+__all__ = ["cameras", "capture", "colour", "errors", "exr", "mesh", "network", "png", "splats"]

@@ -1,8 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One operator a file; this list is what gets registered."""
-
-from __future__ import annotations
-
-from . import import_splats
-
-MODULES = (import_splats,)
+"""One operator a file; every file in here whose name does not begin with an underscore gets registered."""

@@ -16,7 +16,7 @@ from ..display.pointcloud import add_splats
 _PATTERN = ";".join(f"*{suffix}" for suffix in splats.SUFFIXES)
 
 
-class DIGIDOUBLE_OT_import_splats(bpy.types.Operator, ImportHelper):  # noqa: N801 (Blender's own naming rule)
+class DIGIDOUBLE_OT_import_splats(bpy.types.Operator, ImportHelper):
     """Bring a splat file into the scene as a point cloud"""
 
     bl_idname = "digidouble.import_splats"

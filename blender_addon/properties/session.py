@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What lasts as long as Blender runs: the work in progress, the last problem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, FloatProperty, PointerProperty, StringProperty
+
+
+def redraw(_: Any = None, context: Any = None) -> None:
+    """Have every sidebar draw again; an `update=` of properties, and called after changes from timers."""
+    for window in (context or bpy.context).window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in ("VIEW_3D", "IMAGE_EDITOR"):
+                area.tag_redraw()
+
+
+class DigidoubleActivity(bpy.types.PropertyGroup):
+    """The one piece of work that runs inside Blender (a capture, a portrait); jobs of the backend are apart."""
+
+    running: BoolProperty(default=False, update=redraw)  # type: ignore[valid-type]
+    stop_asked: BoolProperty(default=False)  # type: ignore[valid-type]
+    title: StringProperty()  # type: ignore[valid-type]
+    fraction: FloatProperty(default=0.0, min=0.0, max=1.0, subtype="FACTOR")  # type: ignore[valid-type]
+    message: StringProperty(update=redraw)  # type: ignore[valid-type]
+
+    def begin(self, title: str) -> None:
+        """Something starts."""
+        self.title, self.fraction, self.message, self.stop_asked, self.running = title, 0.0, "", False, True
+
+    def show(self, fraction: float, message: str) -> None:
+        """It has come this far."""
+        self.fraction, self.message = fraction, message
+
+    def end(self) -> None:
+        """It is over, one way or another."""
+        self.running = self.stop_asked = False
+
+
+class DigidoubleSession(bpy.types.PropertyGroup):
+    """`WindowManager.digidouble`: never saved in a file."""
+
+    activity: PointerProperty(type=DigidoubleActivity)  # type: ignore[valid-type]
+    problem: StringProperty(update=redraw)  # type: ignore[valid-type]
+    error_report: StringProperty()  # type: ignore[valid-type]
+
+
+GROUPS = (DigidoubleActivity, DigidoubleSession)
