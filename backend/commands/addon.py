@@ -10,16 +10,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 from backend.blender_process import ROOT, blender_python
 from backend.terminal import Terminal
 from interchange.errors import InputError
 
-# Blender 4.2 to 5.0 carry Python 3.11; newer ones take the wheels of the stable ABI.
+# Blender 4.2 to 5.0 carry Python 3.11 (official builds), newer ones 3.13 and up take the wheels of the stable ABI.
 PLATFORMS = ("manylinux_2_28_x86_64", "win_amd64", "macosx_11_0_arm64", "macosx_10_15_universal2")
 BINARY_PACKAGES = ("pyzmq",)
 PURE_PACKAGES = ("attrs", "cattrs", "typing_extensions")
+PYTHONS = ("py311", "py312", "py313", "py314", "py315")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "wheels")
 
 
@@ -35,6 +37,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Stage, build, validate, install."""
     options.out.mkdir(parents=True, exist_ok=True)
     wheels = fetch_wheels(options.out / "wheels")
+    wheels.append(write_marker_wheel(options.out / "wheels"))
     with tempfile.TemporaryDirectory() as folder:
         stage(Path(folder) / "digidouble", wheels)
         extension_tool("build", "--source-dir", Path(folder) / "digidouble", "--output-dir", options.out)
@@ -76,11 +79,33 @@ def fetch_wheels(folder: Path) -> list[Path]:
         result = subprocess.run(job, capture_output=True, text=True)
         if result.returncode and "No matching distribution" not in result.stderr:
             raise InputError(f"The wheel {job[-1]} could not be fetched.", "Is the network there?")
-    wheels = sorted(folder.glob("*.whl"))
+    wheels = sorted(path for path in folder.glob("*.whl") if not path.name.startswith("digidouble_"))
     for name in BINARY_PACKAGES + PURE_PACKAGES:
         if not any(w.name.lower().startswith(name) for w in wheels):
             raise InputError(f"There is no wheel of {pinned(name)}.", "Is the network there?")
     return wheels
+
+
+def write_marker_wheel(folder: Path) -> Path:
+    """A wheel without code whose name lists every Python that the extension runs on.
+
+    Blender from 5.1 on refuses an extension if none of its wheels names the running Python, and a wheel of the stable
+    ABI counts for nothing beside one for a certain Python (measured on 4.3.2 with Python 3.13 and 5.2.2 with 3.14).
+    """
+    name, version = "digidouble_pythons", "1"
+    path = folder / f"{name}-{version}-{'.'.join(PYTHONS)}-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    tags = "".join(f"Tag: {python}-none-any\n" for python in PYTHONS)
+    files = {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: Names Pythons\n",
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: digidouble\nRoot-Is-Purelib: true\n{tags}",
+        f"{name}.py": '"""Only names the Pythons that Digidouble runs on."""\n',
+    }
+    record = "".join(f"{file},,\n" for file in (*files, f"{info}/RECORD"))
+    with zipfile.ZipFile(path, "w") as wheel:
+        for file, text in (files | {f"{info}/RECORD": record}).items():
+            wheel.writestr(zipfile.ZipInfo(file), text)  # ZipInfo's fixed date: the same zip each time
+    return path
 
 
 def stage(folder: Path, wheels: list[Path]) -> None:
