@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs inside Blender (`blender --python hands.py -- FOLDER`): answers questions that the test asks through files.
+
+`ask.json` {"id": n, "code": "..."} is executed on a timer, as an add-on's own timer would be; the value of `answer`
+goes into `answer.json`. Buttons are pressed by the real mouse; only looking is done from here. A second timer measures
+how long the main thread is ever away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+FOLDER = Path(sys.argv[sys.argv.index("--") + 1])
+_state: dict[str, Any] = {"id": 0, "beat": time.perf_counter(), "gap": 0.0}
+
+
+def button_under_mouse() -> str:
+    """The Python command or property path of the button that the mouse is on, "" on none.
+
+    Blender copies it itself (Ctrl-C and Ctrl-Alt-Shift-C over a button do the same), so nothing here depends on where
+    a version draws what.
+    """
+    window = bpy.context.window_manager.windows[0]
+    for area in window.screen.areas:
+        for region in area.regions:
+            if region.type not in ("UI", "WINDOW", "HEADER"):
+                continue
+            with bpy.context.temp_override(window=window, area=area, region=region):
+                for operator, options in (
+                    (bpy.ops.ui.copy_python_command_button, {}),
+                    (bpy.ops.ui.copy_data_path_button, {"full_path": True}),
+                ):
+                    bpy.context.window_manager.clipboard = ""
+                    if operator.poll():
+                        operator(**options)
+                        if bpy.context.window_manager.clipboard:
+                            return bpy.context.window_manager.clipboard
+    return ""
+
+
+def sidebar() -> dict[str, int]:
+    """Where the sidebar of the first 3D view lies, in window pixels from the bottom left."""
+    for area in bpy.context.window_manager.windows[0].screen.areas:
+        if area.type == "VIEW_3D":
+            region = next(r for r in area.regions if r.type == "UI")
+            return {"x": region.x, "y": region.y, "width": region.width, "height": region.height}
+    return {}
+
+
+def open_tab(name: str) -> None:
+    """Show the sidebar and bring a tab to the front."""
+    for area in bpy.context.window_manager.windows[0].screen.areas:
+        if area.type == "VIEW_3D":
+            area.spaces.active.show_region_ui = True
+            region = next(r for r in area.regions if r.type == "UI")
+            with contextlib.suppress(AttributeError, TypeError):  # not drawn yet: ask again
+                region.active_panel_category = name
+            area.tag_redraw()
+
+
+def largest_gap(reset: bool = False) -> float:
+    """Seconds that the main thread was longest away since the last reset."""
+    gap = _state["gap"]
+    if reset:
+        _state["gap"], _state["beat"] = 0.0, time.perf_counter()
+    return gap
+
+
+def _beat() -> float:
+    now = time.perf_counter()
+    _state["gap"] = max(_state["gap"], now - _state["beat"] - 0.01)
+    _state["beat"] = now
+    return 0.01
+
+
+def _listen() -> float:
+    try:
+        asked = json.loads((FOLDER / "ask.json").read_text())
+    except (OSError, ValueError):
+        return 0.05
+    if asked["id"] == _state["id"]:
+        return 0.05
+    _state["id"] = asked["id"]
+    tools = (button_under_mouse, sidebar, open_tab, largest_gap)
+    names: dict[str, Any] = {"bpy": bpy, **{tool.__name__: tool for tool in tools}}
+    reply: dict[str, Any] = {"id": asked["id"]}
+    try:
+        exec(asked["code"], names)
+        reply["answer"] = names.get("answer")
+    except Exception:
+        reply["error"] = traceback.format_exc()
+    (FOLDER / "answer.part").write_text(json.dumps(reply))
+    (FOLDER / "answer.part").replace(FOLDER / "answer.json")
+    return 0.05
+
+
+if __name__ == "__main__":
+    bpy.context.preferences.view.show_splash = False
+    bpy.context.preferences.view.show_developer_ui = True
+    bpy.app.timers.register(_listen, persistent=True, first_interval=0.2)
+    bpy.app.timers.register(_beat, persistent=True, first_interval=0.2)
