@@ -16,7 +16,7 @@ from types import ModuleType
 
 import attrs
 
-from backend.kernels.engine import CpuEngine
+from backend.kernels.engine import CpuEngine, compile_kernels
 from backend.kernels.rasterizer import Rasterizer
 from interchange.cameras import Camera
 from interchange.errors import InputError, Progress, messages_only
@@ -57,6 +57,7 @@ def open_engine(
     `progress` hears what is compiled, as the beginning of the stage "fit".
     """
     if choice.name == "cpu":
+        compile_kernels(messages_only(progress, "fit"))  # a first start takes half a minute, which must not look dead
         width, height = max(c.width for c in cameras), max(c.height for c in cameras)
         return CpuEngine(settings.most_splats, width, height, settings.sh_degree, settings.threads)
     engine: Rasterizer = _package(choice.name).open_engine(

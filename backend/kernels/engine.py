@@ -337,14 +337,14 @@ def compile_kernels(progress: Progress | None = None) -> None:
     block[2], block[3], block[7:10] = 2.0, 1.0, -1.0
     parameters = SplatParameters(block, PADDING, np.arange(PADDING))
     engine = CpuEngine(PADDING, 16, 16, 0)
-    say(0.0, "Compiling the renderer")
+    say(0.0, "preparing the renderer (compiled when it first runs)")
     engine.render(parameters, camera)
-    say(0.5, "Compiling the optimiser")
+    say(0.5, "preparing the optimiser (compiled when it first runs)")
     view = engine.prepare_view(camera, np.full((16, 16, 3), 0.5, np.float32))
     engine.gradients(parameters, view)
     rates = parameters.learning_rates(0.0, 0.0, 0.0, 0.0, 0.0)
     engine.train_step(parameters, AdamState.like(parameters), view, rates, 1)
-    say(1.0, "Compiled")
+    say(1.0, "kernels are ready")
 
 
 __all__ = ["AdamState", "CpuEngine", "PreparedView", "SplatParameters", "StepResult", "compile_kernels"]

@@ -99,3 +99,11 @@ def test_the_result_names_its_engine_and_another_engine_starts_anew(monkeypatch,
     other = fit(capture.folder, tmp_path / "out", settings, progress=lambda *event: told.append(event))
     assert other.engine == "cuda" and not other.reused
     assert ("fit", 0.0, "compiled") in told  # a part that is done is not the fit's end
+
+
+def test_the_first_start_on_the_cpu_says_what_it_waits_for():
+    said = []
+    settings = FitSettings(engine="cpu", splats=100)
+    camera = [ball_camera(0, 0)]
+    open_engine(choose_engine(settings), settings, camera, lambda *told: said.append(told))
+    assert {stage for stage, _, _ in said} == {"fit"} and any("compiled" in message for _, _, message in said)
