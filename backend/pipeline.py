@@ -214,15 +214,24 @@ def settings_from(values: dict[str, Any], kind: type[Settings]) -> Settings:
     try:
         return converter.structure(values, kind)
     except cattrs.BaseValidationError as error:
-        for cause in error.exceptions:
-            if isinstance(cause, InputError):  # a value out of range, in the settings' own words
-                raise cause from error
+        cause = _input_error_in(error)
+        if cause is not None:  # a value out of range, in the settings' own words
+            raise cause from error
         reason = "; ".join(cattrs.transform_error(error)[:3])
         raise InputError(
             f"The {kind.__name__} are not usable: {reason}.", "Correct or leave out these settings."
         ) from error
     except (TypeError, ValueError) as error:
         raise InputError(f"The {kind.__name__} are not usable: {error}.", "Correct these settings.") from error
+
+
+def _input_error_in(error: cattrs.BaseValidationError) -> InputError | None:
+    """The first InputError among the causes, however deep the settings are nested."""
+    for cause in error.exceptions:
+        found = _input_error_in(cause) if isinstance(cause, cattrs.BaseValidationError) else cause
+        if isinstance(found, InputError):
+            return found
+    return None
 
 
 class _StageClock:

@@ -12,7 +12,7 @@ from backend.ledger import Ledger
 from backend.terminal import Terminal
 from backend.whole_job import JobPlan, alone_in, capture_step, compiling_kernels, complete, take_in
 
-from . import _arguments
+from . import _arguments, _onnx_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _arguments.add_views(parser, held_out_at_least=1)
     _arguments.add_fit(parser)
     _arguments.add_swap(parser)
+    _onnx_arguments.add_onnx(parser)
     _arguments.add_out(parser, "where everything goes")
 
 

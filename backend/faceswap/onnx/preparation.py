@@ -66,6 +66,7 @@ def prepare(
         "engine": "onnx",
         "engine_reason": f"{network.provider} computes {file.name} ({known.descriptor.id}).",
         "models": bench.used,
+        "makers_licence": known.descriptor.licence,
         "licence": f"as stated by the user: {options.licence}" if options.licence else "not stated by the user",
         "photos": [_described(face, faces, known.descriptor) for face in faces],
         "views": _plan(capture, meshes, lambda share: step(0.8 + 0.2 * share, "Looking at the views")),

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import attrs
 
 from interchange.errors import InputError
@@ -130,3 +132,19 @@ def _one_in_one_out(signature: Signature, name: str, shape: Shape, what: str) ->
     raise InputError(
         f"The model {name} is no {what}: it has {signature}.", f"Needed: one {wanted}, one output [1, {EMBEDDING}]."
     )
+
+
+def role_of(signature: Signature, name: str) -> str:
+    """What a file can be used for, in a few words; InputError if nothing is known that has its signature."""
+    for check, role in ((check_recogniser, "recogniser"), (check_converter, "converter")):
+        with contextlib.suppress(InputError):
+            check(signature, name)
+            return role
+    fitting = [d for d in DESCRIPTORS if fits(d, signature)]
+    try:
+        kind = recognise(signature, name).descriptor
+    except InputError:
+        if not fitting:
+            raise
+        return f"swapper, {' or '.join(d.id for d in fitting)} (name its kind)"
+    return f"swapper, {kind.id} (its makers' licence: {kind.licence})"

@@ -34,7 +34,7 @@ def _model_name(_: Any, __: attrs.Attribute, value: Any) -> None:
 def _providers(_: Any, attribute: attrs.Attribute, value: Any) -> None:
     if not value or not all(isinstance(name, str) and name.isidentifier() for name in value):
         raise InputError(
-            f"The swap setting {attribute.name} is {list(value)}.", f"List execution providers in order, like {CPU}."
+            f"The swap setting {attribute.name} is {value}.", f"List execution providers in order, like {CPU}."
         )
 
 
@@ -65,7 +65,7 @@ class OnnxSettings:
     kind: str = attrs.field(default=AUTO, validator=one_of((AUTO, *KINDS)))
     recogniser: str = attrs.field(default="", validator=_model_name)
     converter: str = attrs.field(default="", validator=_model_name)
-    providers: tuple[str, ...] = attrs.field(default=(CPU,), converter=tuple, validator=_providers)
+    providers: list[str] = attrs.field(factory=lambda: [CPU], converter=list, validator=_providers)
     pixel_boost: int = attrs.field(default=1, validator=[_whole, within(1, 8)])
     crop_scale: float = attrs.field(default=1.0, validator=within(0.5, 2))
     feather: float = attrs.field(default=0.3, validator=within(0, 1))

@@ -26,7 +26,7 @@ from .templates import template_points
 from .visibility import Sight, look, region_mask
 
 Floats = npt.NDArray[Any]
-_ENOUGH = 50  # pixels of a crop's middle that settle its colours
+_ENOUGH = 50  # pixels of a face that settle its colours
 
 
 @attrs.define(eq=False)
@@ -59,8 +59,10 @@ class OnnxSwap:
         mask = box_mask(len(crop), options.feather)
         if own_mask is not None and options.model_mask:
             mask = np.minimum(mask, own_mask)
-        swapped = _in_tone(swapped, crop, mask, self.settings)
         region = region_mask(images, mesh, sight.raster)
+        if self.settings.tone < 1:
+            core = np.minimum(mask, _cropped(region[..., None], to_crop, len(crop))[..., 0]) > 0.5
+            swapped = _in_tone(swapped, crop, core, self.settings)
         return paste(images, swapped, mask, region, to_crop, self.settings.strength)
 
     def alignment(self, sight: Sight) -> Matrix:
@@ -72,7 +74,7 @@ class OnnxSwap:
     def crop(self, images: ViewImages, to_crop: Matrix) -> npt.NDArray[np.float32]:
         """(N S, N S, 3) RGB display-referred 0..1 over black: the view's face as the network wants it."""
         size = self._edge() * self.settings.onnx.pixel_boost
-        return resample(images.display(), inverse(to_crop), range(size), range(size), sample_linear)
+        return _cropped(images.display(), to_crop, size)
 
     def swap_crop(self, crop: Floats) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
         """A crop (N S, N S, 3) RGB 0..1 through the network, in N x N parts: picture and the network's mask, if any."""
@@ -98,11 +100,16 @@ class OnnxSwap:
         return self.descriptor.size
 
 
-def _in_tone(swapped: Floats, crop: Floats, mask: Floats, settings: SwapSettings) -> Floats:
-    """The swapped crop with its skin moved towards the crop's own tone: `tone` 1 leaves it, 0 moves it all the way."""
-    middle = mask > 0.5
-    if settings.tone == 1 or settings.harmonize == "none" or middle.sum() < _ENOUGH:
+def _cropped(image: Floats, to_crop: Matrix, size: int) -> npt.NDArray[np.float32]:  # (H, W, C)
+    """(size, size, C) of a view's image; beyond the view its edge goes on."""
+    return resample(image, inverse(to_crop), range(size), range(size), sample_linear)
+
+
+def _in_tone(swapped: Floats, crop: Floats, core: npt.NDArray[np.bool_], settings: SwapSettings) -> Floats:
+    """The swapped crop with its skin moved towards the crop's own tone: `tone` 1 leaves it, 0 moves it all the way.
+    `core`: (S, S), where both show the face."""
+    if core.sum() < _ENOUGH:
         return swapped
-    start, goal = (skin_statistics(picture[middle]) for picture in (swapped, crop))
+    start, goal = (skin_statistics(picture[core]) for picture in (swapped, crop))
     moved = colour_map(start, goal, settings.harmonize, 1 - settings.tone)(swapped.reshape(-1, 3))
     return moved.reshape(swapped.shape)
