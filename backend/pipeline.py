@@ -114,14 +114,19 @@ def evaluate_stage(job: JobContext) -> None:
 def sign_stage(job: JobContext) -> None:
     """SHA-256 of inputs and outputs, parameters, versions, consent digest -> double/manifest.json."""
     folders = job.folders
-    sign(folders.double, folders.capture, folders.source if folders.swapped.exists() else None, job.parameters)
+    swapped = folders.swapped if folders.swapped.exists() else None
+    sign(folders.double, folders.capture, folders.source if swapped else None, job.parameters, swapped)
 
 
-def sign(double: Path, capture: Path, source: Path | None, parameters: dict[str, Any]) -> None:
-    """Write double/manifest.json; the last thing that is done to a double, again whenever a report was added."""
+def sign(
+    double: Path, capture: Path, source: Path | None, parameters: dict[str, Any], swapped: Path | None = None
+) -> None:
+    """Write double/manifest.json; the last thing that is done to a double, again whenever a report was added.
+    `swapped` tells which networks made the swap, if any."""
     inputs = {"capture": capture} | ({"source": source} if source else {})
     consent = source / "consent.json" if source else None
-    provenance.write_manifest(double, inputs, parameters, consent, commit=provenance.current_commit(ROOT))
+    networks, commit = provenance.networks_of(swapped), provenance.current_commit(ROOT)
+    provenance.write_manifest(double, inputs, parameters, consent, commit=commit, networks=networks)
 
 
 @attrs.frozen

@@ -22,7 +22,8 @@ from interchange.errors import InputError
 Found = TypeVar("Found")
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _GRAPH, _INITIALIZER, _INPUT, _OUTPUT = 7, 5, 11, 12
-_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 4, 8, 9
+_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_PLACE = 1, 2, 4, 8, 9, 14
+_EXTERNAL = 1  # of TensorProto.DataLocation
 DTYPES = {1: "float32", 10: "float16", 11: "float64", 6: "int32", 7: "int64", 2: "uint8"}
 """ONNX's element types by number, as numpy names them."""
 
@@ -56,11 +57,18 @@ def _listed(borders: tuple[Border, ...]) -> str:
 
 
 def read_signature(path: Path) -> Signature:
-    """Inputs and outputs of an ONNX file. Raises InputError when it is missing, a folder, damaged or something else."""
+    """Inputs and outputs of an ONNX file. Raises InputError when it is missing, a folder, damaged, something else, or
+    not all there is of the network."""
 
     def read(data: memoryview) -> Signature:
         graph = _graph(data)
-        kept = {_initializer_name(value) for number, value in graph if number == _INITIALIZER}
+        held = [value for number, value in graph if number == _INITIALIZER]
+        if any(_is_elsewhere(value) for value in held):
+            raise InputError(
+                f"The model {path} keeps numbers in a second file, which its SHA-256 does not cover.",
+                "Save it as one file.",
+            )
+        kept = {_text(value, _TENSOR_NAME) for value in held}
         inputs = [_border(value) for number, value in graph if number == _INPUT]
         outputs = [_border(value) for number, value in graph if number == _OUTPUT]
         # Old files list what they hold themselves among their inputs, too.
@@ -158,8 +166,8 @@ def _text(data: memoryview, number: int) -> str:
     return "" if value is None else bytes(value).decode("utf-8")
 
 
-def _initializer_name(data: memoryview) -> str:
-    return _text(data, _TENSOR_NAME)
+def _is_elsewhere(tensor: memoryview) -> bool:
+    return any(number == _TENSOR_PLACE and value == _EXTERNAL for number, value in _fields(tensor))
 
 
 def _border(data: memoryview) -> Border:  # ValueInfoProto: name 1, type 2; TypeProto: tensor_type 1

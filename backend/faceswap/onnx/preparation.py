@@ -78,6 +78,20 @@ def prepare(
     return swap
 
 
+def check_networks(options: OnnxSettings, folder: ModelFolder, find_runtime: Callable[[], Any]) -> None:
+    """Refuse (InputError) what `prepare` would refuse of the networks before one is opened: nothing should be rendered
+    for a swap that cannot be."""
+    bench = _Bench(folder, options, find_runtime)
+    file, known = bench.swap_network()
+    find_runtime()
+    source = known.descriptor.source
+    if isinstance(source, EmbeddingSource):
+        _check_named(known.descriptor, source, options, file)
+        bench.helper_file(options.recogniser, check_recogniser)
+        if source.converter and options.converter != NONE:
+            bench.helper_file(options.converter, check_converter)
+
+
 class _Bench:
     """Files of the models folder that the settings name, opened; `used` lists them for the report."""
 
@@ -111,10 +125,14 @@ class _Bench:
         )  # fmt: skip
         return network
 
+    def helper_file(self, name: str, check: Callable[[Any, str], str]) -> tuple[ModelFile, str]:
+        """The file of such a network and its input's name."""
+        file = self.file(name)
+        return file, check(read_signature(file.path), name)
+
     def helper(self, name: str, role: str, check: Callable[[Any, str], str]) -> Run:
         """A network of one input and one output, as a function."""
-        file = self.file(name)
-        entry = check(read_signature(file.path), name)
+        file, entry = self.helper_file(name, check)
         network = self.open(file, role, role, "Its signature fits.")
         return lambda tensor: network.run({entry: tensor})[network.outputs[0]]
 
@@ -132,8 +150,8 @@ def _read_source(
     return faces, source_tensor(descriptor.source, faces, networks, bench.options.renormalize)
 
 
-def _networks(descriptor: Descriptor, source: EmbeddingSource, bench: _Bench, file: ModelFile) -> Networks:
-    options = bench.options
+def _check_named(descriptor: Descriptor, source: EmbeddingSource, options: OnnxSettings, file: ModelFile) -> None:
+    """InputError unless the settings name all networks that an identity vector needs."""
     if not options.recogniser:
         raise InputError(
             f"The model {file.name} ({descriptor.id}) takes an identity vector, so it needs a recogniser.",
@@ -144,6 +162,11 @@ def _networks(descriptor: Descriptor, source: EmbeddingSource, bench: _Bench, fi
             f"The model {file.name} ({descriptor.id}) needs a converter from ArcFace's identities to its own.",
             f"Name one, or {NONE} if the recogniser is the model's own.",
         )
+
+
+def _networks(descriptor: Descriptor, source: EmbeddingSource, bench: _Bench, file: ModelFile) -> Networks:
+    options = bench.options
+    _check_named(descriptor, source, options, file)
     emap = read_last_matrix(file.path, EMBEDDING, EMBEDDING) if source.emap else None
     if source.emap and emap is None:
         raise InputError(f"The model {file.name} holds no 512 x 512 matrix (emap).", "Take the original file.")

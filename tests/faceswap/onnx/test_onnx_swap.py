@@ -266,6 +266,25 @@ def test_the_command_line(
         cli.main([*map(str, words), "--expect", "nothing"])
 
 
+def test_a_whole_job_is_refused_before_anything_is_rendered(
+    source: Path, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["run", "--blend", tmp_path / "none.blend", "--source", source, "--out", tmp_path / "out"]
+    for model, recogniser, message in (
+        ("gone.onnx", "", "no model gone.onnx"),
+        ("ghost_256.onnx", "", "so it needs a recogniser"),
+        ("ghost_256.onnx", networks.RECOGNISER, "needs a converter"),
+        ("inswapper_128.onnx", networks.CONVERTER, "is no face recogniser"),
+        ("inswapper_128.onnx", networks.RECOGNISER, "none.blend"),  # the networks are fine
+    ):
+        monkeypatch.setenv(MODELS_VARIABLE, str(models))
+        more = ["--swapper", "onnx", "--model", model, "--recogniser", recogniser]
+        assert cli.main([str(w) for w in [*words, *more]]) == 2
+        assert message in capsys.readouterr().err
+    assert cli.main([str(w) for w in [*words, "--swapper", "magic"]]) == 2
+    assert 'no swapper called "magic"' in capsys.readouterr().err
+
+
 def test_the_list_of_models(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = Path(shutil.copytree(models, tmp_path / "models"))
     (own / "text.onnx").write_text("no network")

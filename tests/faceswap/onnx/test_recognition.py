@@ -122,6 +122,16 @@ def test_a_truncated_file_is_damaged(share: float, models: Path, tmp_path: Path)
         read_signature(path)
 
 
+def test_weights_in_a_second_file_are_refused(models: Path, tmp_path: Path) -> None:
+    model = networks.onnx.load(str(models / "inswapper_128.onnx"))
+    path = tmp_path / "split.onnx"
+    networks.onnx.save_model(
+        model, str(path), save_as_external_data=True, location="split.data", size_threshold=1000
+    )  # fmt: skip
+    with pytest.raises(InputError, match="second file, which its SHA-256 does not cover"):
+        read_signature(path)
+
+
 def test_random_bytes_never_crash_the_reader(models: Path, tmp_path: Path) -> None:
     data = bytearray((models / "dfm.dfm").read_bytes())
     random = np.random.default_rng(0)
