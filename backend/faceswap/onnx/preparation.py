@@ -50,6 +50,8 @@ def prepare(
             progress("model", fraction, message)
 
     options = settings.onnx
+    if settings.engine == "cuda":
+        raise InputError("The engine cuda is not of the swapper onnx.", "Name CUDAExecutionProvider as its provider.")
     bench = _Bench(folder(), options, find_runtime)
     step(0.0, f"Recognising {options.model or 'the model'}")
     file, known = bench.swap_network()

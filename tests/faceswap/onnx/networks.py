@@ -142,6 +142,19 @@ def _write_swapper(path: Path, kind: str, free_batch: bool, half: bool) -> Path:
     return _save(path, nodes, inputs, outputs, constants)
 
 
+def write_paster(path: Path) -> Path:
+    """Has uniface's signature and gives the photo's crop as it is: what a rigid paste would be."""
+    nodes = [
+        helper.make_node("Mul", ["target", "nothing"], ["ignored"]),
+        helper.make_node("Mul", ["source", "two"], ["double"]),
+        helper.make_node("Sub", ["double", "one"], ["signed"]),
+        helper.make_node("Add", ["signed", "ignored"], ["output"]),
+    ]
+    shape = (1, 3, 256, 256)
+    constants = {"two": np.float32([2]), "one": np.float32([1]), "nothing": np.float32([0])}
+    return _save(path, nodes, [_value("source", shape), _value("target", shape)], [_value("output", shape)], constants)
+
+
 def _write_dfm(path: Path, morph: bool = True) -> Path:
     """Channels last, named as DeepFaceLab exports: masks of both faces around the face."""
     shape = KINDS["dfm"].target

@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 from backend import pipeline
+from backend.faceswap.onnx.descriptors import DESCRIPTORS
 from backend.faceswap.onnx.models import MODELS_VARIABLE, ModelFolder, models_folder
 from backend.faceswap.onnx.settings import OnnxSettings
 from backend.faceswap.settings import SwapSettings
@@ -112,6 +113,16 @@ def test_settings_survive_the_wire() -> None:
 def test_settings_that_cannot_be(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         pipeline.settings_from({"onnx": wrong}, SwapSettings)
+
+
+def test_the_page_lists_every_kind_and_setting() -> None:
+    page = (Path(__file__).parents[3] / "docs/formats/models.md").read_text()
+    for known in DESCRIPTORS:
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{known.id}` |"))
+        assert f"| {known.template} |" in row
+        assert known.size is None or str(known.size) in row
+    for field in attrs.fields(OnnxSettings):
+        assert f"`{field.name}`" in page
 
 
 def test_a_boost_is_a_whole_number() -> None:

@@ -27,6 +27,7 @@ from interchange.png import read_png
 
 from .. import synthetic
 from ..synthetic import write_consent, write_landmarks, write_source
+from ..test_swap import face_psnr
 from . import networks
 
 DIGEST = "ab" * 32
@@ -122,6 +123,17 @@ def test_tone_brings_the_crop_to_the_avatars_skin(
     assert away[0] > away[1] + 0.08 > away[2] + 0.16 and away[2] < 0.02
 
 
+def test_the_photos_face_comes_to_lie_on_the_views_face(
+    capture: Capture, truth: Capture, source: Path, tmp_path: Path
+) -> None:
+    """Eyes on eyes, mouth on mouth, in the photo's colours: a rigid paste is near the true swap from the front."""
+    networks.write_paster(tmp_path / "paster.onnx")
+    found = run(capture.folder, source, tmp_path / "out", tmp_path, model="paster.onnx", recogniser="")
+    result = Capture.load(found.folder)
+    pasted, before = (face_psnr(c, truth, "view_001") for c in (result, capture))
+    assert pasted > before + 5 and pasted > 17
+
+
 def test_the_registry_takes_the_folder_from_the_environment(
     round_capture: Capture, source: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +210,9 @@ def test_what_is_missing_or_wrong_is_one_sentence_and_nothing_is_written(
     }.items():
         with pytest.raises(InputError, match=words):
             run(round_capture.folder, source, tmp_path / "out", own, **changes)
+    with pytest.raises(InputError, match="Name CUDAExecutionProvider as"):
+        settings = SwapSettings(swapper="onnx", engine="cuda", onnx=OnnxSettings(model="dfm.dfm"))
+        swap(round_capture.folder, source, tmp_path / "out", settings, swapper=OnnxSwapper(lambda: ModelFolder(own)))
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(InputError, match="needs the package onnxruntime"):
         run(round_capture.folder, source, tmp_path / "out", own)
