@@ -46,6 +46,8 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     terminal.say(result.report["engine_reason"])
     for line in _network_lines(result.report):
         terminal.say(line)
+    for sentence in result.warnings:
+        terminal.say(f"Note: {sentence}")
     terminal.say(f"Wrote {options.out}")
     return 0
 

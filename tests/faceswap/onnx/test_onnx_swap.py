@@ -269,12 +269,13 @@ def test_the_command_line(
     words = ["swap", "--capture", round_capture.folder, "--source", source, "--out", tmp_path / "out"]
     words += ["--swapper", "onnx", "--models", models, "--model", "simswap_unofficial_512.onnx"]
     words += ["--recogniser", networks.RECOGNISER, "--converter", networks.CONVERTER, "--licence", "made by code"]
+    words += ["--providers", "CUDAExecutionProvider,CPUExecutionProvider"]
     assert cli.main(list(map(str, words))) == 0
     said = capsys.readouterr().out
     digest = synthetic.sha256_of_file(models / "simswap_unofficial_512.onnx")
     assert f"swapper simswap_unofficial_512.onnx, SHA-256 {digest}" in said
     assert "CPUExecutionProvider computes" in said and "licence: as stated by the user: made by code" in said
-    assert "1 of 3 views left alone" in said
+    assert "1 of 3 views left alone" in said and "Note: CUDAExecutionProvider is not in this onnxruntime" in said
     assert cli.main([*map(str, words), "--expect", f"simswap_unofficial_512.onnx={DIGEST}"]) == 2
     assert f"not the expected {DIGEST}" in capsys.readouterr().err
     with pytest.raises(SystemExit):
