@@ -89,9 +89,9 @@ def check_networks(options: OnnxSettings, folder: ModelFolder, find_runtime: Cal
     source = known.descriptor.source
     if isinstance(source, EmbeddingSource):
         _check_named(known.descriptor, source, options, file)
-        bench.helper_file(options.recogniser, check_recogniser)
+        bench.function_file(options.recogniser, check_recogniser)
         if source.converter and options.converter != NONE:
-            bench.helper_file(options.converter, check_converter)
+            bench.function_file(options.converter, check_converter)
 
 
 class _Bench:
@@ -127,14 +127,14 @@ class _Bench:
         )  # fmt: skip
         return network
 
-    def helper_file(self, name: str, check: Callable[[Any, str], str]) -> tuple[ModelFile, str]:
+    def function_file(self, name: str, check: Callable[[Any, str], str]) -> tuple[ModelFile, str]:
         """The file of such a network and its input's name."""
         file = self.file(name)
         return file, check(read_signature(file.path), name)
 
-    def helper(self, name: str, role: str, check: Callable[[Any, str], str]) -> Run:
+    def function(self, name: str, role: str, check: Callable[[Any, str], str]) -> Run:
         """A network of one input and one output, as a function."""
-        file, entry = self.helper_file(name, check)
+        file, entry = self.function_file(name, check)
         network = self.open(file, role, role, "Its signature fits.")
         return lambda tensor: network.run({entry: tensor})[network.outputs[0]]
 
@@ -174,8 +174,8 @@ def _networks(descriptor: Descriptor, source: EmbeddingSource, bench: _Bench, fi
         raise InputError(f"The model {file.name} holds no 512 x 512 matrix (emap).", "Take the original file.")
     convert = None
     if source.converter and options.converter != NONE:
-        convert = bench.helper(options.converter, "converter", check_converter)
-    return Networks(bench.helper(options.recogniser, "recogniser", check_recogniser), convert, emap)
+        convert = bench.function(options.converter, "converter", check_converter)
+    return Networks(bench.function(options.recogniser, "recogniser", check_recogniser), convert, emap)
 
 
 def _plan(

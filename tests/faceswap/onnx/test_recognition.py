@@ -108,7 +108,7 @@ def test_free_sides_fit(models: Path) -> None:
     assert recognise(attrs.evolve(signature, inputs=free), "x.onnx").descriptor.id == "inswapper_128"
 
 
-def test_roles_of_helpers(models: Path) -> None:
+def test_roles_of_recogniser_and_converter(models: Path) -> None:
     assert role_of(read_signature(models / networks.RECOGNISER), networks.RECOGNISER) == "recogniser"
     assert role_of(read_signature(models / networks.CONVERTER), networks.CONVERTER) == "converter"
 
