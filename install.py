@@ -7,6 +7,7 @@
     test      install what the tests need, then run all checks and tests
     addon     build the Blender extension, and install it where a Blender is found
     gsplat    install gsplat with torch (5 GB), the engine to compare ours with; Linux with an NVIDIA GPU
+    onnx      install onnxruntime (70 MB), which runs your own swap networks on the CPU
     doctor    say in a line each what works here, what does not, and what to do about it
 
 Everything lives in the folder .digidouble beside this file; delete it to start over. Safe to run twice.
@@ -31,9 +32,17 @@ HOME = ROOT / ".digidouble"
 NEEDED_PYTHON = (3, 11)
 
 ENVIRONMENTS: "dict[str, dict[str, list[str]]]" = {
-    "backend": {"base": ["backend.txt"], "test": ["tests.txt"], "gpu": ["gpu.txt"], "gsplat": ["gsplat.txt"]},
-    "blender": {"base": ["blender.txt"], "test": ["tests-blender.txt"], "gpu": [], "gsplat": []},
+    "backend": {
+        "base": ["backend.txt"],
+        "test": ["tests.txt"],
+        "gpu": ["gpu.txt"],
+        "gsplat": ["gsplat.txt"],
+        "onnx": ["onnx.txt"],
+    },
+    "blender": {"base": ["blender.txt"], "test": ["tests-blender.txt"], "gpu": [], "gsplat": [], "onnx": []},
 }
+KEPT = ("gsplat", "onnx")
+"""Groups that are kept at their pinned versions once they were asked for."""
 
 # What Blender's module links against on Linux, and the Debian package that has it.
 SYSTEM_LIBRARIES = {
@@ -132,7 +141,7 @@ def python_of(environment: str) -> Path:
 
 
 def requirement_files(environment: str, groups: "list[str]") -> "list[Path]":
-    """Files of pinned packages for some of the groups base, test, gpu, gsplat."""
+    """Files of pinned packages for some of the groups of ENVIRONMENTS."""
     return [ROOT / "requirements" / name for group in groups for name in ENVIRONMENTS[environment][group]]
 
 
@@ -228,8 +237,7 @@ def install(groups: "tuple[str, ...]" = ("base",)) -> float:
     check_disk(groups)
     start = time.monotonic()
     wanted = list(groups) + (["gpu"] if has_nvidia_gpu() else [])
-    if "gsplat" in read_stamp("backend") and "gsplat" not in wanted:  # asked for once: keep it at its pinned version
-        wanted.append("gsplat")
+    wanted += [group for group in KEPT if group in read_stamp("backend") and group not in wanted]
     failures: list[SetupError] = []
     worked: list[str] = []
 
@@ -331,6 +339,15 @@ def command_gsplat(arguments: "list[str]") -> int:
     return 0
 
 
+def command_onnx(arguments: "list[str]") -> int:
+    """The runtime of the user's own networks."""
+    if arguments:
+        raise SetupError("onnx takes no arguments, but got: {}".format(" ".join(arguments)))
+    install(("base", "onnx"))
+    say("onnxruntime is installed. docs/formats/models.md says where your networks go.")
+    return 0
+
+
 def command_doctor(arguments: "list[str]") -> int:
     """One line each; works before anything is installed."""
     fine = True
@@ -362,6 +379,7 @@ COMMANDS = {
     "test": command_test,
     "addon": command_addon,
     "gsplat": command_gsplat,
+    "onnx": command_onnx,
     "doctor": command_doctor,
 }
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "import": "put a double's splats into a .blend file",
     "report": "write report.html of a double",
     "verify": "check a double against its manifest",
+    "models": "list your own swap networks",
     "serve": "run the backend service",
     "addon": "build the Blender extension",
     "doctor": "say what works on this machine",

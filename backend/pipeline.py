@@ -114,14 +114,19 @@ def evaluate_stage(job: JobContext) -> None:
 def sign_stage(job: JobContext) -> None:
     """SHA-256 of inputs and outputs, parameters, versions, consent digest -> double/manifest.json."""
     folders = job.folders
-    sign(folders.double, folders.capture, folders.source if folders.swapped.exists() else None, job.parameters)
+    swapped = folders.swapped if folders.swapped.exists() else None
+    sign(folders.double, folders.capture, folders.source if swapped else None, job.parameters, swapped)
 
 
-def sign(double: Path, capture: Path, source: Path | None, parameters: dict[str, Any]) -> None:
-    """Write double/manifest.json; the last thing that is done to a double, again whenever a report was added."""
+def sign(
+    double: Path, capture: Path, source: Path | None, parameters: dict[str, Any], swapped: Path | None = None
+) -> None:
+    """Write double/manifest.json; the last thing that is done to a double, again whenever a report was added.
+    `swapped` tells which networks made the swap, if any."""
     inputs = {"capture": capture} | ({"source": source} if source else {})
     consent = source / "consent.json" if source else None
-    provenance.write_manifest(double, inputs, parameters, consent, commit=provenance.current_commit(ROOT))
+    networks, commit = provenance.networks_of(swapped), provenance.current_commit(ROOT)
+    provenance.write_manifest(double, inputs, parameters, consent, commit=commit, networks=networks)
 
 
 @attrs.frozen
@@ -214,15 +219,24 @@ def settings_from(values: dict[str, Any], kind: type[Settings]) -> Settings:
     try:
         return converter.structure(values, kind)
     except cattrs.BaseValidationError as error:
-        for cause in error.exceptions:
-            if isinstance(cause, InputError):  # a value out of range, in the settings' own words
-                raise cause from error
+        cause = _input_error_in(error)
+        if cause is not None:  # a value out of range, in the settings' own words
+            raise cause from error
         reason = "; ".join(cattrs.transform_error(error)[:3])
         raise InputError(
             f"The {kind.__name__} are not usable: {reason}.", "Correct or leave out these settings."
         ) from error
     except (TypeError, ValueError) as error:
         raise InputError(f"The {kind.__name__} are not usable: {error}.", "Correct these settings.") from error
+
+
+def _input_error_in(error: cattrs.BaseValidationError) -> InputError | None:
+    """The first InputError among the causes, however deep the settings are nested."""
+    for cause in error.exceptions:
+        found = _input_error_in(cause) if isinstance(cause, cattrs.BaseValidationError) else cause
+        if isinstance(found, InputError):
+            return found
+    return None
 
 
 class _StageClock:

@@ -56,10 +56,35 @@ SWAPPED = Action("c2pa.edited", "The target's face replaced by the source's in t
 FITTED = Action("c2pa.converted", "3D Gaussians fitted to the views.")
 
 
-def default_actions(swap: bool, engine: str = "") -> list[Action]:
-    """The actions of a swap job, or of a plain fit of an avatar; `engine`: a sentence on what fitted it."""
+def default_actions(swap: bool, engine: str = "", networks: Sequence[Mapping[str, Any]] = ()) -> list[Action]:
+    """The actions of a swap job, or of a plain fit of an avatar; `engine`: a sentence on what fitted it; `networks`:
+    the trained networks of the swap, as `networks_of` gives them."""
     fitted = attrs.evolve(FITTED, description=f"{FITTED.description} {engine}".rstrip())
-    return [RENDERED, SOURCE_OPENED, SWAPPED, fitted] if swap else [RENDERED, fitted]
+    swapped = SWAPPED
+    if networks:
+        names = ", ".join(f"{n['file']} ({n['kind']})" for n in networks)
+        swapped = attrs.evolve(SWAPPED, description=f"The target's face replaced view by view by a network: {names}.")
+    return [RENDERED, SOURCE_OPENED, swapped, fitted] if swap else [RENDERED, fitted]
+
+
+def networks_of(swapped_folder: Path | None) -> list[dict[str, str]]:
+    """The trained networks that made a swap (role, file, sha256, kind, licence), by its swap.json; [] for none."""
+    if swapped_folder is None:
+        return []
+    try:
+        report = json.loads((Path(swapped_folder) / "swap.json").read_text(encoding="utf-8"))
+        licence = str(report.get("licence", ""))
+        keys = ("role", "file", "sha256", "kind")
+        return [{k: str(model[k]) for k in keys} | {"licence": licence} for model in report.get("models", ())]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def source_type(swap: bool, networks: Sequence[Mapping[str, Any]]) -> str:
+    """IPTC's term for what a double is made of."""
+    if not swap:
+        return RENDER
+    return TRAINED_COMPOSITE if networks else COMPOSITE
 
 
 def engine_sentence(double_folder: Path) -> str:
@@ -153,18 +178,20 @@ def write_manifest(
     commit: str | None = None,
     created: datetime | None = None,
     versions: Mapping[str, str] | None = None,
+    networks: Sequence[Mapping[str, str]] = (),
 ) -> Path:
     """Write double/manifest.json, last of all: it names every other file in the folder as an output.
 
     inputs: files or folders by the name that the manifest shall show ("capture", "source"); paths of this machine do
     not appear. `verify` looks for inputs under those names beside the double folder. parameters: anything that JSON
     holds. consent: the record; None only where nothing was swapped (a plain fit of an avatar). actions and
-    digital_source_type follow from that unless given. Raises InputError when an input or the record is unreadable.
+    digital_source_type follow from that and from the `networks` of the swap unless given. Raises InputError when an
+    input or the record is unreadable.
     """
     double_folder = Path(double_folder)
     swap = consent is not None
     if actions is None:
-        actions = default_actions(swap, engine_sentence(double_folder))
+        actions = default_actions(swap, engine_sentence(double_folder), networks)
     created = created or datetime.now(UTC)
     manifest: dict[str, Any] = {
         "format": FORMAT,
@@ -181,8 +208,10 @@ def write_manifest(
         "parameters": dict(parameters),
         "consent": consent_summary(consent) if consent is not None else None,
         "actions": [attrs.asdict(a) for a in actions],
-        "digital_source_type": digital_source_type or (COMPOSITE if swap else RENDER),
+        "digital_source_type": digital_source_type or source_type(swap, networks),
     }
+    if networks:
+        manifest["networks"] = [dict(network) for network in networks]
     manifest["digest"] = _own_digest(manifest)
     write_json(double_folder / MANIFEST, manifest)
     return double_folder / MANIFEST

@@ -258,7 +258,7 @@ def report_step(plan: JobPlan, ledger: Ledger, terminal: Terminal, install_secon
         progress = terminal.progress("report")
         report = build_report(plan.double, plan.capture, plan.swapped, plan.source, truth, progress)
     merge_timings(plan.double, times | {"total": ledger.seconds()})
-    sign(plan.double, plan.capture, plan.source, plan.parameters)
+    sign(plan.double, plan.capture, plan.source, plan.parameters, plan.swapped)
     return report
 
 

@@ -112,3 +112,31 @@ def test_our_gpu_engine_needs_no_torch_and_ci_compiles_with_the_same_compiler() 
     assert [line.split("==")[0] for line in ours] == ["cuda-bindings", "cuda-pathfinder", "nvidia-cuda-nvrtc-cu12"]
     in_tests = (ROOT / "requirements/tests.txt").read_text().splitlines()
     assert all(any(other.split(";")[0] == line for other in in_tests) for line in ours)
+
+
+def test_onnxruntime_is_installed_on_request_and_then_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    installed: list[tuple[str, ...]] = []
+    monkeypatch.setattr(install, "HOME", tmp_path)
+    monkeypatch.setattr(install, "has_nvidia_gpu", lambda: False)
+    for check in ("check_python", "check_venv", "check_system", "check_disk"):
+        monkeypatch.setattr(install, check, lambda *_: None)
+
+    def complete(environment: str, groups: list[str]) -> list[str]:
+        installed.append((environment, *groups))
+        return []
+
+    monkeypatch.setattr(install, "install_environment", complete)
+    assert install.main(["install"]) == 0 and ("backend", "base") in installed
+    assert install.main(["onnx"]) == 0 and ("backend", "base", "onnx") in installed
+    assert install.main(["onnx", "now"]) == 2
+    (tmp_path / "backend").mkdir()
+    install.write_stamp("backend", {"onnx": "of an earlier pin"})
+    installed.clear()
+    assert install.main(["install"]) == 0 and ("backend", "base", "onnx") in installed
+
+
+def test_the_tests_run_the_same_onnxruntime_as_users() -> None:
+    ours = (ROOT / "requirements/onnx.txt").read_text().splitlines()[1:]
+    pinned = [(ROOT / f"requirements/{name}.txt").read_text().splitlines() for name in ("tests", "backend")]
+    assert any(line.startswith("onnxruntime==") for line in ours)
+    assert all(any(line in lines for lines in pinned) for line in ours)

@@ -191,3 +191,22 @@ def test_the_manifest_says_which_engine_fitted_and_why(job: Path) -> None:
         (job / "double/fit.json").write_text(damaged)
         write(job)
         assert of_the_fit() == provenance.FITTED.description
+
+
+def test_networks_of_a_swap_are_named(job: Path) -> None:
+    swapped = job / "swapped"
+    swapped.mkdir()
+    assert provenance.networks_of(swapped) == provenance.networks_of(None) == []
+    (swapped / "swap.json").write_text('{"swapper": "uv"}')
+    assert provenance.networks_of(swapped) == []
+    model = {"role": "swapper", "file": "a.onnx", "sha256": "ab" * 32, "kind": "ghost_256"}
+    report = {"models": [model | {"provider": "CPUExecutionProvider", "nodes": {}}], "licence": "mine"}
+    (swapped / "swap.json").write_text(json.dumps(report))
+    networks = provenance.networks_of(swapped)
+    assert networks == [model | {"licence": "mine"}]
+    write(job, networks=networks)
+    manifest = json.loads((job / "double/manifest.json").read_text())
+    assert manifest["digital_source_type"].endswith("/compositeWithTrainedAlgorithmicMedia")
+    assert manifest["networks"] == networks
+    assert any("view by view by a network: a.onnx (ghost_256)" in a["description"] for a in manifest["actions"])
+    assert provenance.verify(job / "double") == []

@@ -14,6 +14,8 @@ from backend.faceswap.settings import SwapSettings
 from backend.fitting.settings import FitSettings
 from interchange.errors import InputError
 
+from . import _onnx_arguments
+
 
 def new_path(text: str) -> Path:
     """A path to write to. An empty one (a shell variable that is not set, say) would be the current folder."""
@@ -110,6 +112,9 @@ def add_swap(parser: argparse.ArgumentParser) -> None:
     """The swap's main settings; defaults are SwapSettings' own."""
     usual = SwapSettings()
     parser.add_argument(
+        "--swapper", default=usual.swapper, metavar="NAME", help="uv (default): in the skin; onnx: by your own network"
+    )
+    parser.add_argument(
         "--tone", type=float, default=usual.tone, metavar="0..1", help="1: the performer's skin tone; 0: the avatar's"
     )
     parser.add_argument(
@@ -118,5 +123,12 @@ def add_swap(parser: argparse.ArgumentParser) -> None:
 
 
 def swap_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """The swap's settings as a job's parameters."""
-    return attrs.asdict(SwapSettings(tone=options.tone, strength=options.strength))
+    """The swap's settings as a job's parameters. InputError if there is no such swapper."""
+    from backend.faceswap.registry import swapper_named  # here: it loads the kernels, which takes a second
+
+    swapper_named(options.swapper)
+    settings = SwapSettings(
+        swapper=options.swapper, tone=options.tone, strength=options.strength,
+        onnx=_onnx_arguments.onnx_settings(options),
+    )  # fmt: skip
+    return attrs.asdict(settings)

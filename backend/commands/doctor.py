@@ -111,7 +111,7 @@ def gsplat() -> Finding:
 def onnx() -> Finding:
     """For the user's own swap networks."""
     if importlib.util.find_spec("onnxruntime") is None:
-        return "--", "ONNX: onnxruntime is not installed; only the user's own networks need it"
+        return "--", "ONNX: onnxruntime is not installed; only your own networks need it (python3 install.py onnx)"
     import onnxruntime
 
     return "ok", f"onnxruntime {onnxruntime.__version__}: {', '.join(onnxruntime.get_available_providers())}"

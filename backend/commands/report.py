@@ -41,14 +41,14 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     report = build_report(options.double, capture, *others, terminal.progress("report"))
     terminal.say(f"Wrote {report}")
     if not (options.double / MANIFEST).exists():  # a double made step by step; one of a whole job is signed by the job
-        _sign(options.double, capture, folders["source"], folders["swapped"] is not None, terminal)
+        _sign(options.double, capture, folders["source"], folders["swapped"], terminal)
     return 0
 
 
-def _sign(double: Path, capture: Path, source: Path | None, swapped: bool, terminal: Terminal) -> None:
+def _sign(double: Path, capture: Path, source: Path | None, swapped: Path | None, terminal: Terminal) -> None:
     """The manifest that `digidouble verify` checks, with the digest of the consent record if a face was swapped in."""
-    if swapped and source is None:
+    if swapped is not None and source is None:
         terminal.say("Not signed: say with --source whose face it is; its consent record belongs into the manifest.")
         return
-    sign(double, capture, source if swapped else None, {})
+    sign(double, capture, source if swapped is not None else None, {}, swapped)
     terminal.say(f"Wrote {double / MANIFEST}")

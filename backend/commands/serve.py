@@ -8,7 +8,7 @@ import argparse
 from backend.service.server import serve
 from backend.terminal import Terminal
 
-from . import _arguments
+from . import _arguments, _onnx_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,12 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--slots", type=_arguments.whole_number(1, 1000), metavar="N",
         help="jobs at the same time (default: one a GPU, or 1 on a machine without)",
     )  # fmt: skip
+    _onnx_arguments.add_models(parser)
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Serve."""
     serve(
-        options.state, port=options.port, slots=options.slots,
+        options.state, port=options.port, slots=options.slots, models=options.models,
         ready=lambda c: terminal.say(f"Listening at {c.endpoint}, Ctrl-C ends"),
     )  # fmt: skip
     return 0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -16,6 +17,9 @@ from interchange.errors import InputError, Progress
 from interchange.mesh import Mesh
 
 from .engines import OpenDevice, choose_device, open_gpu, open_view_engine
+from .onnx.models import ModelFolder, models_folder
+from .onnx.preparation import prepare as prepare_onnx
+from .onnx.session import find_runtime
 from .settings import SwapSettings
 from .source import Source
 from .uv import make_skin
@@ -40,7 +44,8 @@ class PreparedSwap:
 
     change: (view's images, its mesh, its camera) -> new rgb (H, W, 3) linear, premultiplied. skin: the head's new
     texture (h, w, 3) uint8 sRGB, for swappers that make one. pictures: (h, w, 3 or 1) uint8 to look at, by name.
-    report: what goes into swap.json. warnings: sentences for the user. close: gives back what the swap holds.
+    report: what goes into swap.json. warnings: sentences for the user. close: gives back what the swap holds. digest:
+    of what the pictures depend on beside capture, source, settings and skin; "" for nothing.
     """
 
     change: Callable[[ViewImages, Mesh, Camera], npt.NDArray[np.float32]]
@@ -50,6 +55,7 @@ class PreparedSwap:
     report: dict[str, Any] = attrs.field(factory=dict)
     warnings: list[str] = attrs.field(factory=list)
     close: Callable[[], None] = lambda: None
+    digest: str = ""
 
 
 class Swapper(Protocol):
@@ -108,7 +114,42 @@ class UvSwapper:
         return PreparedSwap(engine.change, made.skin, made.mask, made.pictures, report, made.warnings, engine.close)
 
 
-_SWAPPERS: dict[str, Swapper] = {swapper.info.name: swapper for swapper in (UvSwapper(),)}
+class OnnxSwapper:
+    """The user's own network, view by view."""
+
+    info = SwapperInfo(
+        name="onnx",
+        title="Your own ONNX network",
+        needs=("a network of a known kind in the models folder", "onnxruntime", "most kinds: a face recogniser"),
+        licence="the network's: as stated by the user",
+        guarantees=(
+            "crops are aligned by the mesh, so that profiles work",
+            "views that do not show the face, and every pixel outside the face, stay bit by bit",
+            "the network's digest and the provider that computed it are reported",
+        ),
+    )
+
+    def __init__(self, folder: Callable[[], ModelFolder] = lambda: models_folder(os.environ)) -> None:
+        """`folder` gives the models folder, the only place that networks are taken from."""
+        self._folder = folder
+
+    def prepare(
+        self,
+        capture: Capture,
+        source: Source,
+        settings: SwapSettings,
+        progress: Progress | None,
+        cancelled: Callable[[], bool],
+    ) -> PreparedSwap:
+        """See Swapper."""
+        made = prepare_onnx(capture, source, settings, self._folder, find_runtime, progress, cancelled)
+        return PreparedSwap(
+            made.change, None, pictures=made.pictures, report=made.report, warnings=made.warnings,
+            close=made.network.close, digest=made.digest,
+        )  # fmt: skip
+
+
+_SWAPPERS: dict[str, Swapper] = {swapper.info.name: swapper for swapper in (UvSwapper(), OnnxSwapper())}
 
 
 def swappers() -> list[SwapperInfo]:

@@ -3,31 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
-from interchange.errors import InputError
-
 from . import harmonization
+from .checks import one_of as _one_of
+from .checks import within as _within
+from .onnx.settings import OnnxSettings
 
 ENGINES = ("auto", "cpu", "cuda")
-
-
-def _within(low: float, high: float) -> Any:
-    def check(_: Any, attribute: attrs.Attribute, value: Any) -> None:
-        if not isinstance(value, (int, float)) or not low <= value <= high:
-            raise InputError(f"The swap setting {attribute.name} is {value}; it goes from {low:g} to {high:g}.")
-
-    return check
-
-
-def _one_of(names: tuple[str, ...]) -> Any:
-    def check(_: Any, attribute: attrs.Attribute, value: Any) -> None:
-        if value not in names:
-            raise InputError(f'The swap setting {attribute.name} is "{value}"; choose one of {", ".join(names)}.')
-
-    return check
 
 
 @attrs.frozen
@@ -39,7 +22,7 @@ class SwapSettings:
     other half. smoothing: how little landmarks are trusted (0: hit exactly). levels: of the blending pyramid. samples:
     a side and pixel when views are filtered. texture_size: of the new skin in texels, None for the avatar's own.
     threads: views at a time, None for one a core. engine: what changes the views: auto takes an NVIDIA GPU if there is
-    one; the pictures are the same."""
+    one; the pictures are the same. onnx: of the swapper `onnx` alone."""
 
     swapper: str = "uv"
     tone: float = attrs.field(default=1.0, validator=_within(0, 1))
@@ -55,3 +38,4 @@ class SwapSettings:
     texture_size: int | None = attrs.field(default=None, validator=attrs.validators.optional(_within(64, 8192)))
     threads: int | None = attrs.field(default=None, validator=attrs.validators.optional(_within(1, 256)))
     engine: str = attrs.field(default="auto", validator=_one_of(ENGINES))
+    onnx: OnnxSettings = attrs.field(factory=OnnxSettings)

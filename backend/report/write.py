@@ -123,6 +123,7 @@ def _context(job: gather.Job, hero: gather.Strip, source: gather.Source | None) 
     }
     turntable = job.double / TURNTABLE
     consent = gather.load_consent(job.source)
+    networks = provenance.networks_of(job.swapped.folder if job.swapped else None)
     return {
         "target": job.target_name,
         "source_name": consent["subject"] if consent else None,
@@ -148,8 +149,8 @@ def _context(job: gather.Job, hero: gather.Strip, source: gather.Source | None) 
         ],
         "timings": _timing_context(evaluation.metrics.timing_s),
         "digests": gather.digests(job),
-        "source_type": (provenance.COMPOSITE if job.swapped else provenance.RENDER).rsplit("/", 1)[-1],
-        "actions": provenance.default_actions(job.swapped is not None),
+        "source_type": provenance.source_type(job.swapped is not None, networks).rsplit("/", 1)[-1],
+        "actions": provenance.default_actions(job.swapped is not None, networks=networks),
         "engine": provenance.engine_sentence(job.double),
         "renderer": {k: v for k, v in job.capture.renderer.items() if isinstance(v, (str, int, float, bool))},
     }

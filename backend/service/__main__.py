@@ -28,6 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--slots", type=_positive, help="jobs at the same time (default: one a GPU, or 1 without)")
     parser.add_argument("--cancel-grace", type=float, default=5.0, help="seconds from cancelling to killing")
     parser.add_argument("--stall", type=float, default=900.0, help="seconds of silence after which a worker is killed")
+    parser.add_argument("--models", type=Path, help="folder of the user's networks, which jobs may name")
     parser.add_argument("--detach", action="store_true", help="run in the background, log to server.log")
     return parser
 
@@ -50,7 +51,7 @@ def main() -> int:
     try:
         serve(
             options.state, options.bind, options.port, options.runner, slots=options.slots,
-            cancel_grace_s=options.cancel_grace, stall_s=options.stall,
+            cancel_grace_s=options.cancel_grace, stall_s=options.stall, models=options.models,
         )  # fmt: skip
     except InputError as error:
         print(error, file=sys.stderr)

@@ -32,6 +32,7 @@ class Settings:
     max_files: int = 20_000
     max_file_size: int = 64 << 30
     abandoned_upload_s: float = 24 * 3600.0
+    models: Path | None = None  # folder of the user's networks; None: as the environment says
 
     @property
     def connection_file(self) -> Path:

@@ -18,6 +18,7 @@ import attrs
 import cattrs
 import zmq
 
+from backend.faceswap.onnx.models import MODELS_VARIABLE
 from interchange.messages import FileEntry
 from interchange.service_errors import ErrorInfo
 
@@ -57,7 +58,7 @@ class Worker:
         self.place: JobPlace = settings.job_folder(record.job_id)
         self.place.root.mkdir(parents=True, exist_ok=True)
         self.place.task.write_text(json.dumps(attrs.asdict(_task(settings, record, files))), encoding="ascii")
-        self.process = _start(self.place.task, self.place.log(record.attempt), gpu)
+        self.process = _start(self.place.task, self.place.log(record.attempt), gpu, settings.models)
         self._thread = threading.Thread(target=self._listen, args=(context,), name=f"worker-{self.job_id}", daemon=True)
         self._thread.start()
 
@@ -154,13 +155,15 @@ def _task(settings: Settings, record: JobRecord, files: Sequence[FileEntry]) -> 
     )  # fmt: skip
 
 
-def _start(task: Path, log: Path, gpu: str | None) -> subprocess.Popen[bytes]:
+def _start(task: Path, log: Path, gpu: str | None, models: Path | None) -> subprocess.Popen[bytes]:
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ)
     paths = [str(REPOSITORY), *filter(None, [environment.get("PYTHONPATH")])]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     if gpu is not None:
         environment[VISIBLE] = gpu
+    if models is not None:
+        environment[MODELS_VARIABLE] = str(models.resolve())
     group: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x00000200}
     with open(log, "ab") as errors:
         return subprocess.Popen(

@@ -392,3 +392,12 @@ def test_nobody_there(tmp_path: Path) -> None:
     (tmp_path / "connection.json").write_text("{}")
     with JobClient(tmp_path, IMPATIENT) as client, pytest.raises(InputError, match="damaged"):
         client.ping()
+
+
+def test_jobs_find_networks_where_the_service_was_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIGIDOUBLE_MODELS", "of the environment")
+    for arguments, place in (((), "of the environment"), (("--models", str(tmp_path)), str(tmp_path.resolve()))):
+        with Service(tmp_path / f"state{len(arguments)}", *arguments) as service, service.client() as client:
+            job = client.submit("double", {"steps": 1}, {})
+            client.wait(job)
+            assert (service.job_folder(job) / "work/models.txt").read_text() == place

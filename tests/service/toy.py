@@ -45,6 +45,7 @@ def run(
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes()[::-1])
     (work / "gpu.txt").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "unset"))
+    (work / "models.txt").write_text(os.environ.get("DIGIDOUBLE_MODELS", "unset"))
     return {"steps": ledger.read_text().split() if ledger.exists() else [], "nan": float("nan")}
 
 
