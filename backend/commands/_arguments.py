@@ -115,8 +115,16 @@ def add_swap(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strength", type=float, default=usual.strength, metavar="0..1", help="how much of the new face is taken"
     )
+    _add_shape(parser)
+
+
+def _add_shape(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--shape", type=float, default=0.0, metavar="0..1",
+        help="how far the face takes the performer's shape, not only the skin (default 0)",
+    )  # fmt: skip
 
 
 def swap_settings(options: argparse.Namespace) -> dict[str, Any]:
     """The swap's settings as a job's parameters."""
-    return attrs.asdict(SwapSettings(tone=options.tone, strength=options.strength))
+    return attrs.asdict(SwapSettings(tone=options.tone, strength=options.strength, shape=options.shape))
