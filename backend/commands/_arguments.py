@@ -120,6 +120,14 @@ def add_swap(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strength", type=float, default=usual.strength, metavar="0..1", help="how much of the new face is taken"
     )
+    _add_shape(parser)
+
+
+def _add_shape(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--shape", type=float, default=0.0, metavar="0..1",
+        help="how far the face takes the performer's shape, not only the skin (default 0)",
+    )  # fmt: skip
 
 
 def swap_settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -128,7 +136,7 @@ def swap_settings(options: argparse.Namespace) -> dict[str, Any]:
 
     swapper_named(options.swapper)
     settings = SwapSettings(
-        swapper=options.swapper, tone=options.tone, strength=options.strength,
+        swapper=options.swapper, tone=options.tone, strength=options.strength, shape=options.shape,
         onnx=_onnx_arguments.onnx_settings(options),
     )  # fmt: skip
     return attrs.asdict(settings)

@@ -21,6 +21,7 @@ from .onnx.models import ModelFolder, models_folder
 from .onnx.preparation import prepare as prepare_onnx
 from .onnx.session import find_runtime
 from .settings import SwapSettings
+from .shape import identity_shape
 from .source import Source
 from .uv import make_skin
 from .views import Skins
@@ -45,7 +46,9 @@ class PreparedSwap:
     change: (view's images, its mesh, its camera) -> new rgb (H, W, 3) linear, premultiplied. skin: the head's new
     texture (h, w, 3) uint8 sRGB, for swappers that make one. pictures: (h, w, 3 or 1) uint8 to look at, by name.
     report: what goes into swap.json. warnings: sentences for the user. close: gives back what the swap holds. digest:
-    of what the pictures depend on beside capture, source, settings and skin; "" for nothing.
+    of what the pictures depend on beside capture, source, settings and skin; "" for nothing. offset: (V, 3) metres by
+    which the rest mesh moves, in the avatar's own axes; `change` then gets views and meshes that have moved already
+    (shape/reshape.py).
     """
 
     change: Callable[[ViewImages, Mesh, Camera], npt.NDArray[np.float32]]
@@ -56,6 +59,7 @@ class PreparedSwap:
     warnings: list[str] = attrs.field(factory=list)
     close: Callable[[], None] = lambda: None
     digest: str = ""
+    offset: npt.NDArray[np.float32] | None = None
 
 
 class Swapper(Protocol):
@@ -85,7 +89,7 @@ class UvSwapper:
         guarantees=(
             "all views agree: they show one skin",
             "the scene's light, gloss and shadows stay",
-            "alpha, eyes, hair and every pixel whose skin does not change stay bit by bit",
+            "alpha, eyes, hair and every pixel whose skin does not change stay bit by bit (unless the shape moves)",
         ),
     )
 
@@ -104,14 +108,20 @@ class UvSwapper:
         """See Swapper."""
         choice = choose_device(settings.engine, self._open_device, progress)
         head, item = capture.object_of_part("head")
-        made = make_skin(capture.load_mesh(), head, capture.load_texture(item), source, settings, progress, cancelled)
+        mesh = capture.load_mesh()
+        made = make_skin(mesh, head, capture.load_texture(item), source, settings, progress, cancelled)
+        shape = identity_shape(mesh, source.photos, made.registrations) if settings.shape else None
         noisy = not capture.renderer.get("denoise", False)
         skins = Skins.of(made.old_linear, made.new_linear)
         cameras = [view.camera for view in capture.views]
         required = settings.engine == "cuda"
         engine = open_view_engine(choice, required, head, skins, settings.samples, noisy, cameras)
         report = {**made.report, "engine": engine.name, "engine_reason": engine.reason}
-        return PreparedSwap(engine.change, made.skin, made.mask, made.pictures, report, made.warnings, engine.close)
+        report["shape"] = None if shape is None else shape.report()
+        offset = None if shape is None else settings.shape * shape.offset
+        return PreparedSwap(
+            engine.change, made.skin, made.mask, made.pictures, report, made.warnings, engine.close, offset=offset
+        )
 
 
 class OnnxSwapper:

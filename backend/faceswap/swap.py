@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from interchange.capture import MANIFEST, Capture, View, ViewImages, write_json, write_preview, write_view
+from interchange.capture import MANIFEST, Capture, Pose, View, ViewImages, write_json, write_preview, write_view
 from interchange.errors import Cancelled, InputError, Progress
 from interchange.mesh import Mesh
 from interchange.png import write_png
@@ -28,6 +28,8 @@ from interchange.png import write_png
 from .consent import sha256_of_file
 from .registry import PreparedSwap, Swapper, swapper_named
 from .settings import SwapSettings
+from .shape import moved_mesh, reshape_view
+from .shape.files import OFFSET, write_offset
 from .source import Source, load_source
 
 FORMAT, VERSION = "digidouble-swap", 1
@@ -98,10 +100,10 @@ def _swap_all(
     cancelled: Callable[[], bool],
 ) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
     """Write everything; the report, and the names of views made and kept."""
-    meshes = {pose.name: capture.load_mesh(pose) for pose in capture.poses}
+    meshes = {pose.name: _mesh_pair(capture, pose, prepared) for pose in capture.poses}
     key = _key(capture, source, settings, prepared)
     try:
-        swapped = _write_frame(capture, out_folder, prepared, source)
+        swapped = _write_frame(capture, out_folder, prepared, meshes)
         rendered, kept = _swap_views(capture, meshes, swapped, prepared, key, settings, progress, cancelled)
         report = _report(capture, source, settings, prepared, key)
         _write_pictures(out_folder, prepared)
@@ -116,18 +118,33 @@ def _swap_all(
     return report, rendered, kept
 
 
+@attrs.frozen(eq=False)
+class _MeshPair:
+    """A pose's mesh as captured and as swapped; the same one if the shape stays."""
+
+    old: Mesh
+    new: Mesh
+
+
+def _mesh_pair(capture: Capture, pose: Pose, prepared: PreparedSwap) -> _MeshPair:
+    mesh = capture.load_mesh(pose)
+    return _MeshPair(mesh, mesh if prepared.offset is None else moved_mesh(mesh, prepared.offset, pose.bones))
+
+
 def _key(capture: Capture, source: Source, settings: SwapSettings, prepared: PreparedSwap) -> str:
     """Digest of all that the pictures depend on, beside each view's own file."""
     chosen = {k: v for k, v in attrs.asdict(settings).items() if k not in ("threads", "engine")}
     meshes = {pose.name: sha256_of_file(capture.folder / pose.mesh) for pose in capture.poses}
     cameras = {v.name: [v.camera.K.tolist(), v.camera.world_to_camera.tolist()] for v in capture.views}
     skin = None if prepared.skin is None else hashlib.sha256(prepared.skin.tobytes()).hexdigest()
-    content = [_PROCEDURE, chosen, source.digests, meshes, cameras, skin, prepared.digest]
+    shape = None if prepared.offset is None else hashlib.sha256(prepared.offset.tobytes()).hexdigest()
+    content = [_PROCEDURE, chosen, source.digests, meshes, cameras, skin, shape, prepared.digest]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _write_frame(capture: Capture, out: Path, prepared: PreparedSwap, source: Source) -> Capture:
-    """Everything of the swapped capture but its views: meshes and textures copied, the head's exchanged."""
+def _write_frame(capture: Capture, out: Path, prepared: PreparedSwap, meshes: dict[str, _MeshPair]) -> Capture:
+    """Everything of the swapped capture but its views: meshes (moved if the shape changes) and textures, the head's
+    exchanged."""
     for part in ("views", "previews", "meshes", "textures"):
         (out / part).mkdir(parents=True, exist_ok=True)
     objects = list(capture.objects)
@@ -135,6 +152,11 @@ def _write_frame(capture: Capture, out: Path, prepared: PreparedSwap, source: So
     for name in [pose.mesh for pose in capture.poses] + [o.texture for o in objects if o.texture]:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         _copy(capture.folder / name, out / name)
+    (out / OFFSET).unlink(missing_ok=True)
+    if prepared.offset is not None:
+        for pose in capture.poses:
+            meshes[pose.name].new.save(out / pose.mesh)
+        write_offset(out / OFFSET, prepared.offset, next(iter(meshes.values())).old, objects)
     if prepared.skin is not None:
         texture = item.texture or f"textures/{item.name}.png"
         objects[head] = attrs.evolve(item, texture=texture)
@@ -199,7 +221,7 @@ class _State:
 
 def _swap_views(
     capture: Capture,
-    meshes: dict[str, Mesh],
+    meshes: dict[str, _MeshPair],
     swapped: Capture,
     prepared: PreparedSwap,
     key: str,
@@ -253,9 +275,11 @@ def _is_finished(view: View, capture: Capture, swapped: Capture, state: _State) 
     return state.views[view.name] == sha256_of_file(capture.folder / view.exr)
 
 
-def _swap_view(capture: Capture, mesh: Mesh, swapped: Capture, prepared: PreparedSwap, view: View) -> None:
+def _swap_view(capture: Capture, mesh: _MeshPair, swapped: Capture, prepared: PreparedSwap, view: View) -> None:
     images = capture.load_view(view)
-    rgb = prepared.change(images, mesh, view.camera)
+    if mesh.new is not mesh.old:
+        images = reshape_view(images, mesh.old, mesh.new, view.camera)
+    rgb = prepared.change(images, mesh.new, view.camera)
     result = ViewImages(rgb=rgb, alpha=images.alpha, depth=images.depth, masks=images.masks)
     write_preview(swapped.folder / view.preview, result)
     write_view(swapped.folder / view.exr, result)

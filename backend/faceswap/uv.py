@@ -46,6 +46,7 @@ class MadeSkin:
     pictures: dict[str, npt.NDArray[np.uint8]]
     report: dict[str, Any]
     warnings: list[str]
+    registrations: list[Registration]
 
 
 @attrs.frozen(eq=False)
@@ -116,6 +117,7 @@ def make_skin(
         pictures=_pictures(source.photos[0], photos[0], atlas, regions, old8, new8),
         report=_report(photos, source, tone, trust, regions),
         warnings=_warnings(photos, source),
+        registrations=[photo.registration for photo in photos],
     )
 
 
