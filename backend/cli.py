@@ -35,6 +35,8 @@ COMMANDS = {
     "report": "write report.html of a double",
     "verify": "check a double against its manifest",
     "serve": "run the backend service",
+    "pair": "let another computer use the service",
+    "devices": "list, rename or revoke the computers that may use the service",
     "addon": "build the Blender extension",
     "doctor": "say what works on this machine",
 }

@@ -23,13 +23,17 @@ from typing import Any, Self, TypeVar
 import zmq
 
 from . import messages as wire
-from .connection import Connection, Link, Timing
+from .connection import Connection, Link, Timing, end_context
 from .digests import digest_bytes, digest_file
-from .errors import InputError, Progress
+from .errors import Cancelled, InputError, Progress
+from .handshake import KeysDiffer, keys_changed
 from .part_file import Fetch
 from .paths import check_distinct, check_relative_path, join_inside
 from .service_errors import ConnectionLost, ServiceError, raise_error
 from .transfer import DigestMismatch, Inbox, Meter, Outbox, Piece, TransferStatus
+
+SURE = 3
+"""So many handshakes in a row must fail for the other side's key before we say that it has changed."""
 
 Answer = TypeVar("Answer", bound=wire.Message)
 Result = TypeVar("Result")
@@ -69,7 +73,7 @@ class JobClient:
     def close(self) -> None:
         """Close all connections. Jobs go on without us."""
         self._drop_links()
-        self._context.term()
+        end_context(self._context)
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
@@ -181,6 +185,26 @@ class JobClient:
         """The service's own account of itself."""
         return self._ask(wire.ServerStats(), wire.Stats)
 
+    def open_pairing(self, name: str = "") -> wire.PairOffer:
+        """Let one device in, for five minutes; `name` is what it will be called. On the service's computer only."""
+        return self._ask(wire.PairOpen(name), wire.PairOffer)
+
+    def close_pairing(self) -> None:
+        """Let nobody in any more."""
+        self._ask(wire.PairClose(), wire.Pong)
+
+    def devices(self) -> wire.DevicePage:
+        """The paired devices, oldest first, and whether a pairing is open. On the service's computer only."""
+        return self._ask(wire.DeviceList(), wire.DevicePage)
+
+    def rename_device(self, key: str, name: str) -> wire.DevicePage:
+        """Call a device something else."""
+        return self._ask(wire.DeviceRename(key, name), wire.DevicePage)
+
+    def revoke_device(self, key: str) -> wire.DevicePage:
+        """Let a device in no more, at once."""
+        return self._ask(wire.DeviceRevoke(key), wire.DevicePage)
+
     def stop_server(self) -> None:
         """Stop the service gracefully; its jobs wait for its next start."""
         self._link("control").request(wire.ServerStop())
@@ -189,10 +213,13 @@ class JobClient:
 
     def _link(self, role: str) -> Link:
         if role not in self._links:
-            known = self.connection
-            connection = known if isinstance(known, Connection) else Connection.load(Path(known))
+            connection = self._known()
             self._links[role] = Link(self._context, connection, role, self.timing, self._cancelled, self._clock)
         return self._links[role]
+
+    def _known(self) -> Connection:
+        known = self.connection
+        return known if isinstance(known, Connection) else Connection.load(Path(known))
 
     def _drop_links(self) -> None:
         self._watching.clear()
@@ -216,7 +243,7 @@ class JobClient:
         Everything that the protocol does may be done twice, so nobody has to know how far it had come.
         """
         self._last_contact = self._clock()
-        failures = 0
+        failures = strangers = 0
         while True:
             try:
                 return action()
@@ -224,7 +251,11 @@ class JobClient:
                 before = self._last_contact
                 self._drop_links()
                 failures = 0 if self._last_contact > before else failures + 1
-                if self._clock() - self._last_contact > self.timing.patience_s:
+                strangers = strangers + 1 if isinstance(lost, KeysDiffer) else 0
+                impatient = self._clock() - self._last_contact > self.timing.patience_s
+                if strangers >= SURE or (strangers and impatient):
+                    raise keys_changed(self._known().endpoint) from lost
+                if impatient:
                     raise ServiceError(
                         "UNAVAILABLE", f"The service cannot be reached: {lost}.", "Start it: digidouble serve.", "later"
                     ) from lost
@@ -236,7 +267,12 @@ class JobClient:
     def _pause(self, failures: int) -> None:
         """Exponential back-off with full jitter, so that many clients do not come back at the same moment."""
         longest = min(self.timing.pause_max_s, self.timing.pause_first_s * 2.0 ** min(failures, 16))
-        self._sleep(random.uniform(0.5, 1.0) * longest)
+        left = random.uniform(0.5, 1.0) * longest
+        while left > 0:
+            if self._cancelled():
+                raise Cancelled
+            self._sleep(min(left, self.timing.poll_s))
+            left -= self.timing.poll_s
 
     # -- upload -------------------------------------------------------------------------------------------------------
 

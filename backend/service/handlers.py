@@ -7,7 +7,7 @@ import errno
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -23,8 +23,11 @@ from .settings import Settings
 from .store import JobRecord
 from .watchers import Watchers
 
+if TYPE_CHECKING:
+    from .administration import Administration
+
 LOG = logging.getLogger("digidouble.service")
-FEATURES = ["resume", "replay"]
+FEATURES = ["resume", "replay", "preview"]
 PEER_IDLE_S = 120.0
 
 
@@ -52,8 +55,9 @@ class Handlers:
 
     def __init__(
         self, settings: Settings, queue: JobQueue, contents: ContentStore, watchers: Watchers, server_id: str,
-        control: Control, clock: Callable[[], float],
+        control: Control, clock: Callable[[], float], administration: Administration | None = None,
     ) -> None:  # fmt: skip
+        self._administration = administration
         self._settings, self._queue, self._contents, self._watchers = settings, queue, contents, watchers
         self._server_id, self._control, self._clock = server_id, control, clock
         self._peers: dict[bytes, Peer] = {}
@@ -71,13 +75,25 @@ class Handlers:
         peer.heard = self._clock()
         handler = self._table.get(type(message))
         try:
+            if self._administration is not None and type(message) in self._administration.table:
+                handler = self._administer
             if handler is None:
                 raise ServiceError("PROTO_UNKNOWN_TYPE", f"{message.TYPE} is not for the service.")
             if not peer.role and not isinstance(message, wire.Hello):
                 raise ServiceError("PROTO_HELLO", "The service was started again.", "Say hello first.", "same")
+            if self._administration is not None:
+                self._administration.check(message, owner)
             return handler(address, peer, message)
         except Exception as error:
             return wire.Error(explain(error))
+
+    def _administer(self, _: bytes, __: Peer, message: Any) -> wire.Message:
+        assert self._administration is not None
+        return self._administration.table[type(message)](message)
+
+    def addresses(self, owner: str) -> list[bytes]:
+        """The connections that a key has."""
+        return [address for address, peer in self._peers.items() if peer.owner == owner]
 
     def forget(self, address: bytes) -> None:
         """The connection is gone."""

@@ -63,6 +63,16 @@ MIGRATIONS = (
         PRIMARY KEY (job, seq)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE devices (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        paired_at REAL NOT NULL,
+        last_seen REAL,
+        revoked INTEGER NOT NULL DEFAULT 0
+    );
+    """,
 )
 
 
@@ -138,6 +148,11 @@ class JobStore:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """For the tables that others look after; each statement is a transaction of its own."""
+        return self._db
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

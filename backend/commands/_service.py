@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands that talk to a running service share."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from interchange.client import JobClient
+from interchange.connection import Timing
+from interchange.messages import JobInfo
+
+PATIENCE_S = 5.0
+
+
+def add_service(parser: argparse.ArgumentParser, what: str = "") -> None:
+    """--state."""
+    parser.add_argument(
+        "--state", type=Path, required=True, metavar="DIR",
+        help=what or "the service's folder, or the connection file of a paired one",
+    )  # fmt: skip
+
+
+def connect(state: Path, cancelled: Callable[[], bool] = lambda: False) -> JobClient:
+    """A client that gives up soon: a person is waiting."""
+    return JobClient(state, Timing(patience_s=PATIENCE_S), cancelled)
+
+
+def local_time(seconds: float | None) -> str:
+    """Unix seconds as people write them."""
+    return "never" if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def job_line(job: JobInfo) -> str:
+    """A job in a line."""
+    where = f"{job.stage} {job.fraction:.0%}" if job.state == "running" else ""
+    if job.position is not None:
+        where = "next" if job.position == 0 else f"after {job.position} others"
+    reason = job.error.message if job.error is not None and job.state == "failed" else ""
+    return f"{job.job_id}  {job.state:<9}  {job.kind}  {local_time(job.created_at)}  {where}{reason}".rstrip()
