@@ -18,7 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 import zmq
 
@@ -29,6 +29,7 @@ from .errors import Cancelled, InputError, Progress
 from .handshake import KeysDiffer, keys_changed
 from .part_file import Fetch
 from .paths import check_distinct, check_relative_path, join_inside
+from .png import png_size
 from .service_errors import ConnectionLost, ServiceError, raise_error
 from .transfer import DigestMismatch, Inbox, Meter, Outbox, Piece, TransferStatus
 
@@ -128,22 +129,43 @@ class JobClient:
                 break
         return found
 
-    def watch(self, job_id: str, after_seq: int = 0) -> Iterator[wire.Event]:
+    @overload
+    def watch(self, job_id: str, after_seq: int = 0) -> Iterator[wire.Event]: ...
+
+    @overload
+    def watch(self, job_id: str, after_seq: int = 0, *, previews: bool) -> Iterator[wire.Event | wire.Preview]: ...
+
+    def watch(self, job_id: str, after_seq: int = 0, *, previews: bool = False) -> Iterator[Any]:
         """Yield a job's events from the first after `after_seq` on, live, until it has ended.
+
+        With `previews` also wire.Preview objects: the newest there is, then each new one (fewer, to a slow caller). A
+        service that knows no previews sends none.
 
         A lost connection is made up for silently. Raises ServiceError (JOB_UNKNOWN; UNAVAILABLE when out of patience).
         """
-        seq = after_seq
+        seq, shown = after_seq, 0 if previews else None
         try:
             while True:
-                for event in self._persistently(lambda seq=seq: self._next_events(job_id, seq)):  # type: ignore[misc]
-                    if event.seq > seq:
-                        seq = event.seq
-                        yield event
-                        if event.kind == "state" and event.state in (wire.SUCCEEDED, wire.FAILED, wire.CANCELLED):
-                            return
+                news = self._persistently(lambda seq=seq, shown=shown: self._next_news(job_id, seq, shown))  # type: ignore[misc]
+                if isinstance(news, wire.Preview):
+                    if shown is not None and news.number > shown:
+                        shown = news.number
+                        yield news
+                elif news.seq > seq:
+                    seq = news.seq
+                    yield news
+                    if news.kind == "state" and news.state in wire.FINAL_STATES:
+                        return
         finally:
             self._unwatch(job_id)
+
+    def preview(self, job_id: str, newer_than: int = 0) -> wire.Preview | None:
+        """The newest preview, also of a job that has ended; None if there is none with a number above `newer_than`.
+
+        `data` is a PNG of at most 512 pixels a side, of which `interchange.png.decode_png` makes an array.
+        """
+        found = self._persistently(lambda: self._preview_once(job_id, newer_than))
+        return None if found is None or found.number == 0 else _check_preview(found)
 
     def wait(self, job_id: str, progress: Progress | None = None) -> dict[str, Any]:
         """Watch a job to its end and return what it returned.
@@ -184,26 +206,6 @@ class JobClient:
     def stats(self) -> wire.Stats:
         """The service's own account of itself."""
         return self._ask(wire.ServerStats(), wire.Stats)
-
-    def open_pairing(self, name: str = "") -> wire.PairOffer:
-        """Let one device in, for five minutes; `name` is what it will be called. On the service's computer only."""
-        return self._ask(wire.PairOpen(name), wire.PairOffer)
-
-    def close_pairing(self) -> None:
-        """Let nobody in any more."""
-        self._ask(wire.PairClose(), wire.Pong)
-
-    def devices(self) -> wire.DevicePage:
-        """The paired devices, oldest first, and whether a pairing is open. On the service's computer only."""
-        return self._ask(wire.DeviceList(), wire.DevicePage)
-
-    def rename_device(self, key: str, name: str) -> wire.DevicePage:
-        """Call a device something else."""
-        return self._ask(wire.DeviceRename(key, name), wire.DevicePage)
-
-    def revoke_device(self, key: str) -> wire.DevicePage:
-        """Let a device in no more, at once."""
-        return self._ask(wire.DeviceRevoke(key), wire.DevicePage)
 
     def stop_server(self) -> None:
         """Stop the service gracefully; its jobs wait for its next start."""
@@ -344,21 +346,31 @@ class JobClient:
 
     # -- events -------------------------------------------------------------------------------------------------------
 
-    def _next_events(self, job_id: str, seq: int) -> list[wire.Event]:
-        """At least one event after `seq`, waiting for it. Asks again now and then, in case we were forgotten."""
+    def _next_news(self, job_id: str, seq: int, shown: int | None) -> wire.Event | wire.Preview:
+        """The next event, or preview if `shown` is a number. Asks again now and then, in case we were forgotten."""
         while True:
             link = self._link("control")
             if job_id not in self._watching:
-                self._request("control", wire.JobWatch(job_id, seq), wire.JobState)
+                wanted = shown if "preview" in link.welcome.features else None
+                self._request("control", wire.JobWatch(job_id, seq, wanted), wire.JobState)
                 self._watching.add(job_id)
             envelope = link.receive(self.timing.renew_watch_s)
-            if envelope is None:
+            message = None if envelope is None else envelope.message
+            if message is None:
                 self._watching.discard(job_id)
-            elif isinstance(envelope.message, wire.Event) and envelope.message.job_id == job_id:
-                link.send(wire.EventAck(job_id, envelope.message.seq))
-                return [envelope.message]
-            elif isinstance(envelope.message, wire.Error):
-                Link.check(envelope.message)
+            elif isinstance(message, wire.Event) and message.job_id == job_id:
+                link.send(wire.EventAck(job_id, message.seq))
+                return message
+            elif isinstance(message, wire.Preview) and message.job_id == job_id:
+                link.send(wire.PreviewAck(job_id, message.number))
+                return _check_preview(message)
+            elif isinstance(message, wire.Error):
+                Link.check(message)
+
+    def _preview_once(self, job_id: str, newer_than: int) -> wire.Preview | None:
+        if "preview" not in self._link("control").welcome.features:
+            return None
+        return self._request("control", wire.JobPreview(job_id, newer_than), wire.Preview)
 
     def _unwatch(self, job_id: str) -> None:
         self._watching.discard(job_id)
@@ -387,6 +399,15 @@ def _check_upload(message: wire.Message, missing: list[wire.MissingFile]) -> wir
         if error.code == "INPUT_DIGEST" and any(file.have for file in missing):
             raise ConnectionLost("what had arrived earlier was damaged") from error
         raise
+
+
+def _check_preview(preview: wire.Preview) -> wire.Preview:
+    """It goes to a decoder in the artist's program."""
+    size = png_size(preview.data)
+    if size is None or not 0 < min(size) <= max(size) <= wire.PREVIEW_EDGE:
+        text = f"The service sent a preview of job {preview.job_id} that is no picture, or too large."
+        raise ServiceError("PROTO_BAD_HEADER", text)
+    return preview
 
 
 def _silent(stage: str, fraction: float, message: str) -> None:

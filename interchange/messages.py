@@ -252,12 +252,15 @@ class JobFilesPage:
 
 @attrs.frozen
 class JobWatch:
-    """Send me the job's events with a sequence number above `after_seq`, old ones first, and its previews if wanted."""
+    """Send me the job's events with a sequence number above `after_seq`, old ones first.
+
+    `previews`: also its previews with a number above this one; None for none.
+    """
 
     TYPE: ClassVar[str] = "job.watch"
     job_id: str = attrs.field(validator=JOB_ID)
     after_seq: int = attrs.field(default=0, validator=NOT_NEGATIVE)
-    previews: bool = False
+    previews: int | None = attrs.field(default=None, validator=validators.optional(NOT_NEGATIVE))
 
 
 @attrs.frozen
@@ -305,17 +308,18 @@ class EventAck:
 
 @attrs.frozen
 class JobPreview:
-    """Send me the job's newest preview."""
+    """Send me the job's newest preview, if its number is above `after`."""
 
     TYPE: ClassVar[str] = "job.preview"
     job_id: str = attrs.field(validator=JOB_ID)
+    after: int = attrs.field(default=0, validator=NOT_NEGATIVE)
 
 
 @attrs.frozen
 class Preview:
     """Answer to job.preview, and sent to those that watch with previews: a PNG of what the job is making.
 
-    `number` grows within a job; it is 0, and there are no bytes, while there is no preview.
+    `number` grows within a job; it is 0, and there are no bytes, in an answer that has nothing (new) to show.
     """
 
     TYPE: ClassVar[str] = "preview"

@@ -11,6 +11,7 @@ from pathlib import Path
 from interchange.client import JobClient
 from interchange.connection import Timing
 from interchange.messages import JobInfo
+from interchange.owner import OwnerClient
 
 PATIENCE_S = 5.0
 
@@ -26,6 +27,11 @@ def add_service(parser: argparse.ArgumentParser, what: str = "") -> None:
 def connect(state: Path, cancelled: Callable[[], bool] = lambda: False) -> JobClient:
     """A client that gives up soon: a person is waiting."""
     return JobClient(state, Timing(patience_s=PATIENCE_S), cancelled)
+
+
+def connect_as_owner(state: Path) -> OwnerClient:
+    """The same, for what only the service's own computer may do."""
+    return OwnerClient(state, Timing(patience_s=PATIENCE_S))
 
 
 def local_time(seconds: float | None) -> str:

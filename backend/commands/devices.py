@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Do it, and say how things stand."""
     connection = Connection.load(options.state)
-    with _service.connect(options.state) as client:
+    with _service.connect_as_owner(options.state) as client:
         page = client.devices()
         if options.action == "rename":
             page = client.rename_device(find_device(page, options.name).key, options.new_name)

@@ -12,10 +12,10 @@ import socket
 import time
 
 from backend.terminal import Terminal
-from interchange.client import JobClient
 from interchange.connection import Connection
 from interchange.fingerprint import fingerprint
 from interchange.messages import PairOffer
+from interchange.owner import OwnerClient
 from interchange.pairing import PairingOffer
 from interchange.server_messages import DeviceInfo
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """0 if a device was paired, 1 if nobody came."""
     connection = Connection.load(options.state)
-    with _service.connect(options.state) as client:
+    with _service.connect_as_owner(options.state) as client:
         before = {device.key: device.paired_at for device in client.devices().devices}
         offer = client.open_pairing(options.name)
         host = options.host or host_to_print(offer.address)
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
-def wait_for_device(client: JobClient, before: dict[str, float], offer: PairOffer) -> DeviceInfo | None:
+def wait_for_device(client: OwnerClient, before: dict[str, float], offer: PairOffer) -> DeviceInfo | None:
     """The device that came in, or None once the offer has ended."""
     deadline = time.monotonic() + offer.valid_s + 2 * POLL_S
     while time.monotonic() < deadline:

@@ -69,6 +69,7 @@ class Crew:
         self._members: dict[str, Member] = {}
         self._hold_until = 0.0  # after a full disk: try to write again only then
         self._open = True
+        self.on_preview: Callable[[str], None] = lambda job_id: None  # called with the job id after each new preview
 
     @property
     def is_busy(self) -> bool:
@@ -104,6 +105,8 @@ class Crew:
             progress.message, progress.eta_s, progress.pending = body["message"], body["eta_s"], True
         elif kind == "log":
             self._quietly(lambda: queue.store.log(job_id, body["level"], body["message"]))
+        elif kind == "preview":
+            self.on_preview(job_id)
         elif kind == "done":
             result, outputs = body["result"], parse_outputs(body)
             member.outcome = lambda: queue.succeeded(job_id, result, outputs)

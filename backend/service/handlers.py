@@ -18,6 +18,7 @@ from interchange.paths import check_distinct, check_relative_path, join_inside
 from interchange.service_errors import ErrorInfo, ServiceError
 
 from .blobs import ContentStore
+from .previews import read_preview
 from .queue import JobQueue
 from .settings import Settings
 from .store import JobRecord
@@ -66,7 +67,8 @@ class Handlers:
             wire.JobCreate: self._create, wire.JobCommit: self._commit, wire.JobGet: self._get,
             wire.JobCancel: self._cancel, wire.JobRetry: self._retry, wire.JobList: self._list,
             wire.JobFiles: self._files, wire.JobWatch: self._watch, wire.JobUnwatch: self._unwatch,
-            wire.EventAck: self._acknowledge, wire.PutChunk: self._put, wire.GetChunk: self._send_chunk,
+            wire.EventAck: self._acknowledge, wire.JobPreview: self._preview,
+            wire.PreviewAck: self._acknowledge_preview, wire.PutChunk: self._put, wire.GetChunk: self._send_chunk,
         }  # fmt: skip
 
     def handle(self, address: bytes, owner: str, message: wire.Message) -> wire.Message | None:
@@ -196,7 +198,7 @@ class Handlers:
 
     def _watch(self, address: bytes, peer: Peer, message: wire.JobWatch) -> wire.Message:
         record = self._queue.find(message.job_id, peer.owner)
-        self._watchers.watch(address, record.job_id, message.after_seq)
+        self._watchers.watch(address, record.job_id, message.after_seq, message.previews)
         return self._state(record)
 
     def _unwatch(self, address: bytes, _: Peer, message: wire.JobUnwatch) -> None:
@@ -204,6 +206,14 @@ class Handlers:
 
     def _acknowledge(self, address: bytes, _: Peer, message: wire.EventAck) -> None:
         self._watchers.acknowledge(address, message.job_id, message.seq)
+
+    def _preview(self, _: bytes, peer: Peer, message: wire.JobPreview) -> wire.Message:
+        record = self._queue.find(message.job_id, peer.owner)
+        newest = read_preview(self._settings.job_folder(record.job_id).preview, record.job_id)
+        return newest if newest.number > message.after else wire.Preview(record.job_id)
+
+    def _acknowledge_preview(self, address: bytes, _: Peer, message: wire.PreviewAck) -> None:
+        self._watchers.acknowledge_preview(address, message.job_id, message.number)
 
     # -- files --------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from interchange.codec import MAX_PAYLOAD, decode, encode
 from interchange.connection import Connection
 from interchange.errors import InputError
 from interchange.handshake import revoked
-from interchange.messages import Error, Message, Stats
+from interchange.messages import Error, Message, Preview, Stats
 from interchange.service_errors import ErrorInfo, ProtocolError
 
 from .administration import Administration
@@ -34,6 +34,7 @@ from .handlers import Control, Handlers, explain, is_disk_full
 from .keys import ALLOWED, ZAP_DOMAIN, Gatekeeper, Keys
 from .locks import FileLock
 from .pairing import PairingDesk
+from .previews import read_preview
 from .queue import JobQueue
 from .reserve import Reserve
 from .settings import DEFAULT_RUNNER, Settings
@@ -85,6 +86,7 @@ class Server:
         self._lines.bind(LINES)
         lanes = Lanes(find_gpus(os.environ))
         self.crew = Crew(self._context, settings, self.queue, self._reserve, lanes, clock)
+        self.crew.on_preview = self.watchers.show
         self.connection = self._bind(keys)
         self._desk = PairingDesk(
             self._context, keys, self._gate, self.devices, self._bind_at, port_of(self.connection.endpoint),
@@ -205,8 +207,13 @@ class Server:
             LOG.error("cannot write down when devices were here: %s", error)
 
     def _send_events(self) -> None:
+        for address, preview in self.watchers.due_previews(self._newest_preview):
+            self._send(address, preview, "")
         for address, event in self.watchers.due(self.store.events):
             self._send(address, event, "")
+
+    def _newest_preview(self, job_id: str) -> Preview:
+        return read_preview(self.settings.job_folder(job_id).preview, job_id)
 
     def _send(self, address: bytes, message: Message, re: str) -> None:
         """Send, or forget a peer that is gone or takes nothing any more; it will come back and ask again."""

@@ -95,6 +95,11 @@ class JobPlace:
         return self.root / "task.json"
 
     @property
+    def preview(self) -> Path:
+        """The newest preview."""
+        return self.root / "preview.bin"
+
+    @property
     def lock(self) -> Path:
         """Held by the worker, so that a job never runs twice at the same time."""
         return self.root / "worker.lock"

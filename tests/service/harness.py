@@ -21,6 +21,7 @@ import attrs
 from interchange.client import JobClient
 from interchange.connection import Connection, Timing
 from interchange.local_server import find_local_server
+from interchange.owner import OwnerClient
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOY = "tests.service.toy:run"
@@ -63,6 +64,10 @@ class Service:
     def client(self, connection: Connection | None = None) -> JobClient:
         """A client with short patience."""
         return JobClient(connection or self.state, IMPATIENT)
+
+    def owner(self) -> OwnerClient:
+        """The client of the service's own computer."""
+        return OwnerClient(self.state, IMPATIENT)
 
     def job_folder(self, job_id: str) -> Path:
         """Where a job's files live."""

@@ -31,6 +31,7 @@ from interchange.connection import PAIRING, Connection, Link
 from interchange.errors import Cancelled, InputError
 from interchange.fingerprint import fingerprint
 from interchange.handshake import REVOKED, UNPAIRED
+from interchange.owner import OwnerClient
 from interchange.pairing import PairingOffer, pair, pairing_fingerprint, parse_pairing_line
 from interchange.service_errors import ServiceError
 
@@ -44,26 +45,26 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture
-def owner(service: Service) -> Iterator[JobClient]:
+def owner(service: Service) -> Iterator[OwnerClient]:
     """The client of the computer that the service runs on."""
-    with service.client() as made:
+    with service.owner() as made:
         yield made
         made.close_pairing()
 
 
-def offer_of(service: Service, owner: JobClient, name: str = "") -> PairingOffer:
+def offer_of(service: Service, owner: OwnerClient, name: str = "") -> PairingOffer:
     opened = owner.open_pairing(name)
     return PairingOffer("127.0.0.1", opened.port, Connection.load(service.state).server_key, opened.code)
 
 
-def new_device(service: Service, owner: JobClient, folder: Path, name: str) -> Connection:
+def new_device(service: Service, owner: OwnerClient, folder: Path, name: str) -> Connection:
     return pair(offer_of(service, owner), name, folder)
 
 
 # -- pairing ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_pasted_line_lets_a_device_in(service: Service, owner: JobClient, tmp_path: Path) -> None:
+def test_a_pasted_line_lets_a_device_in(service: Service, owner: OwnerClient, tmp_path: Path) -> None:
     line = offer_of(service, owner).line
     folder = tmp_path / "box"
     begun = time.perf_counter()
@@ -86,7 +87,7 @@ def test_a_pasted_line_lets_a_device_in(service: Service, owner: JobClient, tmp_
     assert fingerprint(Connection.load(service.state).server_key, device.key) == pairing_fingerprint(connection)
 
 
-def test_a_line_is_good_for_one_device(service: Service, owner: JobClient, tmp_path: Path) -> None:
+def test_a_line_is_good_for_one_device(service: Service, owner: OwnerClient, tmp_path: Path) -> None:
     offer = offer_of(service, owner, "The box's name for it")
     first = pair(offer, "What it calls itself", tmp_path / "a")
     assert not owner.devices().pairing and owner.devices().devices[-1].name == "The box's name for it"
@@ -109,7 +110,7 @@ def ask(door: Connection, message: wire.Message) -> wire.Message:
         context.term()
 
 
-def test_the_endpoint_is_there_for_pairing_only(service: Service, owner: JobClient, tmp_path: Path) -> None:
+def test_the_endpoint_is_there_for_pairing_only(service: Service, owner: OwnerClient, tmp_path: Path) -> None:
     offer = offer_of(service, owner)
     again = offer_of(service, owner)  # takes the place of the first
     wait_until(lambda: not listens(offer.port))
@@ -139,7 +140,7 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_a_line_of_another_service(service: Service, owner: JobClient, tmp_path: Path) -> None:
+def test_a_line_of_another_service(service: Service, owner: OwnerClient, tmp_path: Path) -> None:
     public, _ = zmq.curve_keypair()
     begun = time.perf_counter()
     with pytest.raises(ServiceError, match="has other keys") as caught:
@@ -147,7 +148,7 @@ def test_a_line_of_another_service(service: Service, owner: JobClient, tmp_path:
     assert caught.value.code == "AUTH_SERVER_KEY_CHANGED" and time.perf_counter() - begun < 1.0
 
 
-def test_pairing_can_be_cancelled_and_spoils_no_folder(service: Service, owner: JobClient, tmp_path: Path) -> None:
+def test_pairing_can_be_cancelled_and_spoils_no_folder(service: Service, owner: OwnerClient, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         offer = attrs.evolve(offer_of(service, owner), port=silent.getsockname()[1])
         stop = threading.Event()
@@ -289,7 +290,7 @@ def test_a_revoked_device_can_be_paired_again(desk: Desk) -> None:
 # -- what devices may do ----------------------------------------------------------------------------------------------
 
 
-def test_devices_do_not_see_each_others_jobs(service: Service, owner: JobClient, tmp_path: Path) -> None:
+def test_devices_do_not_see_each_others_jobs(service: Service, owner: OwnerClient, tmp_path: Path) -> None:
     new_device(service, owner, tmp_path / "a", "A")
     new_device(service, owner, tmp_path / "b", "B")
     with JobClient(tmp_path / "a", IMPATIENT) as a, JobClient(tmp_path / "b", IMPATIENT) as b:
@@ -312,9 +313,9 @@ def test_devices_do_not_see_each_others_jobs(service: Service, owner: JobClient,
         a.cancel(running)
 
 
-def test_devices_do_not_look_after_the_service(service: Service, owner: JobClient, tmp_path: Path) -> None:
+def test_devices_do_not_look_after_the_service(service: Service, owner: OwnerClient, tmp_path: Path) -> None:
     connection = new_device(service, owner, tmp_path, "curious")
-    with JobClient(tmp_path, IMPATIENT) as client:
+    with OwnerClient(tmp_path, IMPATIENT) as client:
         for act in (client.stop_server, client.devices, client.open_pairing, client.close_pairing,
                     lambda: client.rename_device(connection.client_public_key, "boss"),
                     lambda: client.revoke_device(connection.client_public_key)):  # fmt: skip
@@ -327,7 +328,7 @@ def test_devices_do_not_look_after_the_service(service: Service, owner: JobClien
 # -- how they are put out ---------------------------------------------------------------------------------------------
 
 
-def test_a_revoked_device_is_refused_at_once(service: Service, owner: JobClient, tmp_path: Path) -> None:
+def test_a_revoked_device_is_refused_at_once(service: Service, owner: OwnerClient, tmp_path: Path) -> None:
     """One connection that only listens, one that asks, one that comes anew: each is told so within a second."""
     connection = new_device(service, owner, tmp_path, "lost laptop")
     told: dict[str, tuple[str, float]] = {}
@@ -362,7 +363,7 @@ def test_a_revoked_device_is_refused_at_once(service: Service, owner: JobClient,
         other.ping()
 
 
-def test_nothing_more_is_sent_to_a_revoked_device(service: Service, owner: JobClient, tmp_path: Path) -> None:
+def test_nothing_more_is_sent_to_a_revoked_device(service: Service, owner: OwnerClient, tmp_path: Path) -> None:
     """It may stay connected; it is told so, and gets no event any more."""
     connection = new_device(service, owner, tmp_path, "stubborn")
     context: zmq.Context[Any] = zmq.Context()
@@ -428,7 +429,7 @@ def test_a_service_for_the_network(tmp_path: Path) -> None:
             probe.bind(("127.0.0.1", 0))
         port, pair_port = one.getsockname()[1], two.getsockname()[1]
     arguments = ["--bind", "0.0.0.0", "--port", str(port), "--pair-port", str(pair_port)]
-    with Service(tmp_path / "state", *arguments) as service, service.client() as owner:
+    with Service(tmp_path / "state", *arguments) as service, service.owner() as owner:
         assert Connection.load(service.state).endpoint == f"tcp://127.0.0.1:{port}"
         opened = owner.open_pairing()
         assert (opened.address, opened.port) == ("0.0.0.0", pair_port)
