@@ -17,6 +17,7 @@ from backend.service.watchers import Watchers
 from interchange import client as client_module
 from interchange import messages as wire
 from interchange.client import JobClient
+from interchange.paths import scan_folder
 from interchange.png import decode_png, encode_png
 from interchange.service_errors import ServiceError
 
@@ -171,3 +172,17 @@ def test_a_picture_appears_while_the_job_runs(client: JobClient) -> None:
     wait_until(lambda: client.preview(job_id) is not None)
     assert client.get(job_id).state == "running"
     client.cancel(job_id)
+
+
+@pytest.mark.slow
+def test_a_real_job_shows_the_swap_and_the_fit(tmp_path: Path) -> None:
+    from tests.faceswap import synthetic
+
+    synthetic.write_capture(tmp_path / "in/capture", views=(-60, 5, 50, -15))
+    synthetic.write_source(tmp_path / "in/source")
+    fit = {"iterations": 400, "splats": 300, "sh_degree": 0, "early_stop": False, "engine": "cpu"}
+    with Service(tmp_path / "state", "--runner", "backend.pipeline:run_job") as service, service.client() as client:
+        job_id = client.submit("double", {"fit": fit}, scan_folder(tmp_path / "in"))
+        previews = shown(list(client.watch(job_id, previews=True)))
+    assert [p.name for p in previews][0] == "swap" and previews[-1].name == "fit"
+    assert all(decode_png(p.data).std() > 20 for p in previews)
