@@ -10,10 +10,12 @@ from pathlib import Path
 
 from interchange.client import JobClient
 from interchange.connection import Timing
+from interchange.errors import InputError
 from interchange.messages import JobInfo
 from interchange.owner import OwnerClient
 
 PATIENCE_S = 5.0
+MOST_JOBS = 10_000
 
 
 def add_service(parser: argparse.ArgumentParser, what: str = "") -> None:
@@ -32,6 +34,16 @@ def connect(state: Path, cancelled: Callable[[], bool] = lambda: False) -> JobCl
 def connect_as_owner(state: Path) -> OwnerClient:
     """The same, for what only the service's own computer may do."""
     return OwnerClient(state, Timing(patience_s=PATIENCE_S))
+
+
+def find_job(client: JobClient, beginning: str) -> str:
+    """The id of the job that begins so. InputError if none does, or several do."""
+    jobs = [job.job_id for job in client.jobs(MOST_JOBS)]
+    found = [beginning] if beginning in jobs else [job_id for job_id in jobs if job_id.startswith(beginning)]
+    if len(found) == 1:
+        return found[0]
+    what = f"{len(found)} of your jobs begin with {beginning}." if found else f"You have no job {beginning} there."
+    raise InputError(what, "digidouble jobs lists them.")
 
 
 def local_time(seconds: float | None) -> str:

@@ -8,6 +8,7 @@ six words that both computers show then.
 from __future__ import annotations
 
 import argparse
+import shlex
 import socket
 import time
 
@@ -54,7 +55,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         terminal.say("No device has come in time. Run the command again for a new line.")
         return 1
     terminal.say(f"Paired with {device.name}. Both computers show: {fingerprint(connection.server_key, device.key)}")
-    undo = f"digidouble devices --state {options.state} revoke '{device.name}'"
+    undo = shlex.join(["digidouble", "devices", "--state", str(options.state), "revoke", device.name])
     terminal.say(f"If the other one shows other words: {undo}")
     return 0
 

@@ -74,6 +74,9 @@ class Handlers:
     def handle(self, address: bytes, owner: str, message: wire.Message) -> wire.Message | None:
         """The answer to a message of a peer, or None if it needs none. Raises nothing."""
         peer = self._peers.setdefault(address, Peer(owner, 0.0))
+        if peer.owner != owner:  # a name that somebody else had before
+            self.forget(address)
+            peer = self._peers[address] = Peer(owner, 0.0)
         peer.heard = self._clock()
         handler = self._table.get(type(message))
         try:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import sqlite3
 import threading
@@ -22,7 +23,7 @@ from interchange.codec import MAX_PAYLOAD, decode, encode
 from interchange.connection import Connection
 from interchange.errors import InputError
 from interchange.handshake import revoked
-from interchange.messages import Error, Message, Preview, Stats
+from interchange.messages import QUEUED, Error, Message, Preview, Stats
 from interchange.service_errors import ErrorInfo, ProtocolError
 
 from .administration import Administration
@@ -33,6 +34,7 @@ from .gpus import Lanes, find_gpus
 from .handlers import Control, Handlers, explain, is_disk_full
 from .keys import ALLOWED, ZAP_DOMAIN, Gatekeeper, Keys
 from .locks import FileLock
+from .machine import MachineProbe, version
 from .pairing import PairingDesk
 from .previews import read_preview
 from .queue import JobQueue
@@ -57,7 +59,7 @@ class Server:
         """Bind, write the connection file, take up the jobs of before. Raises InputError."""
         self.settings, self.clock = settings, clock
         self.server_id = uuid.uuid4().hex
-        self._started = clock()
+        self._started, self._version, self._probe = clock(), version(), MachineProbe(clock)
         self._stopping = False
         settings.state.mkdir(parents=True, exist_ok=True)
         if os.name == "posix":
@@ -234,7 +236,15 @@ class Server:
 
     def stats(self) -> Stats:
         """The server's account of itself."""
-        return Stats(self.server_id, os.getpid(), self.clock() - self._started, self.store.counts())
+        account, jobs = self._probe.account(), self.store.counts()
+        known: dict[str, Any] = {} if account is None else {
+            "machine": account.machine, "engine": account.engine, "engine_reason": account.engine_reason
+        }  # fmt: skip
+        return Stats(
+            self.server_id, os.getpid(), self.clock() - self._started, jobs, version=self._version,
+            slots=self.crew.slots, queued=jobs.get(QUEUED, 0), free_disk=shutil.disk_usage(self.settings.state).free,
+            **known,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Stop the workers, say goodbye, leave everything so that the next start goes on."""
@@ -246,6 +256,7 @@ class Server:
             last_first.callback(self._context.term)
             for socket in (self._router, self._lines, self._gate.socket):
                 last_first.callback(socket.close)
+            last_first.callback(self._probe.close)
             last_first.callback(self._desk.close)
             last_first.callback(self.contents.close)
             last_first.callback(self._send_events)

@@ -84,7 +84,8 @@ class Service:
 class Line:
     """A TCP relay that counts what the client sends, and can be cut."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, record: bool = False) -> None:
+        self.recorded: bytearray | None = bytearray() if record else None  # both directions
         self._target = int(connection.endpoint.rpartition(":")[2])
         self._server = socket.create_server(("127.0.0.1", 0))
         self.connection = attrs.evolve(connection, endpoint=f"tcp://127.0.0.1:{self._server.getsockname()[1]}")
@@ -125,6 +126,8 @@ class Line:
                     data = source.recv(65536)
                     if not data:
                         return
+                    if self.recorded is not None:
+                        self.recorded += data
                     if source is near:
                         self.sent += len(data)
                         if self._cut_at and self.sent >= self._cut_at[0]:

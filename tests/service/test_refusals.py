@@ -14,13 +14,14 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from interchange import codec
+from interchange import messages as wire
 from interchange.client import SURE, JobClient
 from interchange.connection import Connection
 from interchange.errors import InputError
 from interchange.handshake import MONITORED, check_event, mechanism_at
 from interchange.service_errors import ServiceError
 
-from .harness import IMPATIENT, Line, Service
+from .harness import IMPATIENT, Line, Service, make_files
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,25 @@ def test_no_address(service: Service) -> None:
         damaged = attrs.evolve(Connection.load(service.state), endpoint=endpoint)
         with JobClient(damaged, IMPATIENT) as client, pytest.raises(InputError, match="no address of a service"):
             client.ping()
+
+
+def test_who_listens_in_reads_nothing(service: Service, tmp_path: Path) -> None:
+    """A whole job with its inputs, previews and results, as it goes over the line."""
+    files = make_files(tmp_path / "in", {"capture/secret-role.png": 100_000, "source/consent.json": 500})
+    marker = b"an actor's name that must not leak"
+    files["source/consent.json"].write_bytes(marker * 20)
+    files["capture/secret-role.png"].write_bytes(b"\x89PNG\r\n\x1a\n" + marker + bytes(100_000))
+    with Line(Connection.load(service.state), record=True) as line, JobClient(line.connection, IMPATIENT) as client:
+        told = {"note": marker.decode(), "pictures": 64, "pause": 0.1}
+        job_id = client.submit("double", told, files, job_id="hush-hush")
+        news = list(client.watch(job_id, previews=True))
+        client.download(job_id, tmp_path / "out")
+        recorded = bytes(line.recorded or b"")
+    assert len(recorded) > 200_000 and any(isinstance(item, wire.Preview) for item in news)
+    names = (b"secret-role", b"consent", b"hush-hush", b"job.create", b"capture/")
+    for secret in (marker, marker[::-1], b"\x89PNG\r\n\x1a\n", *names):
+        assert secret not in recorded
+    assert b"CURVE" in recorded  # it was the right line
 
 
 def test_a_line_that_breaks_is_no_change_of_keys(service: Service) -> None:

@@ -334,6 +334,14 @@ def test_hello_comes_first(desk: handlers.Handlers) -> None:
     assert error_of(desk.handle(b"p", OWNER, chunk(b"x"))).code == "PROTO_CREDIT"  # not on the control connection
 
 
+def test_an_address_that_somebody_else_had_is_a_new_connection(desk: handlers.Handlers) -> None:
+    desk.handle(b"p", OWNER, wire.Hello("control"))
+    desk.handle(b"p", OWNER, creation("mine"))
+    assert error_of(desk.handle(b"p", "thief", wire.JobGet("mine"))).code == "PROTO_HELLO"
+    desk.handle(b"p", "thief", wire.Hello("control"))
+    assert error_of(desk.handle(b"p", "thief", wire.JobGet("mine"))).code == "JOB_UNKNOWN"
+
+
 def test_a_full_disk_is_said_in_words(desk: handlers.Handlers, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.handle(b"p", OWNER, wire.Hello("data"))
     data = b"y" * 500
