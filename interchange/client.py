@@ -33,6 +33,8 @@ from .png import png_size
 from .service_errors import ConnectionLost, ServiceError, raise_error
 from .transfer import DigestMismatch, Inbox, Meter, Outbox, Piece, TransferStatus
 
+START_HERE = "Start it: digidouble serve."
+LOOK_THERE = "See that it runs on that computer, and that network, VPN and firewall let this one reach it."
 SURE = 3
 """So many handshakes in a row must fail for the other side's key before we say that it has changed."""
 
@@ -258,9 +260,9 @@ class JobClient:
                 if strangers >= SURE or (strangers and impatient):
                     raise keys_changed(self._known().endpoint) from lost
                 if impatient:
-                    raise ServiceError(
-                        "UNAVAILABLE", f"The service cannot be reached: {lost}.", "Start it: digidouble serve.", "later"
-                    ) from lost
+                    hint = START_HERE if self._known().pid else LOOK_THERE
+                    text = f"The service cannot be reached: {lost}."
+                    raise ServiceError("UNAVAILABLE", text, hint, "later") from lost
                 self._pause(failures)
             except BaseException:
                 self._drop_links()  # answers to what was abandoned must not be taken for answers to what comes next

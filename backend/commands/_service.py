@@ -16,6 +16,8 @@ from interchange.owner import OwnerClient
 
 PATIENCE_S = 5.0
 MOST_JOBS = 10_000
+ONLY_HERE = ("127.", "::1", "localhost")
+"""Beginnings of addresses that other computers cannot reach."""
 
 
 def add_service(parser: argparse.ArgumentParser, what: str = "") -> None:

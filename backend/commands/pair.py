@@ -24,7 +24,6 @@ from . import _arguments, _service
 
 POLL_S = 0.3
 EVERYWHERE = ("0.0.0.0", "::", "*")
-ONLY_HERE = ("127.", "::1", "localhost")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +43,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         offer = client.open_pairing(options.name)
         host = options.host or host_to_print(offer.address)
         terminal.say(PairingOffer(_bracketed(host), offer.port, connection.server_key, offer.code).line)
-        if offer.address.startswith(ONLY_HERE) and not options.host:
+        if offer.address.startswith(_service.ONLY_HERE) and not options.host:
             terminal.say("The service listens on this computer only; start it with --bind ADDRESS for others.")
         terminal.say(f"Paste this line there within {offer.valid_s / 60:.0f} minutes. Ctrl-C withdraws it.")
         try:

@@ -14,6 +14,7 @@ from backend.service.server import serve
 from backend.terminal import Terminal
 
 from . import _arguments
+from ._service import ONLY_HERE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +44,14 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Serve."""
     serve(
         options.state, options.bind, options.port, slots=options.slots, pair_port=options.pair_port,
-        ready=lambda c: terminal.say(f"Listening at {c.endpoint}, Ctrl-C ends"),
+        ready=lambda c: terminal.say(listening(c.endpoint, options.bind)),
     )  # fmt: skip
     return 0
+
+
+def listening(endpoint: str, address: str) -> str:
+    """Where, and for whom. `endpoint` is that for this computer's own clients."""
+    port = endpoint.rpartition(":")[2]
+    if address.startswith(ONLY_HERE):
+        return f"Listening at {endpoint}, Ctrl-C ends"
+    return f"Listening at {address}, port {port}, to paired computers (digidouble pair lets one in), Ctrl-C ends"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ LOG = logging.getLogger("digidouble.service")
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 ZAP_DOMAIN = b"digidouble"
 ALLOWED = 200
+QUIET_S = 1.0
 
 
 @attrs.frozen
@@ -56,10 +58,11 @@ class Gatekeeper:
     UNPAIRED or REVOKED. Who is refused learns which; nothing that they send is decoded.
     """
 
-    def __init__(self, context: zmq.Context[Any]) -> None:
+    def __init__(self, context: zmq.Context[Any], clock: Callable[[], float] = time.monotonic) -> None:
         """Must exist before the first socket with a security mechanism is bound."""
         self.judges: dict[bytes, Callable[[str], int]] = {}
-        self._told: deque[str] = deque(maxlen=16)  # refused lately, so that a stubborn one does not fill the log
+        self._clock, self._quiet_until = clock, float("-inf")
+        self._told: deque[str] = deque(maxlen=16)  # refused lately
         self.socket = context.socket(zmq.REP)
         self.socket.linger = 0
         self.socket.bind(ZAP_ENDPOINT)
@@ -71,10 +74,16 @@ class Gatekeeper:
         key, standing = self._judge(frames)
         user = key.encode("ascii") if standing == ALLOWED else b""
         self.socket.send_multipart([b"1.0", request, str(standing).encode("ascii"), b"", user, b""])
-        if standing != ALLOWED and key not in self._told:
-            self._told.append(key)
-            LOG.warning("refused a %s key from %s: %s", "revoked" if standing == REVOKED else "strange",
-                        frames[3].decode("ascii", "replace") if len(frames) > 3 else "nowhere", key)  # fmt: skip
+        if standing != ALLOWED:
+            self._note(key, standing, frames[3].decode("ascii", "replace") if len(frames) > 3 else "nowhere")
+
+    def _note(self, key: str, standing: int, address: str) -> None:
+        """For whoever looks after the service; neither a stubborn stranger nor a crowd of them may fill the log."""
+        if key in self._told or self._clock() < self._quiet_until:
+            return
+        self._told.append(key)
+        self._quiet_until = self._clock() + QUIET_S
+        LOG.warning("refused a %s key from %s: %s", "revoked" if standing == REVOKED else "strange", address, key)
 
     def _judge(self, frames: list[bytes]) -> tuple[str, int]:
         """The peer's public key and its standing."""

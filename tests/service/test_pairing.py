@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import socket
+import sqlite3
 import stat
 import threading
 import time
@@ -15,15 +16,19 @@ from typing import Any
 import attrs
 import pytest
 import zmq
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from backend import cli
 from backend.commands import pair as pair_command
+from backend.commands import serve as serve_command
 from backend.service.devices import Devices, clean_name
 from backend.service.keys import ALLOWED, Gatekeeper, Keys
 from backend.service.pairing import LINGER_S, MAX_WRONG, VALID_S, PairingDesk
 from backend.service.server import endpoint_for_own
 from backend.service.settings import Settings
-from backend.service.store import JobStore
+from backend.service.store import MIGRATIONS, JobStore
 from backend.terminal import Terminal
 from interchange import messages as wire
 from interchange.client import JobClient
@@ -287,6 +292,70 @@ def test_a_revoked_device_can_be_paired_again(desk: Desk) -> None:
     assert again.standing(key) == ALLOWED
 
 
+class DevicesMachine(RuleBasedStateMachine):
+    """The list of devices against a plain dict: name and whether revoked, by key; with restarts at any time."""
+
+    keys = [digit * 40 for digit in "12345"]
+    names = st.sampled_from(["a", "b", "a 2", "  ", "x" * 70])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.database = sqlite3.connect(":memory:", isolation_level=None)
+        self.database.executescript(MIGRATIONS[1])
+        self.devices = Devices(self.database, "own")
+        self.model: dict[str, list[Any]] = {}
+
+    @rule(key=st.sampled_from(keys), name=names)
+    def add(self, key: str, name: str) -> None:
+        self.model[key] = [self.devices.add(key, name).name, False]
+
+    @rule(key=st.sampled_from(keys), name=names)
+    def rename(self, key: str, name: str) -> None:
+        others = {known for other, (known, _) in self.model.items() if other != key}
+        try:
+            self.devices.rename(key, name)
+            self.model[key][0] = clean_name(name)
+            assert name.strip() and clean_name(name) not in others
+        except InputError:
+            assert key not in self.model or not name.strip() or clean_name(name) in others
+
+    @rule(key=st.sampled_from(keys))
+    def revoke(self, key: str) -> None:
+        try:
+            self.devices.revoke(key)
+            self.model[key][1] = True
+        except InputError:
+            assert key not in self.model
+
+    @rule(key=st.sampled_from(keys))
+    def see(self, key: str) -> None:
+        self.devices.saw(key)
+
+    @rule(written=st.booleans())
+    def restart(self, written: bool) -> None:
+        if written:
+            self.devices.write_down()
+        self.devices = Devices(self.database, "own")
+
+    @invariant()
+    def agree(self) -> None:
+        page = self.devices.page()
+        assert {device.key: [device.name, device.revoked] for device in page} == self.model
+        assert len({device.name for device in page}) == len(page) and all(1 <= len(d.name) <= 60 for d in page)
+        for key in self.keys:
+            known = self.model.get(key)
+            assert self.devices.standing(key) == (UNPAIRED if known is None else REVOKED if known[1] else ALLOWED)
+        assert self.devices.standing("own") == ALLOWED
+
+    def teardown(self) -> None:
+        self.database.close()
+
+
+def test_the_list_of_devices_in_any_order() -> None:
+    quick = settings(max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(DevicesMachine, settings=quick)
+
+
 # -- what devices may do ----------------------------------------------------------------------------------------------
 
 
@@ -439,6 +508,11 @@ def test_a_service_for_the_network(tmp_path: Path) -> None:
         with JobClient(tmp_path / "box", IMPATIENT) as client:
             client.ping()  # the list of devices outlives the service, however that ends
     assert endpoint_for_own("::", 1) == "tcp://[::1]:1" and endpoint_for_own("10.0.0.7", 1) == "tcp://10.0.0.7:1"
+
+
+def test_where_it_listens() -> None:
+    assert serve_command.listening("tcp://127.0.0.1:7", "127.0.0.1") == "Listening at tcp://127.0.0.1:7, Ctrl-C ends"
+    assert "Listening at 0.0.0.0, port 7, to paired" in serve_command.listening("tcp://127.0.0.1:7", "0.0.0.0")
 
 
 def test_a_host_to_print() -> None:
