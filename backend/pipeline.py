@@ -90,11 +90,10 @@ def check_stage(job: JobContext) -> None:
 def swap_stage(job: JobContext) -> None:
     """capture/ + source/ -> swapped/."""
     settings = settings_from(job.parameters.get("swap", {}), SwapSettings)
-    front = next(iter(previews.frontal_names(Capture.load(job.folders.capture))), "")
-    swap(
-        job.folders.capture, job.folders.source, job.folders.swapped, settings, job.progress, job.cancelled,
-        finished=previews.swap_preview(job.preview, front), first=front,
-    )  # fmt: skip
+    folders = job.folders
+    shown = previews.SwapPreviews(job.preview, Capture.load(folders.capture), folders.swapped)
+    swap(folders.capture, folders.source, folders.swapped, settings, shown.follow(job.progress), job.cancelled)
+    shown.look(at_end=True)
 
 
 def fit_stage(job: JobContext) -> None:

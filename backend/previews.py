@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,7 +17,8 @@ import numpy.typing as npt
 from backend.fitting.dataset import FitView
 from backend.fitting.trainer import Observer, to_8_bit
 from backend.report.geometry import frontal_first, stage
-from interchange.capture import Capture, View, ViewImages
+from interchange.capture import Capture, read_view
+from interchange.errors import Progress
 from interchange.messages import MAX_PREVIEW, PREVIEW_EDGE
 from interchange.png import encode_png
 
@@ -65,15 +67,42 @@ def frontal_names(capture: Capture) -> list[str]:
     return [view.name for view in frontal_first(capture.views, stage(capture))] if capture.views else []
 
 
-def swap_preview(show: Show, name: str) -> Callable[[View, ViewImages, ViewImages], None]:
-    """For `swap(finished=...)`: shows the view of that name before and after, once it is done."""
+class SwapPreviews:
+    """The most frontal view before and after, as soon as the swap has written it: looked for at each report."""
 
-    def finished(view: View, before: ViewImages, after: ViewImages) -> None:
-        if view.name == name:
-            box = box_of(before.alpha)
-            show("swap", side_by_side(to_8_bit(before.display()[box]), to_8_bit(after.display()[box])))
+    def __init__(self, show: Show, capture: Capture, swapped: Path) -> None:
+        self._show, self._capture = show, capture
+        names = [] if show is show_nothing else frontal_names(capture)
+        self._view = capture.view(names[0]) if names else None
+        self._file = swapped / self._view.exr if self._view else swapped
+        self._stamp = _stamp(self._file)  # of an earlier run, whose settings may have been others
 
-    return finished
+    def follow(self, progress: Progress) -> Progress:
+        """The same progress, with a look at each report."""
+
+        def report(stage: str, fraction: float, message: str) -> None:
+            progress(stage, fraction, message)
+            self.look()
+
+        return report
+
+    def look(self, at_end: bool = False) -> None:
+        """Show the view if it is there. `at_end`: also the one that an earlier run had finished."""
+        stamp = _stamp(self._file)
+        if self._view is None or stamp is None or (stamp == self._stamp and not at_end):
+            return
+        before, after = self._capture.load_view(self._view, ()), read_view(self._file, ())
+        box = box_of(np.maximum(before.alpha, after.alpha))
+        self._show("swap", side_by_side(to_8_bit(before.display()[box]), to_8_bit(after.display()[box])))
+        self._view = None
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino
 
 
 class FitPreviews:

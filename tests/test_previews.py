@@ -51,25 +51,40 @@ def test_a_whole_job_shows_itself(inputs: Path, tmp_path: Path) -> None:
     assert target.shape == render.shape and target.max() > 100 and np.abs(target - render).mean() < 40
 
 
-def test_the_front_view_is_swapped_first_and_shown(inputs: Path, tmp_path: Path) -> None:
+def test_the_front_view_is_shown_once_it_is_done(inputs: Path, tmp_path: Path) -> None:
     capture = Capture.load(inputs / "capture")
-    names = previews.frontal_names(capture)
-    assert names == ["view_001", "view_003", "view_002", "view_000"] and not previews.frontal_names(Capture(tmp_path))
-    seen: list[str] = []
-    shown: list[bytes] = []
-    swap(
-        capture.folder, inputs / "source", tmp_path / "plain", pipeline.SwapSettings(threads=1),
-        finished=lambda view, before, after: seen.append(view.name), first="view_002",
-    )  # fmt: skip
-    assert seen == ["view_002", "view_000", "view_001", "view_003"]
-    one = previews.swap_preview(lambda name, png: shown.append(png), "view_001")
-    watched = swap(capture.folder, inputs / "source", tmp_path / "watched", finished=one, first="view_001")
-    assert len(shown) == 1
-    for view in capture.views:  # watching changes no bit
-        assert (watched.folder / view.exr).read_bytes() == (tmp_path / "plain" / view.exr).read_bytes()
-    before, _ = halves(shown[0])
+    assert previews.frontal_names(capture) == ["view_001", "view_003", "view_002", "view_000"]
+    shown: list[tuple[float, bytes]] = []
+    fraction = [0.0]
+
+    def follow(again: bool) -> None:
+        """A swap of one view after another; what was shown, and how far it was by then."""
+        shown.clear()
+        watched = previews.SwapPreviews(lambda _, png: shown.append((fraction[0], png)), capture, tmp_path)
+        report = watched.follow(lambda _, done, __: fraction.__setitem__(0, done))
+        swap(capture.folder, inputs / "source", tmp_path, pipeline.SwapSettings(threads=1), report)
+        assert len(shown) == (0 if again else 1)
+        watched.look(at_end=True)
+        watched.look(at_end=True)
+        assert len(shown) == 1
+
+    follow(again=False)
+    assert shown[0][0] == 0.5  # the second of four
+    first = shown[0][1]
+    before, after = halves(first)
     display = capture.load_view(capture.view("view_001"))
-    assert np.abs(before - np.rint(display.display()[previews.box_of(display.alpha)] * 255)).max() <= 1
+    box = previews.box_of(display.alpha)
+    assert np.abs(before - np.rint(display.display()[box] * 255)).max() <= 1
+    swapped = Capture.load(tmp_path)
+    goal = swapped.load_view(swapped.view("view_001")).display()[box]
+    assert np.abs(after - np.rint(goal * 255)).max() <= 1
+    follow(again=True)  # all is kept
+    assert shown[0][1] == first
+
+
+def test_a_capture_without_views_shows_nothing(tmp_path: Path) -> None:
+    assert previews.frontal_names(Capture(tmp_path)) == []
+    previews.SwapPreviews(lambda *_: pytest.fail("shown"), Capture(tmp_path), tmp_path).look(at_end=True)
 
 
 def test_a_fit_that_is_watched_gives_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,8 +34,6 @@ FORMAT, VERSION = "digidouble-swap", 1
 REPORT = "swap.json"
 _STATE = "swap_state.json"
 _WRITE_EVERY_S = 0.5
-Finished = Callable[[View, ViewImages, ViewImages], None]
-"""`finished(view, before, after)`, from the thread that made the view."""
 _PROCEDURE = 1
 """Raise when the same inputs give other pictures than before: it makes finished views count as stale."""
 
@@ -61,14 +59,12 @@ def swap(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     today: date | None = None,
-    finished: Finished | None = None,
-    first: str = "",
 ) -> SwapResult:
     """Put the source's face on a capture and write the result as a capture.
 
     Finished views of an interrupted run with the same inputs are kept. Raises InputError (code CONSENT for a missing or
     unfitting consent record) before anything in `out_folder` is touched, Cancelled when told; views that are finished
-    by then stay. `finished` sees each view that is made; `first` names the one to begin with.
+    by then stay.
     """
     started = time.monotonic()
     settings = settings or SwapSettings()
@@ -82,8 +78,7 @@ def swap(
     source = load_source(source_folder, today=today)
     prepared = swapper.prepare(capture, source, settings, progress, cancelled)
     try:
-        watch = _Watch(progress, cancelled, finished, first)
-        report, rendered, kept = _swap_all(capture, source, out_folder, prepared, settings, watch)
+        report, rendered, kept = _swap_all(capture, source, out_folder, prepared, settings, progress, cancelled)
     finally:
         prepared.close()
     seconds = time.monotonic() - started
@@ -92,30 +87,21 @@ def swap(
     return SwapResult(out_folder, report, rendered, kept, tuple(prepared.warnings), seconds)
 
 
-@attrs.frozen
-class _Watch:
-    """Who follows a swap, and what they want to see first."""
-
-    progress: Progress | None
-    cancelled: Callable[[], bool]
-    finished: Finished | None
-    first: str
-
-
 def _swap_all(
     capture: Capture,
     source: Source,
     out_folder: Path,
     prepared: PreparedSwap,
     settings: SwapSettings,
-    watch: _Watch,
+    progress: Progress | None,
+    cancelled: Callable[[], bool],
 ) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
     """Write everything; the report, and the names of views made and kept."""
     meshes = {pose.name: capture.load_mesh(pose) for pose in capture.poses}
     key = _key(capture, source, settings, prepared)
     try:
         swapped = _write_frame(capture, out_folder, prepared, source)
-        rendered, kept = _swap_views(capture, meshes, swapped, prepared, key, settings, watch)
+        rendered, kept = _swap_views(capture, meshes, swapped, prepared, key, settings, progress, cancelled)
         report = _report(capture, source, settings, prepared, key)
         _write_pictures(out_folder, prepared)
         swapped.provenance = {"swap": {"swapper": settings.swapper, "report": REPORT}, "capture": capture.provenance}
@@ -217,7 +203,8 @@ def _swap_views(
     prepared: PreparedSwap,
     key: str,
     settings: SwapSettings,
-    watch: _Watch,
+    progress: Progress | None,
+    cancelled: Callable[[], bool],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     state = _State(swapped.folder / _STATE, key)
     kept = [v for v in capture.views if _is_finished(v, capture, swapped, state)]
@@ -226,18 +213,18 @@ def _swap_views(
     stop = threading.Event()
 
     def work(view: View) -> None:
-        if stop.is_set() or watch.cancelled():
+        if stop.is_set() or cancelled():
             raise Cancelled
         digest = sha256_of_file(capture.folder / view.exr) if (capture.folder / view.exr).is_file() else ""
-        _swap_view(capture, meshes[capture.pose_of(view).name], swapped, prepared, view, watch.finished)
+        _swap_view(capture, meshes[capture.pose_of(view).name], swapped, prepared, view)
         state.finish(view.name, digest)
 
     threads = settings.threads or min(os.cpu_count() or 1, 16)
     try:
         with ThreadPoolExecutor(threads, thread_name_prefix="swap") as pool:
-            futures = [pool.submit(work, view) for view in sorted(waiting, key=lambda view: view.name != watch.first)]
+            futures = [pool.submit(work, view) for view in waiting]
             try:
-                _follow(futures, len(kept), len(capture.views), watch.progress)
+                _follow(futures, len(kept), len(capture.views), progress)
             finally:
                 stop.set()
                 for future in futures:
@@ -265,16 +252,12 @@ def _is_finished(view: View, capture: Capture, swapped: Capture, state: _State) 
     return state.views[view.name] == sha256_of_file(capture.folder / view.exr)
 
 
-def _swap_view(
-    capture: Capture, mesh: Mesh, swapped: Capture, prepared: PreparedSwap, view: View, finished: Finished | None
-) -> None:
+def _swap_view(capture: Capture, mesh: Mesh, swapped: Capture, prepared: PreparedSwap, view: View) -> None:
     images = capture.load_view(view)
     rgb = prepared.change(images, mesh, view.camera)
     result = ViewImages(rgb=rgb, alpha=images.alpha, depth=images.depth, masks=images.masks)
     write_preview(swapped.folder / view.preview, result)
     write_view(swapped.folder / view.exr, result)
-    if finished is not None:
-        finished(view, images, result)
 
 
 def _report(
