@@ -181,7 +181,8 @@ class Handlers:
     def _list(self, _: bytes, peer: Peer, message: wire.JobList) -> wire.Message:
         records = self._queue.store.page(peer.owner, message.limit, message.after)
         following = records[-1].number if len(records) == message.limit else None
-        return wire.JobPage(following, [record.info(self._queue.store.position(record)) for record in records])
+        places = self._queue.positions()
+        return wire.JobPage(following, [record.info(places.get(record.job_id)) for record in records])
 
     def _files(self, _: bytes, peer: Peer, message: wire.JobFiles) -> wire.Message:
         record = self._succeeded(message.job_id, peer.owner)
@@ -189,7 +190,8 @@ class Handlers:
 
     def _state(self, record: JobRecord) -> wire.JobState:
         result = record.result if record.state == wire.SUCCEEDED else None
-        return wire.JobState(record.info(self._queue.store.position(record)), result)
+        place = self._queue.positions().get(record.job_id) if record.state == wire.QUEUED else None
+        return wire.JobState(record.info(place), result)
 
     def _succeeded(self, job_id: str, owner: str) -> JobRecord:
         record = self._queue.find(job_id, owner)

@@ -215,12 +215,10 @@ class JobStore:
         rows = self._db.execute("SELECT * FROM jobs WHERE state = ? ORDER BY turn, number", (state,))
         return [_record(row) for row in rows]
 
-    def position(self, record: JobRecord) -> int | None:
-        """How many jobs are before a queued job."""
-        if record.state != QUEUED:
-            return None
-        query = "SELECT count(*) FROM jobs WHERE state = ? AND turn < ?"
-        return int(self._db.execute(query, (QUEUED, record.turn)).fetchone()[0])
+    def waiting(self) -> list[tuple[str, str]]:
+        """Job id and owner of all queued jobs, in the order in which they came."""
+        query = "SELECT job_id, owner FROM jobs WHERE state = ? ORDER BY turn, number"
+        return [(row[0], row[1]) for row in self._db.execute(query, (QUEUED,))]
 
     def counts(self) -> dict[str, int]:
         """Number of jobs by state."""
