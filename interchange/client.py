@@ -119,12 +119,12 @@ class JobClient:
             raise_error(answer.job.error)
         raise ServiceError("JOB_STATE", f"Job {job_id} is {answer.job.state}.", "Wait for it to end.", "later")
 
-    def jobs(self, limit: int = 100) -> list[wire.JobInfo]:
-        """My jobs, newest first, at most `limit`."""
+    def jobs(self, limit: int = 100, everybody: bool = False) -> list[wire.JobInfo]:
+        """My jobs, newest first, at most `limit`. `everybody`: all devices'; on the service's own computer only."""
         found: list[wire.JobInfo] = []
         after: int | None = None
         while len(found) < limit:
-            page = self._ask(wire.JobList(min(limit - len(found), 100), after), wire.JobPage)
+            page = self._ask(wire.JobList(min(limit - len(found), 100), after, everybody), wire.JobPage)
             found += page.jobs
             after = page.next
             if after is None:

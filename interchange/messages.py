@@ -93,6 +93,7 @@ class JobInfo:
     eta_s: float | None = None
     position: int | None = None  # 0 = next, of a queued job
     error: ErrorInfo | None = None
+    device: str | None = None  # whose it is, in lists of everybody's
 
     @property
     def is_final(self) -> bool:
@@ -217,11 +218,15 @@ class JobState:
 
 @attrs.frozen
 class JobList:
-    """My jobs, newest first; `after` is the `next` of the page before."""
+    """My jobs, newest first; `after` is the `next` of the page before.
+
+    `everybody`: those of all devices; for the server's own computer.
+    """
 
     TYPE: ClassVar[str] = "job.list"
     limit: int = attrs.field(default=100, validator=[validators.ge(1), validators.le(1000)])
     after: int | None = None
+    everybody: bool = False
 
 
 @attrs.frozen

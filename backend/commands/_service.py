@@ -13,6 +13,7 @@ from interchange.connection import Timing
 from interchange.errors import InputError
 from interchange.messages import JobInfo
 from interchange.owner import OwnerClient
+from interchange.service_errors import ServiceError
 
 PATIENCE_S = 5.0
 MOST_JOBS = 10_000
@@ -39,12 +40,18 @@ def connect_as_owner(state: Path) -> OwnerClient:
 
 
 def find_job(client: JobClient, beginning: str) -> str:
-    """The id of the job that begins so. InputError if none does, or several do."""
-    jobs = [job.job_id for job in client.jobs(MOST_JOBS)]
+    """The id of the job that begins so, of all that one may see. InputError if none does, or several do."""
+    try:
+        listed = client.jobs(MOST_JOBS, everybody=True)
+    except ServiceError as error:
+        if error.code != "AUTH_LOCAL_ONLY":
+            raise
+        listed = client.jobs(MOST_JOBS)
+    jobs = [job.job_id for job in listed]
     found = [beginning] if beginning in jobs else [job_id for job_id in jobs if job_id.startswith(beginning)]
     if len(found) == 1:
         return found[0]
-    what = f"{len(found)} of your jobs begin with {beginning}." if found else f"You have no job {beginning} there."
+    what = f"{len(found)} jobs begin with {beginning}." if found else f"There is no job {beginning}."
     raise InputError(what, "digidouble jobs lists them.")
 
 
@@ -59,4 +66,5 @@ def job_line(job: JobInfo) -> str:
     if job.position is not None:
         where = "next" if job.position == 0 else f"after {job.position} others"
     reason = job.error.message if job.error is not None and job.state == "failed" else ""
-    return f"{job.job_id}  {job.state:<9}  {job.kind}  {local_time(job.created_at)}  {where}{reason}".rstrip()
+    whose = f"  {job.device}" if job.device else ""
+    return f"{job.job_id}  {job.state:<9}  {job.kind}{whose}  {local_time(job.created_at)}  {where}{reason}".rstrip()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stop one of your jobs. What it has finished stays: submitted again under its id, it goes on from there."""
+"""Stop a job. What it has finished stays: submitted again under its id, it goes on from there."""
 
 from __future__ import annotations
 

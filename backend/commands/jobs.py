@@ -16,18 +16,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _service.add_service(parser)
     number = _arguments.whole_number(1, 100_000)
     parser.add_argument("--limit", type=number, default=20, metavar="N", help="at most so many (default 20)")
+    parser.add_argument("--all", action="store_true", help="those of all computers; where the service runs")
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """A line a job."""
     with _service.connect(options.state) as client:
-        stats, jobs = client.stats(), client.jobs(options.limit)
+        stats, jobs = client.stats(), client.jobs(options.limit, options.all)
     for line in describe(stats):
         terminal.say(line)
     for job in jobs:
         terminal.say(_service.job_line(job))
     if not jobs:
-        terminal.say("You have no jobs there.")
+        terminal.say("There are no jobs." if options.all else "You have no jobs there.")
     return 0
 
 

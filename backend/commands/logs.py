@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happened to one of your jobs.
+"""What happened to a job.
 
 On the service's own computer: everything that its worker printed, attempt by attempt. From elsewhere: its states, its
 warnings and its error.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Follow one of your jobs until it ends. Ctrl-C stops watching, not the job."""
+"""Follow a job until it ends. Ctrl-C stops watching, not the job."""
 
 from __future__ import annotations
 

@@ -29,9 +29,18 @@ class Administration:
 
     def check(self, message: wire.Message, owner: str) -> None:
         """Raises ServiceError (AUTH_LOCAL_ONLY) if a paired device asks for what is not for it."""
-        if isinstance(message, RESERVED) and owner != self._devices.own_key:
+        is_reserved = isinstance(message, RESERVED) or (isinstance(message, wire.JobList) and message.everybody)
+        if is_reserved and not self.looks_after(owner):
             text = f"{message.TYPE} is for the computer that the service runs on."
             raise ServiceError("AUTH_LOCAL_ONLY", text, "Do it there, with the digidouble command.")
+
+    def looks_after(self, owner: str) -> bool:
+        """True for the server's own computer, which may stop everybody's jobs: nobody else can stop a lost device's."""
+        return owner == self._devices.own_key
+
+    def name_of(self, owner: str) -> str:
+        """Whose job it is, in words."""
+        return self._devices.name_of(owner)
 
     def _open(self, message: wire.PairOpen) -> wire.Message:
         return self._desk.open(message.name)

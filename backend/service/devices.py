@@ -53,6 +53,11 @@ class Devices:
         """All of them, oldest first."""
         return [attrs.evolve(d, last_seen=self._seen.get(d.key, d.last_seen)) for d in self._known.values()]
 
+    def name_of(self, key: str) -> str:
+        """A device's name, for a list of jobs."""
+        device = self._known.get(key)
+        return device.name if device is not None else "this computer" if key == self.own_key else UNNAMED
+
     def add(self, key: str, name: str) -> DeviceInfo:
         """A new device, or one again that had been revoked."""
         device = DeviceInfo(key, self._free_name(clean_name(name) or UNNAMED, key), self._clock())

@@ -167,10 +167,10 @@ class Handlers:
         return self._state(self._queue.commit(record))
 
     def _get(self, _: bytes, peer: Peer, message: wire.JobGet) -> wire.Message:
-        return self._state(self._queue.find(message.job_id, peer.owner))
+        return self._state(self._find(message.job_id, peer))
 
     def _cancel(self, _: bytes, peer: Peer, message: wire.JobCancel) -> wire.Message:
-        record = self._queue.cancel(self._queue.find(message.job_id, peer.owner))
+        record = self._queue.cancel(self._find(message.job_id, peer))
         if record.state == wire.RUNNING:
             self._control.stop_worker(record.job_id)
         return self._state(record)
@@ -179,10 +179,21 @@ class Handlers:
         return self._state(self._queue.retry(self._queue.find(message.job_id, peer.owner)))
 
     def _list(self, _: bytes, peer: Peer, message: wire.JobList) -> wire.Message:
-        records = self._queue.store.page(peer.owner, message.limit, message.after)
+        everybody = self._administration if message.everybody else None
+        records = self._queue.store.page(None if everybody else peer.owner, message.limit, message.after)
         following = records[-1].number if len(records) == message.limit else None
         places = self._queue.positions()
-        return wire.JobPage(following, [record.info(places.get(record.job_id)) for record in records])
+        return wire.JobPage(following, [
+            record.info(places.get(record.job_id), everybody.name_of(record.owner) if everybody else None)
+            for record in records
+        ])  # fmt: skip
+
+    def _find(self, job_id: str, peer: Peer) -> JobRecord:
+        """The peer's job, or anybody's for who looks after the service: to see and to stop, not to fetch."""
+        record = self._queue.store.find(job_id)
+        if record is not None and self._administration is not None and self._administration.looks_after(peer.owner):
+            return record
+        return self._queue.find(job_id, peer.owner)
 
     def _files(self, _: bytes, peer: Peer, message: wire.JobFiles) -> wire.Message:
         record = self._succeeded(message.job_id, peer.owner)
@@ -202,7 +213,7 @@ class Handlers:
     # -- events -------------------------------------------------------------------------------------------------------
 
     def _watch(self, address: bytes, peer: Peer, message: wire.JobWatch) -> wire.Message:
-        record = self._queue.find(message.job_id, peer.owner)
+        record = self._find(message.job_id, peer)
         self._watchers.watch(address, record.job_id, message.after_seq, message.previews)
         return self._state(record)
 
@@ -213,7 +224,7 @@ class Handlers:
         self._watchers.acknowledge(address, message.job_id, message.seq)
 
     def _preview(self, _: bytes, peer: Peer, message: wire.JobPreview) -> wire.Message:
-        record = self._queue.find(message.job_id, peer.owner)
+        record = self._find(message.job_id, peer)
         newest = read_preview(self._settings.job_folder(record.job_id).preview, record.job_id)
         return newest if newest.number > message.after else wire.Preview(record.job_id)
 

@@ -107,11 +107,11 @@ class JobRecord:
         """True if nothing more will happen to the job by itself."""
         return self.state in FINAL_STATES
 
-    def info(self, position: int | None = None) -> JobInfo:
+    def info(self, position: int | None = None, device: str | None = None) -> JobInfo:
         """As clients see it."""
         return JobInfo(
             self.job_id, self.kind, self.state, self.attempt, self.created_at, self.updated_at, self.stage,
-            self.fraction, self.message, self.eta_s, position, self.error,
+            self.fraction, self.message, self.eta_s, position, self.error, device,
         )  # fmt: skip
 
 
@@ -202,11 +202,12 @@ class JobStore:
             raise KeyError(job_id)
         return record
 
-    def page(self, owner: str, limit: int, before: int | None) -> list[JobRecord]:
-        """An owner's jobs with a number below `before`, newest first."""
+    def page(self, owner: str | None, limit: int, before: int | None) -> list[JobRecord]:
+        """An owner's jobs (None: everybody's) with a number below `before`, newest first."""
+        whose, values = ("owner = ? AND ", (owner,)) if owner is not None else ("", ())
         rows = self._db.execute(
-            "SELECT * FROM jobs WHERE owner = ? AND number < ? ORDER BY number DESC LIMIT ?",
-            (owner, before if before is not None else 1 << 62, limit),
+            f"SELECT * FROM jobs WHERE {whose}number < ? ORDER BY number DESC LIMIT ?",
+            (*values, before if before is not None else 1 << 62, limit),
         )
         return [_record(row) for row in rows]
 

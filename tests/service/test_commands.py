@@ -52,7 +52,7 @@ def test_a_list(service: Service, client: JobClient, capsys: pytest.CaptureFixtu
     assert ask(service, "jobs", "--limit", "1") == 0
     assert "running-job" not in capsys.readouterr().out
     assert ask(service, "cancel", "queued") == 2
-    assert "2 of your jobs begin with queued." in capsys.readouterr().err
+    assert "2 jobs begin with queued." in capsys.readouterr().err
     for job in ("queued-2", "queued-1", "runn"):
         assert ask(service, "cancel", job) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "Job running-job is cancelled."
@@ -60,7 +60,7 @@ def test_a_list(service: Service, client: JobClient, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.splitlines()[-1] == "Job running-job is cancelled. It had ended already."
     assert ask(service, "watch", "running-job") == 130
     assert ask(service, "cancel", "no-such-job") == 2
-    assert "You have no job no-such-job there. digidouble jobs lists them." in capsys.readouterr().err
+    assert "There is no job no-such-job. digidouble jobs lists them." in capsys.readouterr().err
 
 
 def test_following(service: Service, client: JobClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -367,19 +367,45 @@ def test_devices_do_not_see_each_others_jobs(service: Service, owner: OwnerClien
         a.wait(done)
         running = a.submit("double", {"steps": 2000, "pause": 0.01}, {})
         wait_until(lambda: a.get(running).state == "running")
-        for other in (b, owner):
-            assert not {job.job_id for job in other.jobs()} & {done, running}
-            for job_id in (done, running):
-                for act in (other.get, other.cancel, other.result, other.files, lambda j, o=other: next(o.watch(j)),
-                            lambda j, o=other: o.download(j, tmp_path / "out")):  # fmt: skip
-                    with pytest.raises(ServiceError) as caught:
-                        act(job_id)
-                    assert caught.value.code == "JOB_UNKNOWN"
-            with pytest.raises(ServiceError) as conflict:
-                other.submit("double", {}, {}, job_id=running)
-            assert conflict.value.code == "JOB_CONFLICT"
+        assert not {job.job_id for job in b.jobs()} & {done, running}
+        for job_id in (done, running):
+            for act in (b.get, b.cancel, b.result, b.files, b.preview, lambda j: next(b.watch(j)),
+                        lambda j: b.download(j, tmp_path / "out")):  # fmt: skip
+                with pytest.raises(ServiceError) as caught:
+                    act(job_id)
+                assert caught.value.code == "JOB_UNKNOWN"
+        with pytest.raises(ServiceError) as conflict:
+            b.submit("double", {}, {}, job_id=running)
+        assert conflict.value.code == "JOB_CONFLICT"
+        with pytest.raises(ServiceError) as curious:
+            b.jobs(everybody=True)
+        assert curious.value.code == "AUTH_LOCAL_ONLY"
         assert a.get(running).state == "running" and not (tmp_path / "out").exists()
         a.cancel(running)
+
+
+def test_who_looks_after_the_service_can_stop_every_job(
+    service: Service, owner: OwnerClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A lost device's job would run on otherwise. Its files stay its own."""
+    connection = new_device(service, owner, tmp_path, "A")
+    with JobClient(tmp_path, IMPATIENT) as lost:
+        done = lost.submit("double", {}, make_files(tmp_path / "in", {"f": 1000}))
+        lost.wait(done)
+        running = lost.submit("double", {"steps": 3000, "pause": 0.01}, {})
+        wait_until(lambda: lost.get(running).state == "running")
+    owner.revoke_device(connection.client_public_key)
+    assert running not in {job.job_id for job in owner.jobs()}
+    name = next(d.name for d in owner.devices().devices if d.key == connection.client_public_key)
+    assert {job.job_id: job.device for job in owner.jobs(everybody=True)}[running] == name
+    assert cli.main(["jobs", "--all", "--state", str(service.state)]) == 0
+    assert f"{running}  running    double  {name}" in capsys.readouterr().out
+    for fetch in (owner.files, lambda job_id: owner.download(job_id, tmp_path / "out")):
+        with pytest.raises(ServiceError) as caught:
+            fetch(done)
+        assert caught.value.code == "JOB_UNKNOWN"
+    assert cli.main(["cancel", running, "--state", str(service.state)]) == 0
+    assert owner.get(running).state == "cancelled"
 
 
 def test_devices_do_not_look_after_the_service(service: Service, owner: OwnerClient, tmp_path: Path) -> None:
@@ -402,7 +428,7 @@ def test_a_revoked_device_is_refused_at_once(service: Service, owner: OwnerClien
     connection = new_device(service, owner, tmp_path, "lost laptop")
     told: dict[str, tuple[str, float]] = {}
     asking = JobClient(tmp_path, IMPATIENT)
-    job_id = asking.submit("double", {"steps": 3000, "pause": 0.01}, {})
+    job_id = asking.submit("double", {"steps": 300, "pause": 0.01}, {})
 
     def listen() -> None:
         with JobClient(tmp_path, IMPATIENT) as client:
@@ -430,6 +456,29 @@ def test_a_revoked_device_is_refused_at_once(service: Service, owner: OwnerClien
     assert next(d for d in owner.devices().devices if d.key == connection.client_public_key).revoked
     with service.client() as other:
         other.ping()
+
+
+def test_a_device_revoked_while_it_sends_and_fetches(service: Service, owner: OwnerClient, tmp_path: Path) -> None:
+    connection = new_device(service, owner, tmp_path, "sender")
+    files = make_files(tmp_path / "in", {f"{i}": 8_000_000 for i in range(4)}, seed=12)
+    revoked_at: list[float] = []
+
+    def progress(stage: str, fraction: float, _: str) -> None:
+        if stage in ("upload", "download") and fraction > 0.2 and not revoked_at:
+            owner.revoke_device(connection.client_public_key)
+            revoked_at.append(time.perf_counter())
+
+    with JobClient(tmp_path, IMPATIENT) as client, pytest.raises(ServiceError) as sending:
+        client.submit("double", {}, files, progress=progress)
+    assert sending.value.code == "AUTH_REVOKED" and time.perf_counter() - revoked_at[0] < 1.0
+    connection = new_device(service, owner, tmp_path, "fetcher")
+    with JobClient(tmp_path, IMPATIENT) as client:
+        job_id = client.submit("double", {}, files)
+        client.wait(job_id)
+        revoked_at.clear()
+        with pytest.raises(ServiceError) as fetching:
+            client.download(job_id, tmp_path / "out", progress)
+    assert fetching.value.code == "AUTH_REVOKED" and time.perf_counter() - revoked_at[0] < 1.0
 
 
 def test_nothing_more_is_sent_to_a_revoked_device(service: Service, owner: OwnerClient, tmp_path: Path) -> None:
