@@ -22,6 +22,7 @@ from interchange.client import JobClient
 from interchange.connection import Connection, Timing
 from interchange.local_server import find_local_server
 from interchange.owner import OwnerClient
+from interchange.pairing import PairingOffer, pair
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOY = "tests.service.toy:run"
@@ -145,6 +146,17 @@ class Line:
         for thread in self._threads:
             thread.join()
         self._server.close()
+
+
+def offer_of(service: Service, owner: OwnerClient, name: str = "") -> PairingOffer:
+    """A pairing line's content, as `digidouble pair` would print it."""
+    opened = owner.open_pairing(name)
+    return PairingOffer("127.0.0.1", opened.port, Connection.load(service.state).server_key, opened.code)
+
+
+def new_device(service: Service, owner: OwnerClient, folder: Path, name: str) -> Connection:
+    """A paired device whose connection file is in the folder."""
+    return pair(offer_of(service, owner), name, folder)
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:

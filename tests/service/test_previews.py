@@ -21,7 +21,7 @@ from interchange.paths import scan_folder
 from interchange.png import decode_png, encode_png
 from interchange.service_errors import ServiceError
 
-from .harness import IMPATIENT, Service, wait_until
+from .harness import IMPATIENT, Service, new_device, wait_until
 from .toy import picture
 
 
@@ -118,8 +118,6 @@ def test_a_service_that_knows_no_previews(client: JobClient) -> None:
 
 
 def test_others_do_not_see_them(client: JobClient, service: Service, tmp_path: Path) -> None:
-    from .test_pairing import new_device
-
     with service.owner() as owner:
         new_device(service, owner, tmp_path, "other")
     job_id = client.submit("double", {"pictures": 8}, {})
