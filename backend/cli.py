@@ -36,6 +36,12 @@ COMMANDS = {
     "verify": "check a double against its manifest",
     "models": "list your own swap networks",
     "serve": "run the backend service",
+    "jobs": "list your jobs on a service, and how it is",
+    "watch": "follow a job until it ends",
+    "cancel": "stop a job",
+    "logs": "say what happened to a job",
+    "pair": "let another computer use the service",
+    "devices": "list, rename or revoke the computers that may use the service",
     "addon": "build the Blender extension",
     "doctor": "say what works on this machine",
 }

@@ -19,10 +19,10 @@ from typing import Any, TypeVar
 import attrs
 import cattrs
 
-from interchange.capture import Capture, write_json
+from interchange.capture import MANIFEST, Capture, write_json
 from interchange.errors import Cancelled, InputError, Progress
 
-from . import provenance
+from . import previews, provenance
 from .evaluation.evaluate import evaluate
 from .faceswap.settings import SwapSettings
 from .faceswap.source import load_source
@@ -76,6 +76,7 @@ class JobContext:
     parameters: dict[str, Any]
     progress: Progress
     cancelled: Callable[[], bool]
+    preview: previews.Show = previews.show_nothing
 
 
 def check_stage(job: JobContext) -> None:
@@ -89,19 +90,30 @@ def check_stage(job: JobContext) -> None:
 def swap_stage(job: JobContext) -> None:
     """capture/ + source/ -> swapped/."""
     settings = settings_from(job.parameters.get("swap", {}), SwapSettings)
-    swap(job.folders.capture, job.folders.source, job.folders.swapped, settings, job.progress, job.cancelled)
+    folders = job.folders
+    shown = previews.SwapPreviews(job.preview, Capture.load(folders.capture), folders.swapped)
+    swap(folders.capture, folders.source, folders.swapped, settings, shown.follow(job.progress), job.cancelled)
+    shown.look(at_end=True)
 
 
 def fit_stage(job: JobContext) -> None:
     """swapped/ -> double/splats.ply."""
     settings = settings_from(job.parameters.get("fit", {}), FitSettings)
-    fit(job.folders.swapped, job.folders.double, settings, job.progress, job.cancelled)
+    _fit(job, job.folders.swapped, settings)
 
 
 def plain_fit_stage(job: JobContext) -> None:
     """capture/ -> double/splats.ply, without a swap."""
     settings = settings_from(job.parameters.get("fit", {}), FitSettings)
-    fit(job.folders.capture, job.folders.double, settings, job.progress, job.cancelled)
+    _fit(job, job.folders.capture, settings)
+
+
+def _fit(job: JobContext, folder: Path, settings: FitSettings) -> None:
+    observer = None
+    if job.preview is not previews.show_nothing:
+        order = previews.frontal_names(Capture.load(folder)) if (folder / MANIFEST).is_file() else []
+        observer = previews.FitPreviews(job.preview, order).observer()
+    fit(folder, job.folders.double, settings, job.progress, job.cancelled, observer)
 
 
 def evaluate_stage(job: JobContext) -> None:
@@ -158,8 +170,11 @@ def run_job(
     outputs_folder: Path,
     progress: Progress,
     cancelled: Callable[[], bool],
+    preview: previews.Show = previews.show_nothing,
 ) -> dict[str, Any]:
     """Run all stages of a job and publish their folders. Returns {"timing_s": {stage: seconds}}.
+
+    `preview` gets pictures of what the job is making, by the name of the stage: PNGs within the protocol's limits.
 
     Raises InputError for a job that cannot be done, Cancelled when told to stop.
     """
@@ -174,7 +189,7 @@ def run_job(
         report = _part_of_whole(progress, stage, done)
         report(stage.name, 0.0, "")
         with clock.measure(stage.name):
-            stage.run(JobContext(folders, parameters, report, cancelled))
+            stage.run(JobContext(folders, parameters, report, cancelled, preview))
         done += stage.share
     publish(folders, Path(outputs_folder))
     write_json(Path(outputs_folder) / "timings.json", clock.seconds)

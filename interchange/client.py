@@ -18,18 +18,25 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 import zmq
 
 from . import messages as wire
-from .connection import Connection, Link, Timing
+from .connection import Connection, Link, Timing, end_context
 from .digests import digest_bytes, digest_file
-from .errors import InputError, Progress
+from .errors import Cancelled, InputError, Progress
+from .handshake import KeysDiffer, keys_changed
 from .part_file import Fetch
 from .paths import check_distinct, check_relative_path, join_inside
+from .png import png_size
 from .service_errors import ConnectionLost, ServiceError, raise_error
 from .transfer import DigestMismatch, Inbox, Meter, Outbox, Piece, TransferStatus
+
+START_HERE = "Start it: digidouble serve."
+LOOK_THERE = "See that it runs on that computer, and that network, VPN and firewall let this one reach it."
+SURE = 3
+"""So many handshakes in a row must fail for the other side's key before we say that it has changed."""
 
 Answer = TypeVar("Answer", bound=wire.Message)
 Result = TypeVar("Result")
@@ -69,7 +76,7 @@ class JobClient:
     def close(self) -> None:
         """Close all connections. Jobs go on without us."""
         self._drop_links()
-        self._context.term()
+        end_context(self._context)
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
@@ -112,34 +119,55 @@ class JobClient:
             raise_error(answer.job.error)
         raise ServiceError("JOB_STATE", f"Job {job_id} is {answer.job.state}.", "Wait for it to end.", "later")
 
-    def jobs(self, limit: int = 100) -> list[wire.JobInfo]:
-        """My jobs, newest first, at most `limit`."""
+    def jobs(self, limit: int = 100, everybody: bool = False) -> list[wire.JobInfo]:
+        """My jobs, newest first, at most `limit`. `everybody`: all devices'; on the service's own computer only."""
         found: list[wire.JobInfo] = []
         after: int | None = None
         while len(found) < limit:
-            page = self._ask(wire.JobList(min(limit - len(found), 100), after), wire.JobPage)
+            page = self._ask(wire.JobList(min(limit - len(found), 100), after, everybody), wire.JobPage)
             found += page.jobs
             after = page.next
             if after is None:
                 break
         return found
 
-    def watch(self, job_id: str, after_seq: int = 0) -> Iterator[wire.Event]:
+    @overload
+    def watch(self, job_id: str, after_seq: int = 0) -> Iterator[wire.Event]: ...
+
+    @overload
+    def watch(self, job_id: str, after_seq: int = 0, *, previews: bool) -> Iterator[wire.Event | wire.Preview]: ...
+
+    def watch(self, job_id: str, after_seq: int = 0, *, previews: bool = False) -> Iterator[Any]:
         """Yield a job's events from the first after `after_seq` on, live, until it has ended.
+
+        With `previews` also wire.Preview objects: the newest there is, then each new one (fewer, to a slow caller). A
+        service that knows no previews sends none.
 
         A lost connection is made up for silently. Raises ServiceError (JOB_UNKNOWN; UNAVAILABLE when out of patience).
         """
-        seq = after_seq
+        seq, shown = after_seq, 0 if previews else None
         try:
             while True:
-                for event in self._persistently(lambda seq=seq: self._next_events(job_id, seq)):  # type: ignore[misc]
-                    if event.seq > seq:
-                        seq = event.seq
-                        yield event
-                        if event.kind == "state" and event.state in (wire.SUCCEEDED, wire.FAILED, wire.CANCELLED):
-                            return
+                news = self._persistently(lambda seq=seq, shown=shown: self._next_news(job_id, seq, shown))  # type: ignore[misc]
+                if isinstance(news, wire.Preview):
+                    if shown is not None and news.number > shown:
+                        shown = news.number
+                        yield news
+                elif news.seq > seq:
+                    seq = news.seq
+                    yield news
+                    if news.kind == "state" and news.state in wire.FINAL_STATES:
+                        return
         finally:
             self._unwatch(job_id)
+
+    def preview(self, job_id: str, newer_than: int = 0) -> wire.Preview | None:
+        """The newest preview, also of a job that has ended; None if there is none with a number above `newer_than`.
+
+        `data` is a PNG of at most 512 pixels a side, of which `interchange.png.decode_png` makes an array.
+        """
+        found = self._persistently(lambda: self._preview_once(job_id, newer_than))
+        return None if found is None or found.number == 0 else _check_preview(found)
 
     def wait(self, job_id: str, progress: Progress | None = None) -> dict[str, Any]:
         """Watch a job to its end and return what it returned.
@@ -189,10 +217,13 @@ class JobClient:
 
     def _link(self, role: str) -> Link:
         if role not in self._links:
-            known = self.connection
-            connection = known if isinstance(known, Connection) else Connection.load(Path(known))
+            connection = self._known()
             self._links[role] = Link(self._context, connection, role, self.timing, self._cancelled, self._clock)
         return self._links[role]
+
+    def _known(self) -> Connection:
+        known = self.connection
+        return known if isinstance(known, Connection) else Connection.load(Path(known))
 
     def _drop_links(self) -> None:
         self._watching.clear()
@@ -216,7 +247,7 @@ class JobClient:
         Everything that the protocol does may be done twice, so nobody has to know how far it had come.
         """
         self._last_contact = self._clock()
-        failures = 0
+        failures = strangers = 0
         while True:
             try:
                 return action()
@@ -224,10 +255,14 @@ class JobClient:
                 before = self._last_contact
                 self._drop_links()
                 failures = 0 if self._last_contact > before else failures + 1
-                if self._clock() - self._last_contact > self.timing.patience_s:
-                    raise ServiceError(
-                        "UNAVAILABLE", f"The service cannot be reached: {lost}.", "Start it: digidouble serve.", "later"
-                    ) from lost
+                strangers = strangers + 1 if isinstance(lost, KeysDiffer) else 0
+                impatient = self._clock() - self._last_contact > self.timing.patience_s
+                if strangers >= SURE or (strangers and impatient):
+                    raise keys_changed(self._known().endpoint) from lost
+                if impatient:
+                    hint = START_HERE if self._known().pid else LOOK_THERE
+                    text = f"The service cannot be reached: {lost}."
+                    raise ServiceError("UNAVAILABLE", text, hint, "later") from lost
                 self._pause(failures)
             except BaseException:
                 self._drop_links()  # answers to what was abandoned must not be taken for answers to what comes next
@@ -236,7 +271,12 @@ class JobClient:
     def _pause(self, failures: int) -> None:
         """Exponential back-off with full jitter, so that many clients do not come back at the same moment."""
         longest = min(self.timing.pause_max_s, self.timing.pause_first_s * 2.0 ** min(failures, 16))
-        self._sleep(random.uniform(0.5, 1.0) * longest)
+        left = random.uniform(0.5, 1.0) * longest
+        while left > 0:
+            if self._cancelled():
+                raise Cancelled
+            self._sleep(min(left, self.timing.poll_s))
+            left -= self.timing.poll_s
 
     # -- upload -------------------------------------------------------------------------------------------------------
 
@@ -308,21 +348,31 @@ class JobClient:
 
     # -- events -------------------------------------------------------------------------------------------------------
 
-    def _next_events(self, job_id: str, seq: int) -> list[wire.Event]:
-        """At least one event after `seq`, waiting for it. Asks again now and then, in case we were forgotten."""
+    def _next_news(self, job_id: str, seq: int, shown: int | None) -> wire.Event | wire.Preview:
+        """The next event, or preview if `shown` is a number. Asks again now and then, in case we were forgotten."""
         while True:
             link = self._link("control")
             if job_id not in self._watching:
-                self._request("control", wire.JobWatch(job_id, seq), wire.JobState)
+                wanted = shown if "preview" in link.welcome.features else None
+                self._request("control", wire.JobWatch(job_id, seq, wanted), wire.JobState)
                 self._watching.add(job_id)
             envelope = link.receive(self.timing.renew_watch_s)
-            if envelope is None:
+            message = None if envelope is None else envelope.message
+            if message is None:
                 self._watching.discard(job_id)
-            elif isinstance(envelope.message, wire.Event) and envelope.message.job_id == job_id:
-                link.send(wire.EventAck(job_id, envelope.message.seq))
-                return [envelope.message]
-            elif isinstance(envelope.message, wire.Error):
-                Link.check(envelope.message)
+            elif isinstance(message, wire.Event) and message.job_id == job_id:
+                link.send(wire.EventAck(job_id, message.seq))
+                return message
+            elif isinstance(message, wire.Preview) and message.job_id == job_id:
+                link.send(wire.PreviewAck(job_id, message.number))
+                return _check_preview(message)
+            elif isinstance(message, wire.Error):
+                Link.check(message)
+
+    def _preview_once(self, job_id: str, newer_than: int) -> wire.Preview | None:
+        if "preview" not in self._link("control").welcome.features:
+            return None
+        return self._request("control", wire.JobPreview(job_id, newer_than), wire.Preview)
 
     def _unwatch(self, job_id: str) -> None:
         self._watching.discard(job_id)
@@ -351,6 +401,15 @@ def _check_upload(message: wire.Message, missing: list[wire.MissingFile]) -> wir
         if error.code == "INPUT_DIGEST" and any(file.have for file in missing):
             raise ConnectionLost("what had arrived earlier was damaged") from error
         raise
+
+
+def _check_preview(preview: wire.Preview) -> wire.Preview:
+    """It goes to a decoder in the artist's program."""
+    size = png_size(preview.data)
+    if size is None or not 0 < min(size) <= max(size) <= wire.PREVIEW_EDGE:
+        text = f"The service sent a preview of job {preview.job_id} that is no picture, or too large."
+        raise ServiceError("PROTO_BAD_HEADER", text)
+    return preview
 
 
 def _silent(stage: str, fraction: float, message: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 import uuid
 from collections import deque
@@ -19,18 +20,19 @@ from zmq.utils.monitor import recv_monitor_message
 
 from .codec import MAX_PAYLOAD, decode, encode
 from .errors import Cancelled, InputError
-from .messages import Envelope, Error, Hello, Message, Welcome
+from .handshake import MONITORED, check_event, other_version
+from .messages import PROTOCOL, Envelope, Error, Hello, Limits, Message, Welcome
 from .service_errors import ConnectionLost, ProtocolError, ServiceError, raise_error
 
 CONNECTION_FILE = "connection.json"
-FEATURES = ["resume", "replay"]
+FEATURES = ["resume", "replay", "preview"]
 
 
 @attrs.frozen
 class Connection:
-    """How to reach a service on this computer, and with which keys (CURVE, as Z85 text).
+    """How to reach a service, and with which keys (CURVE, as Z85 text). Whoever can read the file may use the service.
 
-    Whoever can read the file may use the service.
+    `server_id` and `pid` are those of a service on this computer; "" and 0 for a paired one.
     """
 
     endpoint: str
@@ -76,18 +78,12 @@ class Timing:
     pause_first_s: float = 0.1
     pause_max_s: float = 5.0
     renew_watch_s: float = 10.0
-    poll_s: float = 0.2
+    poll_s: float = 0.1
 
 
-_GONE = {
-    zmq.EVENT_DISCONNECTED: "the connection was closed",
-    zmq.EVENT_CONNECT_RETRIED: "nobody listens there",
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "it has other keys than the connection file says",
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "something else listens there",
-}
-_MONITORED = int(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH)
-for _event in _GONE:
-    _MONITORED |= int(_event)
+_END_S = 0.15
+PAIRING = "pairing"
+"""The role of a link to a pairing endpoint, where nobody says hello."""
 
 
 class Link:
@@ -104,23 +100,36 @@ class Link:
     ) -> None:
         """Connect and say hello. Raises ConnectionLost, or ServiceError if the service does not let us in."""
         self.timing, self._cancelled, self._clock = timing, cancelled, clock
+        self.endpoint = connection.endpoint
         self.inbox: deque[Envelope] = deque()
         self.last_contact = -1.0
         self._socket = context.socket(zmq.DEALER)
         self._configure(connection)
-        self._monitor = self._socket.get_monitor_socket(_MONITORED)
+        self._monitor = self._socket.get_monitor_socket(MONITORED)
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._monitor, zmq.POLLIN)
+        self.welcome = Welcome("", Limits(1, 1, 1), 0)
         try:
-            self._socket.connect(connection.endpoint)
-            welcome = self.request(Hello(role, "digidouble", features=FEATURES), timing.hello_s)
-            if not isinstance(welcome, Welcome):
-                raise ConnectionLost("it did not greet back")
+            self._connect()
+            if role != PAIRING:
+                self.welcome = self._greet(role)
         except BaseException:
             self.close()
             raise
-        self.welcome: Welcome = welcome
+
+    def _connect(self) -> None:
+        try:
+            self._socket.connect(self.endpoint)
+        except zmq.ZMQError as error:
+            text = f"{self.endpoint!r} is no address of a service ({error})."
+            raise InputError(text, "Pair with the service again, or start it again.") from error
+
+    def _greet(self, role: str) -> Welcome:
+        welcome = self.request(Hello(role, "digidouble", features=FEATURES), self.timing.hello_s)
+        if not isinstance(welcome, Welcome):
+            raise ConnectionLost("it did not greet back")
+        return welcome
 
     def _configure(self, connection: Connection) -> None:
         options = {
@@ -129,6 +138,7 @@ class Link:
         }  # fmt: skip
         for option, value in options.items():
             self._socket.setsockopt(option, value)
+        self._socket.ipv6 = "[" in connection.endpoint
         self._socket.curve_serverkey = connection.server_key.encode("ascii")
         self._socket.curve_publickey = connection.client_public_key.encode("ascii")
         self._socket.curve_secretkey = connection.client_secret_key.encode("ascii")
@@ -143,11 +153,13 @@ class Link:
         return request_id
 
     def receive(self, timeout_s: float) -> Envelope | None:
-        """The next message, or None if none came in time. Raises ConnectionLost, Cancelled."""
+        """The next message, or None if none came in time. Raises ConnectionLost, Cancelled, ServiceError."""
         if self.inbox:
             return self.inbox.popleft()
         deadline = self._clock() + timeout_s
         while True:
+            if self._cancelled():  # also while messages keep coming
+                raise Cancelled
             left = deadline - self._clock()
             ready = dict(self._poller.poll(int(1000 * max(0.0, min(left, self.timing.poll_s)))))
             if self._socket in ready:
@@ -156,13 +168,14 @@ class Link:
                 self._look_at_monitor()
             elif left <= 0:
                 return None
-            if self._cancelled():
-                raise Cancelled
 
     def _take(self) -> Envelope:
+        frames = self._socket.recv_multipart(flags=zmq.DONTWAIT)
         try:
-            envelope = decode(self._socket.recv_multipart(flags=zmq.DONTWAIT))
+            envelope = decode(frames)
         except ProtocolError as error:
+            if error.code == "PROTO_VERSION":
+                raise other_version(PROTOCOL.decode(), frames[0][:32].decode("ascii", "replace")) from error
             raise ServiceError(
                 error.code, f"The service answered what this program does not understand ({error.message}).",
                 "Install the same version on both sides.",
@@ -171,12 +184,8 @@ class Link:
         return envelope
 
     def _look_at_monitor(self) -> None:
-        event = recv_monitor_message(self._monitor)["event"]
-        if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-            hint = "Use the connection file that it wrote."
-            raise ServiceError("AUTH_UNPAIRED", "The service does not know this computer's key.", hint)
-        if event in _GONE:
-            raise ConnectionLost(_GONE[event])
+        event = recv_monitor_message(self._monitor)
+        check_event(event["event"], event["value"], self.endpoint)
 
     def request(self, message: Message, timeout_s: float | None = None) -> Message:
         """Send and wait for the answer; other messages wait in `inbox`.
@@ -189,7 +198,7 @@ class Link:
         try:
             while True:
                 envelope = self._receive_fresh(deadline - self._clock())
-                if envelope.re == request_id:
+                if envelope.re == request_id or _is_about_all(envelope):
                     return self.check(envelope.message)
                 others.append(envelope)
         finally:
@@ -220,3 +229,16 @@ class Link:
         self._socket.disable_monitor()
         self._monitor.close(0)
         self._socket.close(0)
+
+
+def _is_about_all(envelope: Envelope) -> bool:
+    """True for an error that answers nothing in particular: it is the connection that is refused."""
+    return not envelope.re and isinstance(envelope.message, Error)
+
+
+def end_context(context: zmq.Context[Any]) -> None:
+    """End a context whose sockets are closed. A host name that is being looked up cannot be interrupted; that goes on
+    in the background."""
+    end = threading.Thread(target=context.term, name="zmq-end", daemon=True)
+    end.start()
+    end.join(_END_S)

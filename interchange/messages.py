@@ -3,42 +3,40 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import attrs
 from attrs import validators
 
-from .digests import is_digest
+from .message_fields import JOB_ID, NOT_NEGATIVE, OPTIONAL_FRACTION, check_digest, payload, text
+from .server_messages import (
+    DeviceList,
+    DevicePage,
+    DeviceRename,
+    DeviceRevoke,
+    PairAsk,
+    PairClose,
+    PairDone,
+    PairOffer,
+    PairOpen,
+    ServerStats,
+    ServerStop,
+    Stats,
+)
 from .service_errors import ErrorInfo
 
 PROTOCOL = b"DD/1"
-MINOR = 0
+MINOR = 1
+MAX_PREVIEW = 256 * 1024
+"""Bytes of a preview picture."""
+PREVIEW_EDGE = 512
+"""Pixels of its longer side."""
 
 CREATED, UPLOADING, QUEUED, RUNNING = "created", "uploading", "queued", "running"
 SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
 STATES = (CREATED, UPLOADING, QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED)
 FINAL_STATES = (SUCCEEDED, FAILED, CANCELLED)
-
-
-def _digest(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
-    if not is_digest(value):
-        raise ValueError(f"{attribute.name} is no digest")
-
-
-def _text(pattern: str) -> Any:
-    return validators.matches_re(re.compile(pattern + r"\Z"))
-
-
-def _payload(kind: str, **options: Any) -> Any:
-    """A field that travels as the message's payload frame, as it is ("bytes") or as a JSON document ("json")."""
-    return attrs.field(metadata={"payload": kind}, **options)
-
-
-_not_negative = [validators.ge(0)]
-_job_id = [_text(r"[A-Za-z0-9_-]{1,64}")]
-_optional_fraction = validators.optional([validators.ge(0.0), validators.le(1.0)])
 
 
 # -- parts of messages ------------------------------------------------------------------------------------------------
@@ -49,8 +47,8 @@ class FileEntry:
     """A file of a job: its place in the job's folder ("/" between parts), its size in bytes, its content's digest."""
 
     path: str
-    size: int = attrs.field(validator=_not_negative)
-    digest: str = attrs.field(validator=_digest)
+    size: int = attrs.field(validator=NOT_NEGATIVE)
+    digest: str = attrs.field(validator=check_digest)
 
 
 @attrs.frozen
@@ -65,9 +63,9 @@ class JobSpec:
 class MissingFile:
     """A content that the server lacks; it holds the first `have` bytes already, verified."""
 
-    digest: str = attrs.field(validator=_digest)
-    size: int = attrs.field(validator=_not_negative)
-    have: int = attrs.field(validator=_not_negative)
+    digest: str = attrs.field(validator=check_digest)
+    size: int = attrs.field(validator=NOT_NEGATIVE)
+    have: int = attrs.field(validator=NOT_NEGATIVE)
 
 
 @attrs.frozen
@@ -83,10 +81,10 @@ class Limits:
 class JobInfo:
     """A job as the server sees it. Times are Unix seconds of the server's clock, eta_s seconds or None if unknown."""
 
-    job_id: str = attrs.field(validator=_job_id)
+    job_id: str = attrs.field(validator=JOB_ID)
     kind: str
     state: str = attrs.field(validator=validators.in_(STATES))
-    attempt: int = attrs.field(validator=_not_negative)
+    attempt: int = attrs.field(validator=NOT_NEGATIVE)
     created_at: float
     updated_at: float
     stage: str = ""
@@ -95,6 +93,7 @@ class JobInfo:
     eta_s: float | None = None
     position: int | None = None  # 0 = next, of a queued job
     error: ErrorInfo | None = None
+    device: str | None = None  # whose it is, in lists of everybody's
 
     @property
     def is_final(self) -> bool:
@@ -112,7 +111,7 @@ class Hello:
     TYPE: ClassVar[str] = "hello"
     role: str = attrs.field(validator=validators.in_(("control", "data")))
     client: str = ""
-    minor: int = attrs.field(default=MINOR, validator=_not_negative)
+    minor: int = attrs.field(default=MINOR, validator=NOT_NEGATIVE)
     features: list[str] = attrs.field(factory=list)
 
 
@@ -126,8 +125,8 @@ class Welcome:
     TYPE: ClassVar[str] = "welcome"
     server_id: str
     limits: Limits
-    credit: int = attrs.field(validator=_not_negative)
-    minor: int = attrs.field(default=MINOR, validator=_not_negative)
+    credit: int = attrs.field(validator=NOT_NEGATIVE)
+    minor: int = attrs.field(default=MINOR, validator=NOT_NEGATIVE)
     features: list[str] = attrs.field(factory=list)
 
 
@@ -161,9 +160,9 @@ class JobCreate:
     """Announce a job. The same id with the same spec gives the same answer again, with another spec JOB_CONFLICT."""
 
     TYPE: ClassVar[str] = "job.create"
-    job_id: str = attrs.field(validator=_job_id)
-    kind: str = attrs.field(validator=_text(r"[A-Za-z0-9_.-]{1,64}"))
-    spec: JobSpec = _payload("json")
+    job_id: str = attrs.field(validator=JOB_ID)
+    kind: str = attrs.field(validator=text(r"[A-Za-z0-9_.-]{1,64}"))
+    spec: JobSpec = payload("json")
 
 
 @attrs.frozen
@@ -171,9 +170,9 @@ class JobCreated:
     """The job is known; these contents are still to be sent."""
 
     TYPE: ClassVar[str] = "job.created"
-    job_id: str = attrs.field(validator=_job_id)
+    job_id: str = attrs.field(validator=JOB_ID)
     state: str = attrs.field(validator=validators.in_(STATES))
-    missing: list[MissingFile] = _payload("json")
+    missing: list[MissingFile] = payload("json")
 
 
 @attrs.frozen
@@ -181,7 +180,7 @@ class JobCommit:
     """All files are there: put the job into the queue."""
 
     TYPE: ClassVar[str] = "job.commit"
-    job_id: str = attrs.field(validator=_job_id)
+    job_id: str = attrs.field(validator=JOB_ID)
 
 
 @attrs.frozen
@@ -189,7 +188,7 @@ class JobGet:
     """Tell me about a job."""
 
     TYPE: ClassVar[str] = "job.get"
-    job_id: str = attrs.field(validator=_job_id)
+    job_id: str = attrs.field(validator=JOB_ID)
 
 
 @attrs.frozen
@@ -197,7 +196,7 @@ class JobCancel:
     """Stop a job. A job that has ended stays as it is."""
 
     TYPE: ClassVar[str] = "job.cancel"
-    job_id: str = attrs.field(validator=_job_id)
+    job_id: str = attrs.field(validator=JOB_ID)
 
 
 @attrs.frozen
@@ -205,7 +204,7 @@ class JobRetry:
     """Take a failed or cancelled job up again, from its last checkpoint; then commit it."""
 
     TYPE: ClassVar[str] = "job.retry"
-    job_id: str = attrs.field(validator=_job_id)
+    job_id: str = attrs.field(validator=JOB_ID)
 
 
 @attrs.frozen
@@ -214,16 +213,20 @@ class JobState:
 
     TYPE: ClassVar[str] = "job.state"
     job: JobInfo
-    result: dict[str, Any] | None = _payload("json", default=None)
+    result: dict[str, Any] | None = payload("json", default=None)
 
 
 @attrs.frozen
 class JobList:
-    """My jobs, newest first; `after` is the `next` of the page before."""
+    """My jobs, newest first; `after` is the `next` of the page before.
+
+    `everybody`: those of all devices; for the server's own computer.
+    """
 
     TYPE: ClassVar[str] = "job.list"
     limit: int = attrs.field(default=100, validator=[validators.ge(1), validators.le(1000)])
     after: int | None = None
+    everybody: bool = False
 
 
 @attrs.frozen
@@ -232,7 +235,7 @@ class JobPage:
 
     TYPE: ClassVar[str] = "job.page"
     next: int | None = None
-    jobs: list[JobInfo] = _payload("json", factory=list)
+    jobs: list[JobInfo] = payload("json", factory=list)
 
 
 @attrs.frozen
@@ -240,7 +243,7 @@ class JobFiles:
     """Which files did the job produce?"""
 
     TYPE: ClassVar[str] = "job.files"
-    job_id: str = attrs.field(validator=_job_id)
+    job_id: str = attrs.field(validator=JOB_ID)
 
 
 @attrs.frozen
@@ -248,17 +251,21 @@ class JobFilesPage:
     """The files that a succeeded job produced."""
 
     TYPE: ClassVar[str] = "job.files.page"
-    job_id: str = attrs.field(validator=_job_id)
-    files: list[FileEntry] = _payload("json", factory=list)
+    job_id: str = attrs.field(validator=JOB_ID)
+    files: list[FileEntry] = payload("json", factory=list)
 
 
 @attrs.frozen
 class JobWatch:
-    """Send me the job's events with a sequence number above `after_seq`, old ones first."""
+    """Send me the job's events with a sequence number above `after_seq`, old ones first.
+
+    `previews`: also its previews with a number above this one; None for none.
+    """
 
     TYPE: ClassVar[str] = "job.watch"
-    job_id: str = attrs.field(validator=_job_id)
-    after_seq: int = attrs.field(default=0, validator=_not_negative)
+    job_id: str = attrs.field(validator=JOB_ID)
+    after_seq: int = attrs.field(default=0, validator=NOT_NEGATIVE)
+    previews: int | None = attrs.field(default=None, validator=validators.optional(NOT_NEGATIVE))
 
 
 @attrs.frozen
@@ -266,7 +273,7 @@ class JobUnwatch:
     """No more events of this job, please."""
 
     TYPE: ClassVar[str] = "job.unwatch"
-    job_id: str = attrs.field(validator=_job_id)
+    job_id: str = attrs.field(validator=JOB_ID)
 
 
 @attrs.frozen
@@ -278,14 +285,14 @@ class Event:
     """
 
     TYPE: ClassVar[str] = "event"
-    job_id: str = attrs.field(validator=_job_id)
+    job_id: str = attrs.field(validator=JOB_ID)
     seq: int = attrs.field(validator=validators.ge(1))
     at: float
     kind: str = attrs.field(validator=validators.in_(("state", "progress", "log")))
     state: str | None = attrs.field(default=None, validator=validators.optional(validators.in_(STATES)))
     attempt: int | None = None
     stage: str | None = None
-    fraction: float | None = attrs.field(default=None, validator=_optional_fraction)
+    fraction: float | None = attrs.field(default=None, validator=OPTIONAL_FRACTION)
     message: str | None = None
     eta_s: float | None = None
     level: str | None = None
@@ -297,8 +304,44 @@ class EventAck:
     """I have the events of this job up to `seq`. The server has at most 64 unacknowledged ones on their way."""
 
     TYPE: ClassVar[str] = "event.ack"
-    job_id: str = attrs.field(validator=_job_id)
-    seq: int = attrs.field(validator=_not_negative)
+    job_id: str = attrs.field(validator=JOB_ID)
+    seq: int = attrs.field(validator=NOT_NEGATIVE)
+
+
+# -- previews ---------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class JobPreview:
+    """Send me the job's newest preview, if its number is above `after`."""
+
+    TYPE: ClassVar[str] = "job.preview"
+    job_id: str = attrs.field(validator=JOB_ID)
+    after: int = attrs.field(default=0, validator=NOT_NEGATIVE)
+
+
+@attrs.frozen
+class Preview:
+    """Answer to job.preview, and sent to those that watch with previews: a PNG of what the job is making.
+
+    `number` grows within a job; it is 0, and there are no bytes, in an answer that has nothing (new) to show.
+    """
+
+    TYPE: ClassVar[str] = "preview"
+    job_id: str = attrs.field(validator=JOB_ID)
+    number: int = attrs.field(default=0, validator=NOT_NEGATIVE)
+    name: str = ""
+    at: float = 0.0
+    data: bytes = payload("bytes", default=b"", validator=validators.max_len(MAX_PREVIEW))
+
+
+@attrs.frozen
+class PreviewAck:
+    """I have this preview. The server has at most one on its way, and then sends the newest."""
+
+    TYPE: ClassVar[str] = "preview.ack"
+    job_id: str = attrs.field(validator=JOB_ID)
+    number: int = attrs.field(validator=NOT_NEGATIVE)
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
@@ -309,11 +352,11 @@ class PutChunk:
     """Bytes `offset ..` of a content that job.created called missing; `chunk_digest` is theirs."""
 
     TYPE: ClassVar[str] = "put.chunk"
-    digest: str = attrs.field(validator=_digest)
-    size: int = attrs.field(validator=_not_negative)
-    offset: int = attrs.field(validator=_not_negative)
-    chunk_digest: str = attrs.field(validator=_digest)
-    data: bytes = _payload("bytes")
+    digest: str = attrs.field(validator=check_digest)
+    size: int = attrs.field(validator=NOT_NEGATIVE)
+    offset: int = attrs.field(validator=NOT_NEGATIVE)
+    chunk_digest: str = attrs.field(validator=check_digest)
+    data: bytes = payload("bytes")
 
 
 @attrs.frozen
@@ -321,9 +364,9 @@ class PutAck:
     """Answer to a chunk: the server has the first `have` bytes, all if `stored`; `credit` more bytes may be sent."""
 
     TYPE: ClassVar[str] = "put.ack"
-    digest: str = attrs.field(validator=_digest)
-    have: int = attrs.field(validator=_not_negative)
-    credit: int = attrs.field(validator=_not_negative)
+    digest: str = attrs.field(validator=check_digest)
+    have: int = attrs.field(validator=NOT_NEGATIVE)
+    credit: int = attrs.field(validator=NOT_NEGATIVE)
     stored: bool
 
 
@@ -332,9 +375,9 @@ class GetChunk:
     """Send me bytes of a job's result. Each request is the credit for its answer: the server never sends unasked."""
 
     TYPE: ClassVar[str] = "get.chunk"
-    job_id: str = attrs.field(validator=_job_id)
+    job_id: str = attrs.field(validator=JOB_ID)
     path: str
-    offset: int = attrs.field(validator=_not_negative)
+    offset: int = attrs.field(validator=NOT_NEGATIVE)
     length: int = attrs.field(validator=validators.ge(1))
 
 
@@ -343,46 +386,19 @@ class GetData:
     """Answer to get.chunk."""
 
     TYPE: ClassVar[str] = "get.data"
-    job_id: str = attrs.field(validator=_job_id)
+    job_id: str = attrs.field(validator=JOB_ID)
     path: str
-    offset: int = attrs.field(validator=_not_negative)
-    chunk_digest: str = attrs.field(validator=_digest)
-    data: bytes = _payload("bytes")
-
-
-# -- server -----------------------------------------------------------------------------------------------------------
-
-
-@attrs.frozen
-class ServerStats:
-    """How is the server?"""
-
-    TYPE: ClassVar[str] = "server.stats"
-
-
-@attrs.frozen
-class Stats:
-    """Answer to server.stats: jobs counted by state, seconds since the start, the server's process id."""
-
-    TYPE: ClassVar[str] = "stats"
-    server_id: str
-    pid: int
-    uptime_s: float
-    jobs: dict[str, int]
-
-
-@attrs.frozen
-class ServerStop:
-    """Stop gracefully: running jobs go back into the queue with their checkpoints. Answered by pong."""
-
-    TYPE: ClassVar[str] = "server.stop"
+    offset: int = attrs.field(validator=NOT_NEGATIVE)
+    chunk_digest: str = attrs.field(validator=check_digest)
+    data: bytes = payload("bytes")
 
 
 Message = (
     Hello | Welcome | Ping | Pong | Error | ServerStats | Stats | ServerStop
     | JobCreate | JobCreated | JobCommit | JobGet | JobCancel | JobRetry | JobState
     | JobList | JobPage | JobFiles | JobFilesPage | JobWatch | JobUnwatch | Event | EventAck
-    | PutChunk | PutAck | GetChunk | GetData
+    | JobPreview | Preview | PreviewAck | PutChunk | PutAck | GetChunk | GetData
+    | PairOpen | PairOffer | PairClose | PairAsk | PairDone | DeviceList | DevicePage | DeviceRename | DeviceRevoke
 )  # fmt: skip
 MESSAGES: Mapping[str, Any] = {kind.TYPE: kind for kind in Message.__args__}
 

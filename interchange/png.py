@@ -25,6 +25,13 @@ _LIMIT = 32768
 
 def write_png(path: Path | str, image: npt.NDArray[np.uint8]) -> None:
     """Write (H, W) grey or (H, W, 1..4) grey, grey+alpha, RGB or RGBA uint8, sRGB; written beside, then renamed."""
+    data = encode_png(image)
+    with whole_file(path) as file:
+        file.write(data)
+
+
+def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
+    """The file that `write_png` writes."""
     if image.ndim == 2:
         image = image[..., None]
     height, width, channels = image.shape
@@ -36,9 +43,8 @@ def write_png(path: Path | str, image: npt.NDArray[np.uint8]) -> None:
     rows[0, 1:] = flat[0]
     rows[1:, 1:] = flat[1:] - flat[:-1]
     header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPE[channels], 0, 0, 0)
-    with whole_file(path) as file:
-        file.write(_SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"sRGB", b"\0"))
-        file.write(_chunk(b"IDAT", zlib.compress(rows.tobytes(), 6)) + _chunk(b"IEND", b""))
+    body = _chunk(b"IDAT", zlib.compress(rows.tobytes(), 6))
+    return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"sRGB", b"\0") + body + _chunk(b"IEND", b"")
 
 
 def read_png(path: Path | str) -> npt.NDArray[np.uint8]:
@@ -58,6 +64,23 @@ def read_png(path: Path | str) -> npt.NDArray[np.uint8]:
         raise InputError(
             f"The picture {path} is damaged or not a plain 8-bit PNG ({reason}).", "Make or capture it again."
         ) from error
+
+
+def decode_png(data: bytes) -> npt.NDArray[np.uint8]:
+    """As `read_png`, out of memory. Raises InputError."""
+    try:
+        return _parse(data)
+    except (struct.error, zlib.error, ValueError, KeyError) as error:
+        reason = "it ends too early" if isinstance(error, struct.error) else error
+        raise InputError(f"The picture is damaged or not a plain 8-bit PNG ({reason}).") from error
+
+
+def png_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height by the header of a PNG file, without decoding it; None if it is no PNG."""
+    if len(data) < 24 or data[:8] != _SIGNATURE or data[12:16] != b"IHDR":
+        return None
+    width, height = struct.unpack(">II", data[16:24])
+    return int(width), int(height)
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

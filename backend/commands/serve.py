@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the backend service until Ctrl-C. Clients find it through the connection file in its state folder."""
+"""Run the backend service until Ctrl-C.
+
+Programs on this computer find it through the connection file in its state folder. Other computers need two things: the
+service must listen at an address that they reach (--bind), and each must be paired once (digidouble pair). Never put it
+on the open internet: use a VPN or an SSH tunnel.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from backend.service.server import serve
 from backend.terminal import Terminal
 
 from . import _arguments, _onnx_arguments
+from ._service import ONLY_HERE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +24,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--port", type=_arguments.whole_number(0, 65535), default=0, metavar="N",
-        help="TCP port on 127.0.0.1 (default: any free one)",
+        help="TCP port (default: that of the last time, or any free one)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bind", default="127.0.0.1", metavar="ADDRESS",
+        help="address to listen at (default 127.0.0.1: this computer only; 0.0.0.0: all of its networks)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pair-port", type=_arguments.whole_number(0, 65535), default=0, metavar="N",
+        help="TCP port of `digidouble pair` (default: any free one)",
     )  # fmt: skip
     parser.add_argument(
         "--slots", type=_arguments.whole_number(1, 1000), metavar="N",
@@ -30,7 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Serve."""
     serve(
-        options.state, port=options.port, slots=options.slots, models=options.models,
-        ready=lambda c: terminal.say(f"Listening at {c.endpoint}, Ctrl-C ends"),
+        options.state, options.bind, options.port, slots=options.slots, pair_port=options.pair_port,
+        models=options.models, ready=lambda c: terminal.say(listening(c.endpoint, options.bind)),
     )  # fmt: skip
     return 0
+
+
+def listening(endpoint: str, address: str) -> str:
+    """Where, and for whom. `endpoint` is that for this computer's own clients."""
+    port = endpoint.rpartition(":")[2]
+    if address.startswith(ONLY_HERE):
+        return f"Listening at {endpoint}, Ctrl-C ends"
+    return f"Listening at {address}, port {port}, to paired computers (digidouble pair lets one in), Ctrl-C ends"

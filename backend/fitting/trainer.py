@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import attrs
@@ -40,6 +40,11 @@ _REPORT_EVERY_S = 0.2
 _BUDGET_EVERY = 5  # steps between two looks at the time budget
 
 
+def first_view(train: Sequence[FitView], held_out: Sequence[FitView]) -> FitView:
+    """The view that previews show if nothing else is asked for."""
+    return train[0]
+
+
 @attrs.frozen
 class Observer:
     """Who watches a run and may end it. Every field may be left out."""
@@ -48,6 +53,7 @@ class Observer:
     cancelled: Callable[[], bool] = never
     preview_wanted: Callable[[], bool] = lambda: False
     preview: Callable[[npt.NDArray[np.uint8], int], None] | None = None  # gets (H, W, 3) sRGB over black, and the step
+    preview_of: Callable[[Sequence[FitView], Sequence[FitView]], FitView] = first_view  # gets training, held-out views
     clock: Callable[[], float] = time.monotonic
 
 
@@ -185,7 +191,8 @@ class Trainer:
             self._marks["reported"] = now
             self._report(now)
         if self.observer.preview is not None and self.observer.preview_wanted():
-            image, _ = self._session.render(self.views[0].camera)
+            view = self.observer.preview_of(self.views, self.held_out)
+            image, _ = self._session.render(view.camera)
             self.observer.preview(to_8_bit(image), run.iteration)
 
     def _pace(self, now: float) -> float | None:

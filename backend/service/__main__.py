@@ -24,6 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, required=True, help="folder for jobs, files and keys")
     parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (this computer only by default)")
     parser.add_argument("--port", type=int, default=0, help="0 = any free port; clients find it in connection.json")
+    parser.add_argument("--pair-port", type=int, default=0, help="port of the pairing endpoint (default: any free one)")
     parser.add_argument("--runner", default=DEFAULT_RUNNER, help="module:function that does a job")
     parser.add_argument("--slots", type=_positive, help="jobs at the same time (default: one a GPU, or 1 without)")
     parser.add_argument("--cancel-grace", type=float, default=5.0, help="seconds from cancelling to killing")
@@ -51,7 +52,8 @@ def main() -> int:
     try:
         serve(
             options.state, options.bind, options.port, options.runner, slots=options.slots,
-            cancel_grace_s=options.cancel_grace, stall_s=options.stall, models=options.models,
+            pair_port=options.pair_port, cancel_grace_s=options.cancel_grace, stall_s=options.stall,
+            models=options.models,
         )  # fmt: skip
     except InputError as error:
         print(error, file=sys.stderr)

@@ -52,7 +52,7 @@ class Member:
 
 
 class Crew:
-    """At most `settings.slots` workers, or as many as there are lanes."""
+    """At most `slots` workers: as many as the settings say, or as there are lanes."""
 
     def __init__(
         self,
@@ -65,10 +65,11 @@ class Crew:
     ) -> None:
         self._context, self._settings, self._queue, self._clock = context, settings, queue, clock
         self._reserve, self._lanes = reserve, lanes
-        self._slots = lanes.count if settings.slots is None else settings.slots
+        self.slots = lanes.count if settings.slots is None else settings.slots
         self._members: dict[str, Member] = {}
         self._hold_until = 0.0  # after a full disk: try to write again only then
         self._open = True
+        self.on_preview: Callable[[str], None] = lambda job_id: None  # called with the job id after each new preview
 
     @property
     def is_busy(self) -> bool:
@@ -104,6 +105,8 @@ class Crew:
             progress.message, progress.eta_s, progress.pending = body["message"], body["eta_s"], True
         elif kind == "log":
             self._quietly(lambda: queue.store.log(job_id, body["level"], body["message"]))
+        elif kind == "preview":
+            self.on_preview(job_id)
         elif kind == "done":
             result, outputs = body["result"], parse_outputs(body)
             member.outcome = lambda: queue.succeeded(job_id, result, outputs)
@@ -125,7 +128,7 @@ class Crew:
                 self._write_progress(job_id, member.progress)
             if now >= self._hold_until:
                 self._settle(job_id, member)
-        while self._open and len(self._members) < self._slots and now >= self._hold_until:
+        while self._open and len(self._members) < self.slots and now >= self._hold_until:
             if not self._reserve.fill():
                 self._hold_until = now + RETRY_WRITE_S  # the disk is nearly full: no job would get far
             if now < self._hold_until or not self._start_next(now):

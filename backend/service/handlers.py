@@ -7,7 +7,7 @@ import errno
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -18,13 +18,17 @@ from interchange.paths import check_distinct, check_relative_path, join_inside
 from interchange.service_errors import ErrorInfo, ServiceError
 
 from .blobs import ContentStore
+from .previews import read_preview
 from .queue import JobQueue
 from .settings import Settings
 from .store import JobRecord
 from .watchers import Watchers
 
+if TYPE_CHECKING:
+    from .administration import Administration
+
 LOG = logging.getLogger("digidouble.service")
-FEATURES = ["resume", "replay"]
+FEATURES = ["resume", "replay", "preview"]
 PEER_IDLE_S = 120.0
 
 
@@ -52,8 +56,9 @@ class Handlers:
 
     def __init__(
         self, settings: Settings, queue: JobQueue, contents: ContentStore, watchers: Watchers, server_id: str,
-        control: Control, clock: Callable[[], float],
+        control: Control, clock: Callable[[], float], administration: Administration | None = None,
     ) -> None:  # fmt: skip
+        self._administration = administration
         self._settings, self._queue, self._contents, self._watchers = settings, queue, contents, watchers
         self._server_id, self._control, self._clock = server_id, control, clock
         self._peers: dict[bytes, Peer] = {}
@@ -62,22 +67,38 @@ class Handlers:
             wire.JobCreate: self._create, wire.JobCommit: self._commit, wire.JobGet: self._get,
             wire.JobCancel: self._cancel, wire.JobRetry: self._retry, wire.JobList: self._list,
             wire.JobFiles: self._files, wire.JobWatch: self._watch, wire.JobUnwatch: self._unwatch,
-            wire.EventAck: self._acknowledge, wire.PutChunk: self._put, wire.GetChunk: self._send_chunk,
+            wire.EventAck: self._acknowledge, wire.JobPreview: self._preview,
+            wire.PreviewAck: self._acknowledge_preview, wire.PutChunk: self._put, wire.GetChunk: self._send_chunk,
         }  # fmt: skip
 
     def handle(self, address: bytes, owner: str, message: wire.Message) -> wire.Message | None:
         """The answer to a message of a peer, or None if it needs none. Raises nothing."""
         peer = self._peers.setdefault(address, Peer(owner, 0.0))
+        if peer.owner != owner:  # a name that somebody else had before
+            self.forget(address)
+            peer = self._peers[address] = Peer(owner, 0.0)
         peer.heard = self._clock()
         handler = self._table.get(type(message))
         try:
+            if self._administration is not None and type(message) in self._administration.table:
+                handler = self._administer
             if handler is None:
                 raise ServiceError("PROTO_UNKNOWN_TYPE", f"{message.TYPE} is not for the service.")
             if not peer.role and not isinstance(message, wire.Hello):
                 raise ServiceError("PROTO_HELLO", "The service was started again.", "Say hello first.", "same")
+            if self._administration is not None:
+                self._administration.check(message, owner)
             return handler(address, peer, message)
         except Exception as error:
             return wire.Error(explain(error))
+
+    def _administer(self, _: bytes, __: Peer, message: Any) -> wire.Message:
+        assert self._administration is not None
+        return self._administration.table[type(message)](message)
+
+    def addresses(self, owner: str) -> list[bytes]:
+        """The connections that a key has."""
+        return [address for address, peer in self._peers.items() if peer.owner == owner]
 
     def forget(self, address: bytes) -> None:
         """The connection is gone."""
@@ -146,10 +167,10 @@ class Handlers:
         return self._state(self._queue.commit(record))
 
     def _get(self, _: bytes, peer: Peer, message: wire.JobGet) -> wire.Message:
-        return self._state(self._queue.find(message.job_id, peer.owner))
+        return self._state(self._find(message.job_id, peer))
 
     def _cancel(self, _: bytes, peer: Peer, message: wire.JobCancel) -> wire.Message:
-        record = self._queue.cancel(self._queue.find(message.job_id, peer.owner))
+        record = self._queue.cancel(self._find(message.job_id, peer))
         if record.state == wire.RUNNING:
             self._control.stop_worker(record.job_id)
         return self._state(record)
@@ -158,9 +179,21 @@ class Handlers:
         return self._state(self._queue.retry(self._queue.find(message.job_id, peer.owner)))
 
     def _list(self, _: bytes, peer: Peer, message: wire.JobList) -> wire.Message:
-        records = self._queue.store.page(peer.owner, message.limit, message.after)
+        everybody = self._administration if message.everybody else None
+        records = self._queue.store.page(None if everybody else peer.owner, message.limit, message.after)
         following = records[-1].number if len(records) == message.limit else None
-        return wire.JobPage(following, [record.info(self._queue.store.position(record)) for record in records])
+        places = self._queue.positions()
+        return wire.JobPage(following, [
+            record.info(places.get(record.job_id), everybody.name_of(record.owner) if everybody else None)
+            for record in records
+        ])  # fmt: skip
+
+    def _find(self, job_id: str, peer: Peer) -> JobRecord:
+        """The peer's job, or anybody's for who looks after the service: to see and to stop, not to fetch."""
+        record = self._queue.store.find(job_id)
+        if record is not None and self._administration is not None and self._administration.looks_after(peer.owner):
+            return record
+        return self._queue.find(job_id, peer.owner)
 
     def _files(self, _: bytes, peer: Peer, message: wire.JobFiles) -> wire.Message:
         record = self._succeeded(message.job_id, peer.owner)
@@ -168,7 +201,8 @@ class Handlers:
 
     def _state(self, record: JobRecord) -> wire.JobState:
         result = record.result if record.state == wire.SUCCEEDED else None
-        return wire.JobState(record.info(self._queue.store.position(record)), result)
+        place = self._queue.positions().get(record.job_id) if record.state == wire.QUEUED else None
+        return wire.JobState(record.info(place), result)
 
     def _succeeded(self, job_id: str, owner: str) -> JobRecord:
         record = self._queue.find(job_id, owner)
@@ -179,8 +213,8 @@ class Handlers:
     # -- events -------------------------------------------------------------------------------------------------------
 
     def _watch(self, address: bytes, peer: Peer, message: wire.JobWatch) -> wire.Message:
-        record = self._queue.find(message.job_id, peer.owner)
-        self._watchers.watch(address, record.job_id, message.after_seq)
+        record = self._find(message.job_id, peer)
+        self._watchers.watch(address, record.job_id, message.after_seq, message.previews)
         return self._state(record)
 
     def _unwatch(self, address: bytes, _: Peer, message: wire.JobUnwatch) -> None:
@@ -188,6 +222,14 @@ class Handlers:
 
     def _acknowledge(self, address: bytes, _: Peer, message: wire.EventAck) -> None:
         self._watchers.acknowledge(address, message.job_id, message.seq)
+
+    def _preview(self, _: bytes, peer: Peer, message: wire.JobPreview) -> wire.Message:
+        record = self._find(message.job_id, peer)
+        newest = read_preview(self._settings.job_folder(record.job_id).preview, record.job_id)
+        return newest if newest.number > message.after else wire.Preview(record.job_id)
+
+    def _acknowledge_preview(self, address: bytes, _: Peer, message: wire.PreviewAck) -> None:
+        self._watchers.acknowledge_preview(address, message.job_id, message.number)
 
     # -- files --------------------------------------------------------------------------------------------------------
 

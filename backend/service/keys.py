@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +18,13 @@ from zmq.utils import z85
 
 from interchange.connection import write_private
 from interchange.errors import InputError
+from interchange.handshake import REVOKED, UNPAIRED
 
+LOG = logging.getLogger("digidouble.service")
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 ZAP_DOMAIN = b"digidouble"
+ALLOWED = 200
+QUIET_S = 1.0
 
 
 @attrs.frozen
@@ -44,11 +52,17 @@ class Keys:
 
 
 class Gatekeeper:
-    """Answers libzmq's question, at each handshake, whether a key may come in; its answer names the peer by its key."""
+    """Answers libzmq's question, at each handshake, whether a key may come in; its answer names the peer by its key.
 
-    def __init__(self, context: zmq.Context[Any], allowed: frozenset[str]) -> None:
+    `judges`: for each ZAP domain, that is each of the server's sockets, what gives a key's standing there: ALLOWED,
+    UNPAIRED or REVOKED. Who is refused learns which; nothing that they send is decoded.
+    """
+
+    def __init__(self, context: zmq.Context[Any], clock: Callable[[], float] = time.monotonic) -> None:
         """Must exist before the first socket with a security mechanism is bound."""
-        self.allowed = allowed
+        self.judges: dict[bytes, Callable[[str], int]] = {}
+        self._clock, self._quiet_until = clock, float("-inf")
+        self._told: deque[str] = deque(maxlen=16)  # refused lately
         self.socket = context.socket(zmq.REP)
         self.socket.linger = 0
         self.socket.bind(ZAP_ENDPOINT)
@@ -57,17 +71,24 @@ class Gatekeeper:
         """Take one request off the socket."""
         frames = self.socket.recv_multipart()
         request = frames[1] if len(frames) > 1 else b""
-        key = self._judge(frames)
-        status = [b"200", b"OK", key.encode("ascii")] if key else [b"400", b"not paired", b""]
-        self.socket.send_multipart([b"1.0", request, *status, b""])
+        key, standing = self._judge(frames)
+        user = key.encode("ascii") if standing == ALLOWED else b""
+        self.socket.send_multipart([b"1.0", request, str(standing).encode("ascii"), b"", user, b""])
+        if standing != ALLOWED:
+            self._note(key, standing, frames[3].decode("ascii", "replace") if len(frames) > 3 else "nowhere")
 
-    def _judge(self, frames: list[bytes]) -> str:
-        """The peer's public key, or "" if it may not come in."""
-        if len(frames) != 7 or frames[0] != b"1.0" or frames[2] != ZAP_DOMAIN or frames[5] != b"CURVE":
-            return ""
-        key = z85.encode(frames[6]).decode("ascii") if len(frames[6]) == 32 else ""
-        return key if self.may_enter(key) else ""
+    def _note(self, key: str, standing: int, address: str) -> None:
+        """For whoever looks after the service; neither a stubborn stranger nor a crowd of them may fill the log."""
+        if key in self._told or self._clock() < self._quiet_until:
+            return
+        self._told.append(key)
+        self._quiet_until = self._clock() + QUIET_S
+        LOG.warning("refused a %s key from %s: %s", "revoked" if standing == REVOKED else "strange", address, key)
 
-    def may_enter(self, key: str) -> bool:
-        """True for a key on the list. To be asked for each message too: a handshake outlives a revocation."""
-        return key in self.allowed
+    def _judge(self, frames: list[bytes]) -> tuple[str, int]:
+        """The peer's public key and its standing."""
+        if len(frames) != 7 or frames[0] != b"1.0" or frames[5] != b"CURVE" or len(frames[6]) != 32:
+            return "", UNPAIRED
+        key = z85.encode(frames[6]).decode("ascii")
+        judge = self.judges.get(frames[2])
+        return key, UNPAIRED if judge is None else judge(key)

@@ -12,10 +12,11 @@ from collections.abc import Container, Sequence
 from typing import Any
 
 from interchange.digests import digest_json
-from interchange.messages import CANCELLED, CREATED, FAILED, QUEUED, RUNNING, UPLOADING, FileEntry, JobCreate
+from interchange.messages import CANCELLED, CREATED, FAILED, RUNNING, UPLOADING, FileEntry, JobCreate
 from interchange.service_errors import ErrorInfo, ServiceError
 
 from .store import JobRecord, JobStore
+from .turns import fair_order
 
 CANCELLED_ERROR = ErrorInfo("JOB_CANCELLED", "The job was cancelled.", "Submit it again to go on where it stopped.")
 
@@ -27,6 +28,7 @@ class JobQueue:
 
     def __init__(self, store: JobStore, max_crashes: int = 3) -> None:
         self.store, self.max_crashes = store, max_crashes
+        self._served: dict[str, int] = {}  # who had a turn, the larger the later; not worth keeping beyond a restart
 
     def recover(self) -> None:
         """After a start: what ran when the service died waits again; it was not the job's fault."""
@@ -85,11 +87,20 @@ class JobQueue:
 
         `busy`: jobs whose last worker has not quite gone yet.
         """
-        waiting = [record for record in self.store.in_state(QUEUED) if record.job_id not in busy]
-        if not waiting:
+        job_id = next((job_id for job_id in self._order() if job_id not in busy), None)
+        if job_id is None:
             return None
+        record = self.store.job(job_id)
+        self._served[record.owner] = max(self._served.values(), default=0) + 1
         fresh: dict[str, Any] = {"stage": "", "fraction": 0.0, "message": ""}
-        return self.store.change_state(waiting[0].job_id, RUNNING, attempt=waiting[0].attempt + 1, **fresh)
+        return self.store.change_state(job_id, RUNNING, attempt=record.attempt + 1, **fresh)
+
+    def positions(self) -> dict[str, int]:
+        """How many jobs are before each queued job."""
+        return {job_id: place for place, job_id in enumerate(self._order())}
+
+    def _order(self) -> list[str]:
+        return fair_order(self.store.waiting(), self._served)
 
     def succeeded(self, job_id: str, result: dict[str, Any], outputs: Sequence[FileEntry]) -> JobRecord:
         """It is done; a cancellation that came later than the result does not count."""

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import sqlite3
 import threading
@@ -21,15 +22,21 @@ import zmq
 from interchange.codec import MAX_PAYLOAD, decode, encode
 from interchange.connection import Connection
 from interchange.errors import InputError
-from interchange.messages import Error, Message, Stats
+from interchange.handshake import revoked
+from interchange.messages import QUEUED, Error, Message, Preview, Stats
 from interchange.service_errors import ErrorInfo, ProtocolError
 
+from .administration import Administration
 from .blobs import ContentStore
 from .crew import Crew
+from .devices import Devices
 from .gpus import Lanes, find_gpus
-from .handlers import Control, Handlers, is_disk_full
-from .keys import ZAP_DOMAIN, Gatekeeper, Keys
+from .handlers import Control, Handlers, explain, is_disk_full
+from .keys import ALLOWED, ZAP_DOMAIN, Gatekeeper, Keys
 from .locks import FileLock
+from .machine import MachineProbe, version
+from .pairing import PairingDesk
+from .previews import read_preview
 from .queue import JobQueue
 from .reserve import Reserve
 from .settings import DEFAULT_RUNNER, Settings
@@ -41,6 +48,7 @@ LOG = logging.getLogger("digidouble.service")
 BATCH = 64  # messages taken off the socket before workers and watchers have their turn
 IDLE_S, BUSY_S = 0.5, 0.1
 HOUSEKEEPING_S = 30.0
+REVOKED_ERROR = Error(explain(revoked()))
 LOCK_WAIT_S = 10.0  # a service that is being stopped needs so long to put its jobs back
 
 
@@ -51,7 +59,7 @@ class Server:
         """Bind, write the connection file, take up the jobs of before. Raises InputError."""
         self.settings, self.clock = settings, clock
         self.server_id = uuid.uuid4().hex
-        self._started = clock()
+        self._started, self._version, self._probe = clock(), version(), MachineProbe(clock)
         self._stopping = False
         settings.state.mkdir(parents=True, exist_ok=True)
         if os.name == "posix":
@@ -72,15 +80,25 @@ class Server:
         self.watchers = Watchers()
         self.store.on_event = self.watchers.stir
         self._context: zmq.Context[Any] = zmq.Context()
-        self._gate = Gatekeeper(self._context, frozenset({keys.client_public}))
+        self._gate = Gatekeeper(self._context)
+        self.devices = Devices(self.store.database, keys.client_public)
+        self._gate.judges[ZAP_DOMAIN] = self.devices.standing
         self._router = self._context.socket(zmq.ROUTER)
         self._lines = self._context.socket(zmq.PULL)
         self._lines.bind(LINES)
         lanes = Lanes(find_gpus(os.environ))
         self.crew = Crew(self._context, settings, self.queue, self._reserve, lanes, clock)
-        control = Control(self.crew.stop, self.stop, self.stats)
-        self._handlers = Handlers(settings, self.queue, self.contents, self.watchers, self.server_id, control, clock)
+        self.crew.on_preview = self.watchers.show
         self.connection = self._bind(keys)
+        self._desk = PairingDesk(
+            self._context, keys, self._gate, self.devices, self._bind_at, port_of(self.connection.endpoint),
+            settings, clock,
+        )  # fmt: skip
+        control = Control(self.crew.stop, self.stop, self.stats)
+        administration = Administration(self.devices, self._desk, self._expel)
+        self._handlers = Handlers(
+            settings, self.queue, self.contents, self.watchers, self.server_id, control, clock, administration
+        )
         self.connection.save(settings.connection_file)
 
     def _bind(self, keys: Keys) -> Connection:
@@ -94,32 +112,41 @@ class Server:
         self._router.curve_secretkey = keys.server_secret.encode("ascii")
         self._router.curve_publickey = keys.server_public.encode("ascii")
         self._router.zap_domain = ZAP_DOMAIN
-        endpoint = self._bind_port()
+        port = self._bind_port()
         return Connection(
-            endpoint, keys.server_public, keys.client_public, keys.client_secret, self.server_id, os.getpid()
-        )
+            endpoint_for_own(self.settings.bind, port), keys.server_public, keys.client_public, keys.client_secret,
+            self.server_id, os.getpid(),
+        )  # fmt: skip
 
-    def _bind_port(self) -> str:
+    def _bind_port(self) -> int:
         """Bind the wanted port, or the one of the last time, or any."""
         settings = self.settings
         candidates = [settings.port] if settings.port else [_last_port(settings.connection_file), 0]
-        for port in candidates:
-            try:
-                self._router.bind(f"tcp://{settings.bind}:{port or '*'}")
-                return self._router.getsockopt_string(zmq.LAST_ENDPOINT)
-            except zmq.ZMQError as error:
-                reason = str(error)
-        raise InputError(f"Port {settings.port} of {settings.bind} cannot be used ({reason}).", "Choose another port.")
+        for port in candidates[:-1]:
+            with contextlib.suppress(InputError):
+                return self._bind_at(self._router, port)
+        return self._bind_at(self._router, candidates[-1])
+
+    def _bind_at(self, socket: zmq.Socket[bytes], port: int) -> int:
+        """Bind to the service's address. Returns the port; InputError if that cannot be used."""
+        address = self.settings.bind
+        try:
+            socket.ipv6 = ":" in address
+            socket.bind(f"tcp://{f'[{address}]' if ':' in address else address}:{port or '*'}")
+        except zmq.ZMQError as error:
+            text = f"Port {port} of {address} cannot be used ({error})."
+            raise InputError(text, "Choose another port or address.") from error
+        return port_of(socket.getsockopt_string(zmq.LAST_ENDPOINT))
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Serve until `stop`."""
-        poller = zmq.Poller()
-        for socket in (self._gate.socket, self._router, self._lines):
-            poller.register(socket, zmq.POLLIN)
         housekeeping = self.clock() + HOUSEKEEPING_S
         while not self._stopping:
+            poller = zmq.Poller()
+            for socket in filter(None, (self._gate.socket, self._router, self._lines, self._desk.socket)):
+                poller.register(socket, zmq.POLLIN)
             ready = dict(poller.poll(int(1000 * (BUSY_S if self.crew.is_busy else IDLE_S))))
             if self._gate.socket in ready:
                 self._gate.answer()
@@ -127,12 +154,16 @@ class Server:
                 self._take(self._lines, self._hear_worker)
             if self._router in ready:
                 self._take(self._router, self._hear_client)
+            if self._desk.socket in ready:
+                self._desk.hear()
+            self._desk.step()
             self.crew.step()
             self._send_events()
             if self.clock() >= housekeeping:
                 housekeeping = self.clock() + HOUSEKEEPING_S
                 self._handlers.forget_idle()
                 self._reserve.fill()
+                self._write_down_devices()
 
     @staticmethod
     def _take(socket: zmq.Socket[bytes], hear: Callable[[list[Any]], None]) -> None:
@@ -147,11 +178,14 @@ class Server:
         self.crew.hear(parse_line([frame.bytes for frame in frames]))
 
     def _hear_client(self, frames: list[zmq.Frame]) -> None:
-        """Only paired peers get so far; a key that was taken off the list since gets no answer."""
+        """Only paired peers get so far. What a key sends that was revoked since is not looked at."""
         owner = str(frames[-1].get("User-Id"))
-        if not self._gate.may_enter(owner):
-            return
         address = frames[0].bytes
+        if self.devices.standing(owner) != ALLOWED:
+            self._handlers.forget(address)
+            self._send(address, REVOKED_ERROR, "")
+            return
+        self.devices.saw(owner)
         try:
             envelope = decode([frame.buffer for frame in frames[1:]])
         except ProtocolError as error:
@@ -162,9 +196,26 @@ class Server:
         if answer is not None:
             self._send(address, answer, envelope.id)
 
+    def _expel(self, owner: str) -> None:
+        """Tell the connections of a key that was revoked, some of which may only be listening."""
+        for address in self._handlers.addresses(owner):
+            self._handlers.forget(address)
+            self._send(address, REVOKED_ERROR, "")
+
+    def _write_down_devices(self) -> None:
+        try:
+            self.devices.write_down()
+        except sqlite3.OperationalError as error:
+            LOG.error("cannot write down when devices were here: %s", error)
+
     def _send_events(self) -> None:
+        for address, preview in self.watchers.due_previews(self._newest_preview):
+            self._send(address, preview, "")
         for address, event in self.watchers.due(self.store.events):
             self._send(address, event, "")
+
+    def _newest_preview(self, job_id: str) -> Preview:
+        return read_preview(self.settings.job_folder(job_id).preview, job_id)
 
     def _send(self, address: bytes, message: Message, re: str) -> None:
         """Send, or forget a peer that is gone or takes nothing any more; it will come back and ask again."""
@@ -185,7 +236,15 @@ class Server:
 
     def stats(self) -> Stats:
         """The server's account of itself."""
-        return Stats(self.server_id, os.getpid(), self.clock() - self._started, self.store.counts())
+        account, jobs = self._probe.account(), self.store.counts()
+        known: dict[str, Any] = {} if account is None else {
+            "machine": account.machine, "engine": account.engine, "engine_reason": account.engine_reason
+        }  # fmt: skip
+        return Stats(
+            self.server_id, os.getpid(), self.clock() - self._started, jobs, version=self._version,
+            slots=self.crew.slots, queued=jobs.get(QUEUED, 0), free_disk=shutil.disk_usage(self.settings.state).free,
+            **known,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Stop the workers, say goodbye, leave everything so that the next start goes on."""
@@ -193,17 +252,31 @@ class Server:
             last_first.callback(self._lock.release)
             last_first.callback(self.settings.connection_file.unlink, missing_ok=True)
             last_first.callback(self.store.close)
+            last_first.callback(self._write_down_devices)
             last_first.callback(self._context.term)
             for socket in (self._router, self._lines, self._gate.socket):
                 last_first.callback(socket.close)
+            last_first.callback(self._probe.close)
+            last_first.callback(self._desk.close)
             last_first.callback(self.contents.close)
             last_first.callback(self._send_events)
             last_first.callback(self.crew.close, self._lines)
 
 
+def port_of(endpoint: str) -> int:
+    """Of tcp://HOST:PORT. Raises ValueError."""
+    return int(endpoint.rpartition(":")[2])
+
+
+def endpoint_for_own(address: str, port: int) -> str:
+    """Where this computer's own clients find a service that is bound to an address."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "*": "127.0.0.1"}.get(address)
+    return f"tcp://{host or (f'[{address}]' if ':' in address else address)}:{port}"
+
+
 def _last_port(path: Path) -> int:
     try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["endpoint"].rpartition(":")[2])
+        return port_of(json.loads(path.read_text(encoding="utf-8"))["endpoint"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
 

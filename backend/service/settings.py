@@ -21,6 +21,7 @@ class Settings:
     bind: str = "127.0.0.1"
     port: int = 0  # 0 = the port of the last time if it is free, else any
     runner: str = DEFAULT_RUNNER
+    pair_port: int = 0  # of the pairing endpoint, while there is one
     slots: int | None = None  # jobs that run at the same time; None: one a GPU, or 1 on a machine without
     max_crashes: int = 3  # a job that took so many workers down with it is given up
     cancel_grace_s: float = 5.0  # from asking a worker to stop to killing it
@@ -93,6 +94,11 @@ class JobPlace:
     def task(self) -> Path:
         """What the worker is told."""
         return self.root / "task.json"
+
+    @property
+    def preview(self) -> Path:
+        """The newest preview."""
+        return self.root / "preview.bin"
 
     @property
     def lock(self) -> Path:

@@ -63,6 +63,16 @@ MIGRATIONS = (
         PRIMARY KEY (job, seq)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE devices (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        paired_at REAL NOT NULL,
+        last_seen REAL,
+        revoked INTEGER NOT NULL DEFAULT 0
+    );
+    """,
 )
 
 
@@ -97,11 +107,11 @@ class JobRecord:
         """True if nothing more will happen to the job by itself."""
         return self.state in FINAL_STATES
 
-    def info(self, position: int | None = None) -> JobInfo:
+    def info(self, position: int | None = None, device: str | None = None) -> JobInfo:
         """As clients see it."""
         return JobInfo(
             self.job_id, self.kind, self.state, self.attempt, self.created_at, self.updated_at, self.stage,
-            self.fraction, self.message, self.eta_s, position, self.error,
+            self.fraction, self.message, self.eta_s, position, self.error, device,
         )  # fmt: skip
 
 
@@ -138,6 +148,11 @@ class JobStore:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    @property
+    def database(self) -> sqlite3.Connection:
+        """For the tables that others look after; each statement is a transaction of its own."""
+        return self._db
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -187,11 +202,12 @@ class JobStore:
             raise KeyError(job_id)
         return record
 
-    def page(self, owner: str, limit: int, before: int | None) -> list[JobRecord]:
-        """An owner's jobs with a number below `before`, newest first."""
+    def page(self, owner: str | None, limit: int, before: int | None) -> list[JobRecord]:
+        """An owner's jobs (None: everybody's) with a number below `before`, newest first."""
+        whose, values = ("owner = ? AND ", (owner,)) if owner is not None else ("", ())
         rows = self._db.execute(
-            "SELECT * FROM jobs WHERE owner = ? AND number < ? ORDER BY number DESC LIMIT ?",
-            (owner, before if before is not None else 1 << 62, limit),
+            f"SELECT * FROM jobs WHERE {whose}number < ? ORDER BY number DESC LIMIT ?",
+            (*values, before if before is not None else 1 << 62, limit),
         )
         return [_record(row) for row in rows]
 
@@ -200,12 +216,10 @@ class JobStore:
         rows = self._db.execute("SELECT * FROM jobs WHERE state = ? ORDER BY turn, number", (state,))
         return [_record(row) for row in rows]
 
-    def position(self, record: JobRecord) -> int | None:
-        """How many jobs are before a queued job."""
-        if record.state != QUEUED:
-            return None
-        query = "SELECT count(*) FROM jobs WHERE state = ? AND turn < ?"
-        return int(self._db.execute(query, (QUEUED, record.turn)).fetchone()[0])
+    def waiting(self) -> list[tuple[str, str]]:
+        """Job id and owner of all queued jobs, in the order in which they came."""
+        query = "SELECT job_id, owner FROM jobs WHERE state = ? ORDER BY turn, number"
+        return [(row[0], row[1]) for row in self._db.execute(query, (QUEUED,))]
 
     def counts(self) -> dict[str, int]:
         """Number of jobs by state."""

@@ -8,12 +8,15 @@ from collections.abc import Callable
 
 import attrs
 
-from interchange.messages import Event
+from interchange.messages import Event, Preview
 
 MAX_UNACKNOWLEDGED = 64
 
 Read = Callable[[str, int, int], list[Event]]
 """`read(job_id, after_seq, limit)`: events of the store."""
+
+ReadPreview = Callable[[str], Preview]
+"""`read(job_id)`: the newest preview, with the number 0 if there is none."""
 
 
 @attrs.define(eq=False)
@@ -24,6 +27,8 @@ class Watcher:
     job_id: str
     sent: int
     open: deque[int] = attrs.field(factory=deque)
+    preview: int | None = None  # the last one on its way; None: wants none
+    preview_open: bool = False  # not acknowledged yet
 
     @property
     def room(self) -> int:
@@ -37,11 +42,13 @@ class Watchers:
     def __init__(self) -> None:
         self._by_key: dict[tuple[bytes, str], Watcher] = {}
         self._stirred: set[str] = set()
+        self._shown: set[str] = set()
 
-    def watch(self, peer: bytes, job_id: str, after_seq: int) -> None:
-        """Begin to send, or begin again from there."""
-        self._by_key[peer, job_id] = Watcher(peer, job_id, after_seq)
+    def watch(self, peer: bytes, job_id: str, after_seq: int, after_preview: int | None = None) -> None:
+        """Begin to send, or begin again from there. `after_preview`: None for no previews."""
+        self._by_key[peer, job_id] = Watcher(peer, job_id, after_seq, preview=after_preview)
         self._stirred.add(job_id)
+        self._shown.add(job_id)
 
     def unwatch(self, peer: bytes, job_id: str) -> None:
         """Send no more."""
@@ -64,6 +71,33 @@ class Watchers:
     def stir(self, job_id: str) -> None:
         """Something happened to a job."""
         self._stirred.add(job_id)
+
+    def show(self, job_id: str) -> None:
+        """A job has a new preview."""
+        self._shown.add(job_id)
+
+    def acknowledge_preview(self, peer: bytes, job_id: str, number: int) -> None:
+        """The watcher has this preview."""
+        watcher = self._by_key.get((peer, job_id))
+        if watcher is not None and watcher.preview is not None and number >= watcher.preview:
+            watcher.preview_open = False
+            self._shown.add(job_id)
+
+    def due_previews(self, read: ReadPreview) -> list[tuple[bytes, Preview]]:
+        """Which previews are to be sent now, to whom: the newest, and one at a time."""
+        jobs, self._shown = self._shown, set()
+        sending: list[tuple[bytes, Preview]] = []
+        read_already: dict[str, Preview] = {}
+        for watcher in self._by_key.values():
+            if watcher.job_id not in jobs or watcher.preview is None or watcher.preview_open:
+                continue
+            if watcher.job_id not in read_already:
+                read_already[watcher.job_id] = read(watcher.job_id)
+            newest = read_already[watcher.job_id]
+            if newest.number > watcher.preview:
+                watcher.preview, watcher.preview_open = newest.number, True
+                sending.append((watcher.peer, newest))
+        return sending
 
     def due(self, read: Read) -> list[tuple[bytes, Event]]:
         """What is to be sent now, to whom."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import inspect
 import json
 import logging
 import math
@@ -36,6 +37,7 @@ from interchange.transfer import Eta
 
 from .blobs import materialise
 from .locks import FileLock
+from .previews import PreviewWriter
 from .settings import JobPlace
 
 LOCK_WAIT_S = 15.0  # an orphan of a service that died has left long before
@@ -136,8 +138,10 @@ def _end_process_group() -> None:
     os._exit(3)
 
 
-def run_task(task: Task, report: Reporter, cancelled: Callable[[], bool]) -> dict[str, Any]:
-    """Do the job and return the line that says how it ended."""
+def run_task(
+    task: Task, report: Reporter, cancelled: Callable[[], bool], preview: PreviewWriter | None = None
+) -> dict[str, Any]:
+    """Do the job and return the line that says how it ended. A runner with an argument `preview` gets that, too."""
     place = JobPlace(Path(task.root))
     try:
         materialise(Path(task.store), [(path, digest) for path, digest in task.files], place.inputs)
@@ -145,7 +149,8 @@ def run_task(task: Task, report: Reporter, cancelled: Callable[[], bool]) -> dic
         for folder in (place.inputs, place.work, place.outputs):
             folder.mkdir(parents=True, exist_ok=True)
         run = load_runner(task.runner)
-        result = run(task.kind, task.parameters, place.inputs, place.work, place.outputs, report, cancelled)
+        more = {"preview": preview} if preview is not None and "preview" in inspect.signature(run).parameters else {}
+        result = run(task.kind, task.parameters, place.inputs, place.work, place.outputs, report, cancelled, **more)
         return {"t": "done", "result": _check_result(result), "outputs": _list_outputs(place.outputs)}
     except Cancelled:
         return {"t": "stopped"}
@@ -208,7 +213,8 @@ def main(task_file: Path) -> int:
         print("another worker still holds this job", file=sys.stderr)
         return 4
     channel.send(t="started", pid=os.getpid())
-    channel.send(**run_task(task, Reporter(channel), orders.cancelled))
+    preview = PreviewWriter(JobPlace(Path(task.root)).preview, lambda: channel.send(t="preview"))
+    channel.send(**run_task(task, Reporter(channel), orders.cancelled, preview))
     lock.release()
     return 0
 

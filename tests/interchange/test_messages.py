@@ -38,6 +38,10 @@ NAMED = {
     "role": st.sampled_from(["control", "data"]),
     "state": st.sampled_from(messages.STATES),
     "fraction": st.floats(0, 1),
+    "port": st.integers(1, 65535),
+    "valid_s": st.floats(0, 1e6),
+    "key": st.from_regex(r"[!-~]{40}", fullmatch=True),
+    "name": st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
     "seq": st.integers(1, 2**53 - 1),
     "limit": st.integers(1, 1000),
     "data": st.binary(max_size=50),
@@ -77,7 +81,7 @@ def test_every_message_survives_the_wire(message: Any, request_id: str, answered
 
 
 def test_all_types_are_covered() -> None:
-    assert len(MESSAGES) == 27
+    assert len(MESSAGES) == 39
     assert all(name == kind.TYPE and kind.__doc__ for name, kind in MESSAGES.items())
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from interchange import codec, connection, messages, service_errors
+from backend.service import pairing
+from interchange import codec, connection, messages, server_messages, service_errors
 from interchange.messages import MESSAGES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/formats/protocol.md").read_text(encoding="utf-8")
@@ -46,14 +47,17 @@ def test_examples_decode_and_are_what_we_would_send(name: str) -> None:
 
 def test_parts_name_their_fields() -> None:
     kinds = [messages.FileEntry, messages.JobSpec, messages.MissingFile, messages.Limits, messages.JobInfo]
+    kinds += [server_messages.Gpu, server_messages.Machine, server_messages.DeviceInfo]
     for kind in (*kinds, service_errors.ErrorInfo):
         assert re.findall(r"`(\w+)`", PARTS[kind.__name__]) == [field.name for field in attrs.fields(kind)]
-    assert len(PARTS) == 6
+    assert len(PARTS) == 9
 
 
 def test_limits_and_codes_on_the_page_are_the_real_ones() -> None:
-    for fact in (messages.PROTOCOL.decode(), f"{codec.MAX_HEADER:,} bytes", f"{codec.MAX_PAYLOAD:,} bytes"):
-        assert fact in PAGE
+    for fact in (messages.PROTOCOL.decode(), f"{codec.MAX_HEADER:,} bytes", f"{codec.MAX_PAYLOAD:,} bytes",
+                 f"{messages.MAX_PREVIEW:,} bytes", f"{messages.PREVIEW_EDGE} pixels", f"{pairing.MAX_MESSAGE:,} bytes",
+                 f"after {pairing.VALID_S:.0f} s", f"after {pairing.MAX_WRONG} wrong", f"and {pairing.LINGER_S:.0f} s"):
+        assert fact in " ".join(PAGE.split())
     for field in attrs.fields(connection.Connection):
         assert f"`{field.name}`" in PAGE
     root = Path(inspect.getfile(codec)).parents[1]

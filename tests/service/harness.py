@@ -21,6 +21,8 @@ import attrs
 from interchange.client import JobClient
 from interchange.connection import Connection, Timing
 from interchange.local_server import find_local_server
+from interchange.owner import OwnerClient
+from interchange.pairing import PairingOffer, pair
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOY = "tests.service.toy:run"
@@ -64,6 +66,10 @@ class Service:
         """A client with short patience."""
         return JobClient(connection or self.state, IMPATIENT)
 
+    def owner(self) -> OwnerClient:
+        """The client of the service's own computer."""
+        return OwnerClient(self.state, IMPATIENT)
+
     def job_folder(self, job_id: str) -> Path:
         """Where a job's files live."""
         return self.state / "jobs" / job_id
@@ -79,7 +85,8 @@ class Service:
 class Line:
     """A TCP relay that counts what the client sends, and can be cut."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, record: bool = False) -> None:
+        self.recorded: bytearray | None = bytearray() if record else None  # both directions
         self._target = int(connection.endpoint.rpartition(":")[2])
         self._server = socket.create_server(("127.0.0.1", 0))
         self.connection = attrs.evolve(connection, endpoint=f"tcp://127.0.0.1:{self._server.getsockname()[1]}")
@@ -120,6 +127,8 @@ class Line:
                     data = source.recv(65536)
                     if not data:
                         return
+                    if self.recorded is not None:
+                        self.recorded += data
                     if source is near:
                         self.sent += len(data)
                         if self._cut_at and self.sent >= self._cut_at[0]:
@@ -137,6 +146,17 @@ class Line:
         for thread in self._threads:
             thread.join()
         self._server.close()
+
+
+def offer_of(service: Service, owner: OwnerClient, name: str = "") -> PairingOffer:
+    """A pairing line's content, as `digidouble pair` would print it."""
+    opened = owner.open_pairing(name)
+    return PairingOffer("127.0.0.1", opened.port, Connection.load(service.state).server_key, opened.code)
+
+
+def new_device(service: Service, owner: OwnerClient, folder: Path, name: str) -> Connection:
+    """A paired device whose connection file is in the folder."""
+    return pair(offer_of(service, owner), name, folder)
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:

@@ -49,11 +49,41 @@ def test_first_come_first_served_and_a_crash_keeps_the_place(queue: JobQueue) ->
         queue.create(OWNER, creation(name))
     for name in ("b", "a", "c"):
         queue.commit(queue.find(name, OWNER))
-    assert [queue.store.position(queue.find(name, OWNER)) for name in ("b", "a", "c")] == [0, 1, 2]
+    assert queue.positions() == {"b": 0, "a": 1, "c": 2}
     assert queue.start_next().job_id == "b"  # type: ignore[union-attr]
     queue.crashed("b", CRASH)
     assert queue.start_next(busy={"b"}).job_id == "a"  # type: ignore[union-attr]
     assert queue.start_next().job_id == "b"  # type: ignore[union-attr]
+
+
+def test_devices_take_turns(queue: JobQueue) -> None:
+    """Eight with four jobs, one with a hundred that came first: nobody has two turns while another waits for one."""
+    owners = ["greedy"] * 100 + [f"device {i}" for i in range(8)] * 4
+    for number, owner in enumerate(owners):
+        queue.commit(queue.create(owner, creation(f"{number}")))
+    places = queue.positions()
+    announced = sorted(places, key=lambda job_id: places[job_id])
+    started = []
+    while (record := queue.start_next()) is not None:
+        started.append(record)
+        queue.succeeded(record.job_id, {}, [])
+    assert [record.job_id for record in started] == announced
+    for first in range(0, 36, 9):
+        assert len({record.owner for record in started[first : first + 9]}) == 9
+    assert {record.owner for record in started[36:]} == {"greedy"}
+    for owner in set(owners):
+        numbers = [int(record.job_id) for record in started if record.owner == owner]
+        assert numbers == sorted(numbers)
+
+
+def test_a_newcomer_is_next(queue: JobQueue) -> None:
+    for name in ("a1", "a2", "a3"):
+        queue.commit(queue.create("A", creation(name)))
+    assert queue.start_next().job_id == "a1"  # type: ignore[union-attr]
+    queue.commit(queue.create("B", creation("b1")))
+    assert queue.positions() == {"b1": 0, "a2": 1, "a3": 2}
+    queue.crashed("a1", CRASH)  # it keeps its place among its owner's
+    assert [queue.start_next().job_id for _ in range(4)] == ["b1", "a1", "a2", "a3"]  # type: ignore[union-attr]
 
 
 def test_a_job_that_gets_further_is_not_poison(queue: JobQueue) -> None:
@@ -332,6 +362,14 @@ def test_hello_comes_first(desk: handlers.Handlers) -> None:
     assert desk.handle(b"p", OWNER, wire.Ping()) == wire.Pong()
     assert error_of(desk.handle(b"p", OWNER, wire.Pong())).code == "PROTO_UNKNOWN_TYPE"
     assert error_of(desk.handle(b"p", OWNER, chunk(b"x"))).code == "PROTO_CREDIT"  # not on the control connection
+
+
+def test_an_address_that_somebody_else_had_is_a_new_connection(desk: handlers.Handlers) -> None:
+    desk.handle(b"p", OWNER, wire.Hello("control"))
+    desk.handle(b"p", OWNER, creation("mine"))
+    assert error_of(desk.handle(b"p", "thief", wire.JobGet("mine"))).code == "PROTO_HELLO"
+    desk.handle(b"p", "thief", wire.Hello("control"))
+    assert error_of(desk.handle(b"p", "thief", wire.JobGet("mine"))).code == "JOB_UNKNOWN"
 
 
 def test_a_full_disk_is_said_in_words(desk: handlers.Handlers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from interchange.errors import Cancelled, InputError, Progress
+from interchange.png import encode_png
 
 
 def run(
@@ -24,8 +27,12 @@ def run(
     outputs: Path,
     progress: Progress,
     cancelled: Callable[[], bool],
+    preview: Callable[[str, bytes], None] | None = None,
 ) -> dict[str, Any]:
-    """Count to `steps`, from where the last attempt stopped; then copy the inputs, reversed, to the outputs."""
+    """Count to `steps`, from where the last attempt stopped; then copy the inputs, reversed, to the outputs.
+
+    With `pictures` each step shows one, all of the step's own grey.
+    """
     _misbehave(kind, parameters, work)
     ledger = work / "steps.txt"
     done = len(ledger.read_text().split()) if ledger.exists() else 0
@@ -39,6 +46,8 @@ def run(
         if parameters.get("die_at") == step and not (work / "died").exists():
             (work / "died").touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        if preview is not None and parameters.get("pictures"):
+            preview("count", picture(step, parameters["pictures"]))
         progress("count", (step + 1) / steps, f"step {step + 1} of {steps}")
     for source in sorted(path for path in inputs.rglob("*") if path.is_file()):
         target = outputs / source.relative_to(inputs)
@@ -47,6 +56,11 @@ def run(
     (work / "gpu.txt").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "unset"))
     (work / "models.txt").write_text(os.environ.get("DIGIDOUBLE_MODELS", "unset"))
     return {"steps": ledger.read_text().split() if ledger.exists() else [], "nan": float("nan")}
+
+
+def picture(grey: int, edge: int) -> bytes:
+    """A preview; with `edge` above 512 one that may not be sent."""
+    return encode_png(np.full((edge, edge, 3), grey % 256, np.uint8))
 
 
 def _misbehave(kind: str, parameters: dict[str, Any], work: Path) -> None:
