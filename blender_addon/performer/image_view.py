@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An Image Editor for one photo: found or made out of a 3D view, given back as it was; and where its pixels lie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import bpy
+
+Point = tuple[float, float]
+
+
+@attrs.frozen
+class PixelMap:
+    """From pixels of a photo (y down, centres at +0.5) to pixels of an editor's region (y up) and back.
+
+    origin: where the photo's top left corner lies in the region; scale: region pixels a photo pixel, in x and y.
+    """
+
+    origin: Point
+    scale: Point
+
+    @staticmethod
+    def of(region: Any, width: int, height: int) -> PixelMap:
+        """As the region shows an image of this size now. `view_to_region` would round; two corners do not."""
+        left, bottom = region.view2d.region_to_view(0, 0)
+        right, top = region.view2d.region_to_view(region.width, region.height)
+        across, up = region.width / (right - left), region.height / (top - bottom)  # region pixels an image
+        return PixelMap((-left * across, (1 - bottom) * up), (across / width, up / height))
+
+    def to_region(self, at: Point) -> Point:
+        """From the photo to the region."""
+        return self.origin[0] + at[0] * self.scale[0], self.origin[1] - at[1] * self.scale[1]
+
+    def to_photo(self, at: Point) -> Point:
+        """From the region to the photo."""
+        return (at[0] - self.origin[0]) / self.scale[0], (self.origin[1] - at[1]) / self.scale[1]
+
+    def reach(self, pixels: float) -> float:
+        """How many photo pixels this many region pixels are."""
+        return pixels / max(self.scale[0], 1e-9)
+
+
+class ImageView:
+    """An area of the window that shows a photo: an Image Editor that is open, or else the area that is given (a 3D
+    view, say), turned into one. `close` gives it back.
+    """
+
+    def __init__(self, window: Any, area: Any, image: Any) -> None:
+        self.window = window
+        editor = _largest_editor(window)
+        self.area = editor or area
+        self._type_before = self.area.ui_type
+        if editor is None:
+            self.area.ui_type = "IMAGE_EDITOR"
+        space = self.area.spaces.active
+        self._mode_before, self._image_before = space.mode, "" if space.image is None else space.image.name
+        space.mode = "VIEW"
+        space.image = image
+        self._fitted = False
+
+    @property
+    def region(self) -> Any:
+        """The part of the area that shows the picture."""
+        return next(region for region in self.area.regions if region.type == "WINDOW")
+
+    @property
+    def is_there(self) -> bool:
+        """False once the artist has closed the area or made something else of it."""
+        return any(self.area == area for area in self.window.screen.areas) and self.area.type == "IMAGE_EDITOR"
+
+    def fit(self) -> None:
+        """Show the whole photo, once the area has been laid out."""
+        if self._fitted or self.region.width < 10:
+            return
+        with bpy.context.temp_override(window=self.window, area=self.area, region=self.region):
+            bpy.ops.image.view_all(fit_view=True)
+        self._fitted = True
+
+    def contains(self, event: Any) -> bool:
+        """True if the mouse is over the picture and not over a sidebar or header that lies on it."""
+        return next((r for r in _regions_under(self.area, event)), None) == self.region
+
+    def position(self, event: Any) -> Point:
+        """The mouse in the region, at the middle of its pixel."""
+        region = self.region
+        return event.mouse_x - region.x + 0.5, event.mouse_y - region.y + 0.5
+
+    def free_corner(self) -> Point:
+        """The top left corner of what toolbar and header leave free of the region."""
+        here = self.region
+        left, top = 0.0, float(here.height)
+        for other in self.area.regions:
+            lies_on_it = other != here and other.width > 1 and here.y < other.y + other.height <= here.y + here.height
+            if lies_on_it and other.type == "TOOLS":
+                left = max(left, float(other.x + other.width - here.x))
+            elif lies_on_it and other.type in ("HEADER", "TOOL_HEADER") and other.y > here.y + here.height / 2:
+                top = min(top, float(other.y - here.y))
+        return left, top
+
+    def redraw(self) -> None:
+        """Have it drawn again."""
+        self.area.tag_redraw()
+
+    def close(self) -> None:
+        """Give the area back as it was."""
+        if not self.is_there:
+            return
+        self.area.header_text_set(None)
+        space = self.area.spaces.active
+        space.image = bpy.data.images.get(self._image_before)
+        space.mode = self._mode_before
+        if self._type_before != "IMAGE_EDITOR":
+            self.area.ui_type = self._type_before
+
+
+def _largest_editor(window: Any) -> Any | None:
+    editors = [area for area in window.screen.areas if area.ui_type == "IMAGE_EDITOR"]
+    return max(editors, key=lambda area: area.width * area.height, default=None)
+
+
+def _regions_under(area: Any, event: Any) -> list[Any]:
+    """The regions below the mouse, those that lie on top first (they overlap the picture)."""
+    under = [r for r in area.regions if r.x <= event.mouse_x < r.x + r.width and r.y <= event.mouse_y < r.y + r.height
+             and r.width > 1 and r.height > 1]  # fmt: skip
+    return sorted(under, key=lambda region: region.type == "WINDOW")
