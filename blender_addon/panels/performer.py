@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 
+from .._interchange import landmarks
 from ..performer import active_performer, folder_of, need_performer
 from ..performer.folder import FolderState, PhotoState
 from ..performer.gallery import GALLERY
@@ -14,7 +15,7 @@ from ..performer.roster import form_differs
 from . import _performer_list
 from ._base import Panel, order, sentence
 
-_THUMBNAIL = 4.0  # of a button's height
+_THUMBNAIL = 3.2  # of a button's height
 _GOOD, _BAD, _ODD = "CHECKMARK", "ERROR", "INFO"
 
 
@@ -43,7 +44,9 @@ class DIGIDOUBLE_PT_performer(Panel, bpy.types.Panel):
         buttons.operator("digidouble.performer_from_avatar", text="", icon="OUTLINER_OB_ARMATURE")
         state = GALLERY.state(folder_of(performer))
         problem = state.problem
-        if problem:
+        if not state.photos:
+            sentence(layout, "Add photos of the performer.", width, _ODD)
+        elif problem:
             sentence(layout, problem, width, _BAD, alert=True)
         else:
             sentence(layout, f"{performer.name} is ready.", width, _GOOD)
@@ -96,7 +99,7 @@ class DIGIDOUBLE_PT_performer_consent(Panel, bpy.types.Panel):
             return
         _draw_consent_state(layout, performer, state, width)
         _draw_form(layout.column(), performer.consent)
-        layout.prop(performer.consent, "confirmed")
+        layout.prop(performer.consent, "confirmed", text="I confirm that it was given")  # the whole sentence is too wide
         layout.operator("digidouble.performer_consent_write", icon="FILE_TICK")
 
 
@@ -120,15 +123,16 @@ def _draw_photo(layout: Any, photo: PhotoState, width: int) -> None:
     name.operator("digidouble.performer_remove_photo", text="", icon="X", emboss=False).photo = photo.name
     counted = column.row(align=True)
     counted.alert = photo.problem is not None
-    count = len(photo.points)
-    counted.label(text=f"{count} point{'' if count == 1 else 's'}", icon=_BAD if photo.problem else _GOOD)
+    count, fewest = len(photo.points), landmarks.FEWEST_LANDMARKS
+    text = f"{count} points" if count >= fewest else f"{count} of {fewest} points"
+    counted.label(text=text, icon=_BAD if photo.problem else _GOOD)
     buttons = column.row(align=True)
     place = buttons.operator("digidouble.performer_landmarks_place", text="Place Points", icon="PIVOT_CURSOR")
     place.photo = photo.name
     buttons.operator("digidouble.performer_landmarks_load", text="", icon="IMPORT").photo = photo.name
     if photo.points:
         buttons.operator("digidouble.performer_landmarks_clear", text="", icon="TRASH").photo = photo.name
-    if photo.problem and photo.points:
+    if photo.problem and (count >= fewest or photo.facts.header is None):
         sentence(box, photo.problem, width - 20, _BAD, alert=True)
     elif photo.remark:
         sentence(box, photo.remark, width - 20, _ODD)

@@ -12,6 +12,7 @@ from typing import Any
 import bpy.utils.previews
 import numpy as np
 
+from ..properties.session import redraw
 from .folder import FolderState, PhotoFacts, PhotoState, facts_of, look
 from .photo_header import upright
 
@@ -39,8 +40,9 @@ class Gallery:
         return state
 
     def forget(self) -> None:
-        """Read the folders again at the next draw: something has just been changed."""
+        """Something has just been changed: read the folders again, now."""
         self._states.clear()
+        redraw()
 
     def thumbnail(self, photo: PhotoState) -> int:
         """Icon id of a small upright picture; 0 where there is none."""

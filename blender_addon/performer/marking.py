@@ -60,7 +60,7 @@ class Marking:
             guess, self._guess_grabbed = self._guess_grabbed, None
             self._remember()
             self.points[guess] = self.guesses[guess]
-            self.current, self._placing = guess, True
+            self._placing = True
             self.grabbed, self._grip = guess, _minus(self.guesses[guess], self._pressed)
         if self.grabbed is None:
             return False
@@ -82,10 +82,13 @@ class Marking:
         self.grabbed, self._placing = None, False
         if grabbed is None:
             return False
-        if changed:
-            self._guess()
-        self.current = self._next_after(grabbed) if changed else grabbed
-        return changed
+        if not changed:
+            self.current = grabbed  # a click on a point chooses it
+            return False
+        self._guess()
+        if grabbed == self.current:
+            self.current = self._next_after(grabbed)
+        return True
 
     def put(self, index: int, at: Point) -> None:
         """Place a point without a mouse."""

@@ -42,7 +42,7 @@ class Button:
 
 @attrs.frozen
 class Overlay:
-    """box: the dark board. lines: of the hint, the first one large, with where each begins. chart: where each of the 68
+    """box: the dark board. lines: of the hint, the last two large, with where each begins. chart: where each of the 68
     points is drawn on it."""
 
     box: Rect
@@ -84,27 +84,26 @@ def lay_out(marking: Marking, left: float, top: float, scale: float) -> Overlay:
     return Overlay(box, lines, chart, tuple(buttons), scale)
 
 
-def hint(marking: Marking) -> tuple[str, ...]:
-    """What to do next, in words that fit the board."""
+def hint(marking: Marking) -> tuple[str, str, str, str]:
+    """How far it is, what to do next, and with which point in two lines."""
     name = name_of(marking.current)
     placed = len(marking.points)
     verb = "Drag or set again:" if marking.current in marking.points else "Click:"
-    if placed == mesh.LANDMARK_COUNT:
-        verb = "All are placed. Chosen:"
-    first, second = split(name, 34)
     if marking.missing:
         progress = f"{len(BEST_FIVE) - marking.missing} of the best {len(BEST_FIVE)} points"
-    else:
+    elif placed < mesh.LANDMARK_COUNT:
         progress = f"{placed} of {mesh.LANDMARK_COUNT} points; more fit closer"
-    return verb, first, second, progress
+    else:
+        progress = f"All {placed} points are placed"
+    return progress, verb, *split(name)
 
 
-def split(text: str, room: int) -> tuple[str, str]:
-    """Two lines out of one, broken at a word."""
-    if len(text) <= room:
-        return text, ""
-    cut = text.rfind(" ", 0, room + 1)
-    return text[:cut], text[cut + 1 :]
+def split(name: str, room: int = 32) -> tuple[str, str]:
+    """Two lines out of one, broken at a word; the board keeps its height when the second is empty."""
+    if len(name) <= room:
+        return name, ""
+    cut = name.rfind(" ", 0, room + 1)
+    return name[:cut], name[cut + 1 :]
 
 
 def button_labels(marking: Marking) -> tuple[tuple[str, str], ...]:
