@@ -99,7 +99,7 @@ class DIGIDOUBLE_PT_performer_consent(Panel, bpy.types.Panel):
             return
         _draw_consent_state(layout, performer, state, width)
         _draw_form(layout.column(), performer.consent)
-        layout.prop(performer.consent, "confirmed", text="I confirm that it was given")  # the whole sentence is too wide
+        layout.prop(performer.consent, "confirmed", text="I confirm that it was given")  # all of it is too wide
         layout.operator("digidouble.performer_consent_write", icon="FILE_TICK")
 
 

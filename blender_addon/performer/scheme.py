@@ -72,10 +72,10 @@ _PARTS = (
     (range(9, 17), f"jaw line {_LEFT}", "from the chin up"),
     (range(17, 22), f"brow {_RIGHT}", "from its outer end"),
     (range(22, 27), f"brow {_LEFT}", "from its inner end"),
-    (range(48, 55), "upper lip", "from the picture's left"),
-    (range(55, 60), "lower lip", "from the picture's right"),
-    (range(60, 65), "inner edge of the upper lip", "from the picture's left"),
-    (range(65, 68), "inner edge of the lower lip", "from the picture's right"),
+    (range(48, 55), "upper lip", "from the left"),
+    (range(55, 60), "lower lip", "from the right"),
+    (range(60, 65), "inner edge of the upper lip", "from the left"),
+    (range(65, 68), "inner edge of the lower lip", "from the right"),
 )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
 
+from .. import compat
+
 KINDS = (
     ("employment", "Employment", "Given in a contract of employment, say for a role"),
     ("independent", "Independent", "Given by the person for this use alone"),
@@ -92,6 +94,7 @@ class DigidoublePerformer(bpy.types.PropertyGroup):
         name="Folder",
         description="Where the photos, landmarks and the consent record of this performer lie",
         subtype="DIR_PATH",
+        options=compat.beside_the_file(),
     )
     consent: PointerProperty(type=DigidoubleConsentForm)  # type: ignore[valid-type]
 
