@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import CollectionProperty, StringProperty
+from bpy.props import CollectionProperty, EnumProperty, StringProperty
 
 from .._interchange import errors
 from ..folders import safe_name
@@ -18,6 +18,7 @@ from ..performer.store import add_photo
 from ._base import Operator
 
 _PATTERN = ";".join(f"*{suffix}" for suffix in SUFFIXES)
+_PICTURES = (("THUMBNAIL", "Thumbnails", "", "NONE", 3),)  # of the file browser; 3 is its own number for it
 
 
 class DIGIDOUBLE_OT_performer_add_photos(Operator, bpy.types.Operator):
@@ -31,6 +32,7 @@ class DIGIDOUBLE_OT_performer_add_photos(Operator, bpy.types.Operator):
     directory: StringProperty(subtype="DIR_PATH")  # type: ignore[valid-type]
     files: CollectionProperty(type=bpy.types.OperatorFileListElement)  # type: ignore[valid-type]
     filter_glob: StringProperty(default=_PATTERN, options={"HIDDEN"})  # type: ignore[valid-type]
+    display_type: EnumProperty(items=_PICTURES, default="THUMBNAIL", options={"HIDDEN"})  # type: ignore[valid-type]
 
     @classmethod
     def why_not(cls, context: Any) -> str | None:

@@ -8,12 +8,11 @@ from typing import Any
 import bpy
 from bpy.props import IntProperty, StringProperty
 
-from .._interchange import errors
 from ..capture.avatar import avatar_names
 from ..capture.portrait import take_portrait
 from ..capture.settings import PoseSettings, RenderSettings
 from ..performer import folder_of, state_of
-from ..performer.avatar_choice import choose_avatar
+from ..performer.avatar_choice import choose_avatar, other_avatars
 from ..performer.gallery import GALLERY
 from ..performer.roster import add_performer, fill_form, remove_active
 from ._base import Operator
@@ -40,11 +39,10 @@ class DIGIDOUBLE_OT_performer_from_avatar(Operator, bpy.types.Operator):
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Ask only if there is something to choose."""
-        if not self.avatar and len(avatar_names()) > 1:
-            try:
-                self.avatar = choose_avatar(context)
-            except errors.InputError:
-                return context.window_manager.invoke_props_dialog(self)
+        others = other_avatars(context)
+        if not self.avatar and len(others) > 1:
+            self.avatar = others[0]
+            return context.window_manager.invoke_props_dialog(self)
         context.window.cursor_set("WAIT")
         try:
             return self.execute(context)

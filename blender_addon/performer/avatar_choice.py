@@ -20,12 +20,18 @@ def choose_avatar(context: Any, name: str = "") -> str:
         if name not in known:
             raise errors.InputError(f"There is no avatar called {name!r} in this file.", f"Avatars: {listed}.")
         return name
-    others = [avatar for avatar in known if avatar != _target(context)] if len(known) > 1 else []
+    others = other_avatars(context)
     if not others:
         raise errors.InputError("The file holds no second avatar.", "Append the one that the double shall look like.")
     if len(others) > 1:
         raise errors.InputError("The file holds several avatars.", f"Name the one to be looked like: {listed}.")
     return others[0]
+
+
+def other_avatars(context: Any) -> list[str]:
+    """The avatars of the file, but not the one that is to be captured. Of a single one, that one is."""
+    known = avatar_names()
+    return [avatar for avatar in known if avatar != _target(context)] if len(known) > 1 else []
 
 
 def _target(context: Any) -> str | None:

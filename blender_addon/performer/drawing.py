@@ -54,7 +54,8 @@ def _draw_board(marking: Marking, overlay: Overlay) -> None:
     _rectangles([(overlay.box, _BOARD)])
     _lines(_segments(dict(enumerate(overlay.chart))), (*_GREY[:3], 0.6), 1.0 * scale)
     _discs((p, 2.0 * scale, _PLACED if i in marking.points else _GREY) for i, p in enumerate(overlay.chart))
-    _discs([(overlay.chart[marking.current], 5.0 * scale, _CURRENT)])
+    if overlay.chart:
+        _discs([(overlay.chart[marking.current], 5.0 * scale, _CURRENT)])
     for number, (text, where) in enumerate(overlay.lines):
         _text(text, where, (13 if number >= 2 else 11) * scale, _WHITE if number >= 2 else (0.8, 0.8, 0.8, 1))
     _rectangles((b.rect, _MAIN_BUTTON if b.action == "done" else _BUTTON) for b in overlay.buttons)

@@ -10,6 +10,10 @@ import bpy
 
 Point = tuple[float, float]
 
+_ROOM = (400, 300)
+# nothing lies over the photo and no brush is in the hand
+_SHOWN = {"mode": "VIEW", "show_region_ui": False, "show_region_toolbar": False, "show_gizmo": False}
+
 
 @attrs.frozen
 class PixelMap:
@@ -49,14 +53,16 @@ class ImageView:
 
     def __init__(self, window: Any, area: Any, image: Any) -> None:
         self.window = window
-        editor = _largest_editor(window)
+        editor = _largest_editor(window, bpy.context.preferences.system.ui_scale)
         self.area = editor or area
         self._type_before = self.area.ui_type
         if editor is None:
             self.area.ui_type = "IMAGE_EDITOR"
         space = self.area.spaces.active
-        self._mode_before, self._image_before = space.mode, "" if space.image is None else space.image.name
-        space.mode = "VIEW"
+        self._image_before = "" if space.image is None else space.image.name
+        self._before = {name: getattr(space, name) for name in _SHOWN}
+        for name, value in _SHOWN.items():
+            setattr(space, name, value)
         space.image = image
         self._fitted = False
 
@@ -68,7 +74,13 @@ class ImageView:
     @property
     def is_there(self) -> bool:
         """False once the artist has closed the area or made something else of it."""
-        return any(self.area == area for area in self.window.screen.areas) and self.area.type == "IMAGE_EDITOR"
+        areas = (area for screen in bpy.data.screens for area in screen.areas)
+        return any(self.area == area for area in areas) and self.area.type == "IMAGE_EDITOR"
+
+    @property
+    def is_shown(self) -> bool:
+        """False while the window shows another workspace."""
+        return any(self.area == area for area in self.window.screen.areas)
 
     def fit(self) -> None:
         """Show the whole photo, once the area has been laid out."""
@@ -87,17 +99,18 @@ class ImageView:
         region = self.region
         return event.mouse_x - region.x + 0.5, event.mouse_y - region.y + 0.5
 
-    def free_corner(self) -> Point:
-        """The top left corner of what toolbar and header leave free of the region."""
+    def free_sides(self) -> tuple[float, float, float]:
+        """Left, right and top of what headers and tools, which lie on the region, leave free of it."""
         here = self.region
-        left, top = 0.0, float(here.height)
+        left, right, top = 0.0, float(here.width), float(here.height)
         for other in self.area.regions:
-            lies_on_it = other != here and other.width > 1 and here.y < other.y + other.height <= here.y + here.height
-            if lies_on_it and other.type == "TOOLS":
+            if other == here or other.width <= 1 or not here.y < other.y + other.height <= here.y + here.height:
+                continue
+            if other.type == "TOOLS":
                 left = max(left, float(other.x + other.width - here.x))
-            elif lies_on_it and other.type in ("HEADER", "TOOL_HEADER") and other.y > here.y + here.height / 2:
+            elif other.type in ("HEADER", "TOOL_HEADER") and other.y > here.y + here.height / 2:
                 top = min(top, float(other.y - here.y))
-        return left, top
+        return left, right, top
 
     def redraw(self) -> None:
         """Have it drawn again."""
@@ -110,13 +123,17 @@ class ImageView:
         self.area.header_text_set(None)
         space = self.area.spaces.active
         space.image = bpy.data.images.get(self._image_before)
-        space.mode = self._mode_before
+        for name, value in self._before.items():
+            setattr(space, name, value)
         if self._type_before != "IMAGE_EDITOR":
             self.area.ui_type = self._type_before
 
 
-def _largest_editor(window: Any) -> Any | None:
-    editors = [area for area in window.screen.areas if area.ui_type == "IMAGE_EDITOR"]
+def _largest_editor(window: Any, scale: float) -> Any | None:
+    """The Image Editor of the window that has the most room, if it is enough to see a face in."""
+    width, height = (side * scale for side in _ROOM)
+    editors = [area for area in window.screen.areas
+               if area.ui_type == "IMAGE_EDITOR" and area.width >= width and area.height >= height]  # fmt: skip
     return max(editors, key=lambda area: area.width * area.height, default=None)
 
 

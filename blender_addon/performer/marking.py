@@ -37,6 +37,11 @@ class Marking:
         """How many of the best five are still to be placed."""
         return sum(i not in self.points for i in BEST_FIVE)
 
+    @property
+    def holding(self) -> bool:
+        """True while a point, or a guess that may become one, is in the artist's hand."""
+        return self.grabbed is not None or self._guess_grabbed is not None
+
     def press(self, at: Point, reach: float) -> bool:
         """The button goes down. On a point: takes it. On a guess: takes it as soon as it is moved. Elsewhere on the
         photo: places the current point there. False if nothing is there to be done."""

@@ -43,7 +43,7 @@ class Button:
 @attrs.frozen
 class Overlay:
     """box: the dark board. lines: of the hint, the last two large, with where each begins. chart: where each of the 68
-    points is drawn on it."""
+    points is drawn on it; empty in a small window."""
 
     box: Rect
     lines: tuple[tuple[str, Point], ...]
@@ -57,22 +57,24 @@ class Overlay:
 
     def chart_at(self, at: Point) -> int | None:
         """The id of the point of the chart below a point."""
-        near = min(range(len(self.chart)), key=lambda i: math.dist(self.chart[i], at))
-        return near if math.dist(self.chart[near], at) <= 8 * self.scale else None
+        near = min(range(len(self.chart)), key=lambda i: math.dist(self.chart[i], at), default=None)
+        return near if near is not None and math.dist(self.chart[near], at) <= 8 * self.scale else None
 
 
-def lay_out(marking: Marking, left: float, top: float, scale: float) -> Overlay:
-    """The board with its top left corner near (left, top). scale: Blender's resolution scale."""
+def lay_out(marking: Marking, room: Rect, scale: float) -> Overlay:
+    """The board in the top left corner of the free room; without its chart where that would fill the room. scale:
+    Blender's resolution scale."""
     words = hint(marking)
     labels = button_labels(marking)
     rows = math.ceil(len(labels) / 2)
+    chart_height = (_CHART if min(room.width / 2.5, room.height / 1.7) > _WIDTH * scale else 0.0) * scale
     inner, line, button = _WIDTH * scale, _LINE * scale, _BUTTON * scale
     margin = _MARGIN * scale
-    height = 2 * margin + _CHART * scale + line * len(words) + rows * (button + margin / 2) + margin / 2
-    box = Rect(left + margin, top - margin - height, inner + 2 * margin, height)
+    height = 2 * margin + chart_height + line * len(words) + rows * (button + margin / 2) + margin / 2
+    box = Rect(room.left + margin, room.bottom + room.height - margin - height, inner + 2 * margin, height)
     x, y = box.left + margin, box.bottom + box.height - margin
-    chart = _chart(Rect(x, y - _CHART * scale, inner, _CHART * scale))
-    y -= _CHART * scale + margin / 2
+    chart = _chart(Rect(x, y - chart_height, inner, chart_height)) if chart_height else ()
+    y -= chart_height + margin / 2
     lines = tuple((word, (x, y - line * (number + 0.8))) for number, word in enumerate(words))
     y -= line * len(words) + margin / 2
     half = (inner - margin / 2) / 2

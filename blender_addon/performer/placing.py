@@ -13,7 +13,7 @@ from .drawing import draw
 from .gallery import GALLERY
 from .image_view import ImageView, PixelMap
 from .marking import Marking
-from .overlay import Overlay, header, lay_out
+from .overlay import Overlay, Rect, header, lay_out
 from .photo_image import PhotoImage
 from .store import save_points
 
@@ -40,6 +40,7 @@ class Placing:
         self._picture = PhotoImage(self._photo.path)
         self.marking = Marking(self._photo.points, self._picture.width, self._picture.height)
         self._drawn: Any = None
+        self._pressed: str | None = None  # the button that goes down
         self._scale = context.preferences.system.ui_scale
         try:
             self._view = ImageView(context.window, context.area, self._picture.image)
@@ -53,15 +54,15 @@ class Placing:
         """What becomes of an event: "over", "mine" (nobody else shall see the event) or "pass"."""
         if not self._view.is_there or self._picture.image is None:
             return "over"
+        if not self._view.is_shown:
+            return "pass"
         if event.type == "TIMER":
             self._view.fit()
-            return "pass"
-        if event.type in _ITS_OWN:
+        if event.type in _ITS_OWN or event.type.startswith("TIMER"):
             return "pass"
         inside = self._view.contains(event)
-        if event.type == "MOUSEMOVE" and self.marking.grabbed is None and not inside:
-            return "pass"
-        if not inside and not (event.type in ("LEFTMOUSE", "MOUSEMOVE") and self.marking.grabbed is not None):
+        holding = self.marking.holding or self._pressed is not None
+        if not inside and not (event.type in ("LEFTMOUSE", "MOUSEMOVE") and holding):
             return "pass"
         result = self._mouse(event) if event.type in ("LEFTMOUSE", "MOUSEMOVE") else self._key(event)
         self._tell()
@@ -84,18 +85,17 @@ class Placing:
             self.marking.move(at, reach)
         elif event.value in ("PRESS", "DOUBLE_CLICK"):
             overlay = self._overlay()
-            if overlay.box.holds(position):
-                return self._board(overlay, position)
-            self.marking.press(at, reach)
-        elif event.value == "RELEASE" and self.marking.release():
-            self._save()
-        return "mine"
-
-    def _board(self, overlay: Overlay, position: tuple[float, float]) -> str:
-        if action := overlay.button_at(position):
-            return self._act(action)
-        if (index := overlay.chart_at(position)) is not None:
-            self.marking.current = index
+            self._pressed = overlay.button_at(position)
+            if not overlay.box.holds(position):
+                self.marking.press(at, reach)
+            elif (index := overlay.chart_at(position)) is not None:
+                self.marking.current = index
+        elif event.value == "RELEASE":
+            pressed, self._pressed = self._pressed, None
+            if self.marking.release():
+                self._save()
+            elif pressed and pressed == self._overlay().button_at(position):
+                return self._act(pressed)
         return "mine"
 
     def _key(self, event: Any) -> str:
@@ -134,8 +134,8 @@ class Placing:
         return PixelMap.of(self._view.region, self._picture.width, self._picture.height)
 
     def _overlay(self) -> Overlay:
-        left, top = self._view.free_corner()
-        return lay_out(self.marking, left, top, self._scale)
+        left, right, top = self._view.free_sides()
+        return lay_out(self.marking, Rect(left, 0.0, right - left, top), self._scale)
 
     def _tell(self) -> None:
         self._view.area.header_text_set(header(self.marking, self._photo.name))

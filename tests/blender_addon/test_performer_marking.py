@@ -189,7 +189,7 @@ def test_a_stray_is_a_remark_that_names_it() -> None:
 
 def test_the_board_finds_its_buttons_and_the_points_of_its_chart() -> None:
     marking = Marking(five(face()), WIDTH, HEIGHT)
-    board = overlay.lay_out(marking, 10, 600, 1.25)
+    board = overlay.lay_out(marking, overlay.Rect(10, 0, 1000, 600), 1.25)
     assert [b.action for b in board.buttons] == ["done", "undo", "skip", "guess"]
     for button in board.buttons:
         middle = (button.rect.left + button.rect.width / 2, button.rect.bottom + button.rect.height / 2)
@@ -198,6 +198,9 @@ def test_the_board_finds_its_buttons_and_the_points_of_its_chart() -> None:
     assert board.button_at((5000, 5)) is None and board.chart_at((5000, 5)) is None
     assert board.chart_at(board.chart[17]) == 17
     assert "5 of 68" in board.lines[0][0]
+    small = overlay.lay_out(marking, overlay.Rect(0, 0, 500, 300), 1.25)
+    assert not small.chart and small.chart_at((5, 5)) is None and small.box.bottom > 0
+    assert all(small.box.holds((button.rect.left, button.rect.bottom)) for button in small.buttons)
     for index in range(68):
         first, second = overlay.split(scheme.name_of(index))
         assert max(len(first), len(second)) <= 32, (first, second)
