@@ -70,8 +70,9 @@ class DIGIDOUBLE_PT_performer_photos(Panel, bpy.types.Panel):
         performer = need_performer(context)
         state = GALLERY.state(folder_of(performer))
         layout.prop(performer, "folder", text="")
-        for photo in state.photos:
-            _draw_photo(layout, photo, width)
+        several = sum(bool(photo.points) for photo in state.photos) > 1
+        for number, photo in enumerate(state.photos):
+            _draw_photo(layout, photo, width, main=several and number == 0, choice=several)
         if state.file_problem:
             sentence(layout, state.file_problem, width, _BAD, alert=True)
         layout.operator("digidouble.performer_add_photos", icon="IMAGE_DATA")
@@ -112,14 +113,17 @@ def _draw_beginning(layout: Any, width: int) -> None:
     column.operator("digidouble.performer_from_avatar", text="Take Another Avatar", icon="OUTLINER_OB_ARMATURE")
 
 
-def _draw_photo(layout: Any, photo: PhotoState, width: int) -> None:
-    """Thumbnail, points, buttons, and what is wrong with it."""
+def _draw_photo(layout: Any, photo: PhotoState, width: int, *, main: bool, choice: bool) -> None:
+    """Thumbnail, points, buttons, and what is wrong with it. choice: another photo could be the main one."""
     box = layout.box()
     row = box.row()
     row.template_icon(icon_value=GALLERY.thumbnail(photo), scale=_THUMBNAIL)
     column = row.column()
     name = column.row(align=True)
     name.label(text=photo.name)
+    if choice and photo.points:
+        star = "SOLO_ON" if main else "SOLO_OFF"
+        name.operator("digidouble.performer_photo_first", text="", icon=star, emboss=False).photo = photo.name
     name.operator("digidouble.performer_remove_photo", text="", icon="X", emboss=False).photo = photo.name
     counted = column.row(align=True)
     counted.alert = photo.problem is not None

@@ -69,6 +69,20 @@ def save_points(state: FolderState, photo: PhotoState, points: landmarks.Points)
     return path
 
 
+def make_first(state: FolderState, photo: PhotoState) -> None:
+    """Let a photo settle tone and exposure: its points go to the landmark file that is read first. Whatever interrupts
+    it, no points are lost. Raises InputError for a photo without points, OSError."""
+    if photo.landmark_file is None:
+        raise errors.InputError(f"{photo.name} has no landmarks yet.", "Place them first.")
+    if photo.landmark_file.name == FIRST:
+        return
+    for there in state.photos:
+        if there.landmark_file is not None and there.landmark_file.name == FIRST:
+            landmarks.write_landmarks(state.path / landmark_file_for(state, there), there.name, there.points)
+    landmarks.write_landmarks(state.path / FIRST, photo.name, photo.points)
+    photo.landmark_file.unlink()
+
+
 def landmark_file_for(state: FolderState, photo: PhotoState) -> str:
     """The name of a new landmark file. The backend takes tone and exposure from the first by name: `landmarks.json`,
     which goes to the photo that is marked first."""

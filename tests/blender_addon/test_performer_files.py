@@ -167,6 +167,21 @@ def test_the_photo_marked_first_settles_the_tone_and_others_get_their_own_file(s
     assert not path.exists()
 
 
+def test_another_photo_can_be_made_the_first(source: Path, tmp_path: Path) -> None:
+    store.add_photo(state(source), photo(tmp_path / "left.png", seed=2), clean)
+    with pytest.raises(InputError, match="no landmarks yet"):
+        store.make_first(state(source), state(source).photo("left.png"))
+    points = {i: face()[i] for i in range(40)}
+    store.save_points(state(source), state(source).photo("left.png"), points)
+    store.make_first(state(source), state(source).photo("left.png"))
+    for _ in range(2):  # the second time there is nothing to do
+        assert [(p.name, len(p.points)) for p in state(source).photos] == [("left.png", 40), ("portrait.png", 68)]
+        assert sorted(p.name for p in source.glob("*.json")) == [
+            "consent.json", "landmarks.json", "landmarks_portrait.json"
+        ]  # fmt: skip
+        store.make_first(state(source), state(source).photo("left.png"))
+
+
 def test_landmark_files_of_no_use_are_named(source: Path) -> None:
     (source / "landmarks_b.json").write_text("{")
     assert "landmarks_b.json" in state(source).problem

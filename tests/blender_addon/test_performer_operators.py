@@ -124,6 +124,9 @@ def test_a_new_photo_asks_for_consent_again_and_removing_it_does_not(scene: Any,
     assert "The consent record does not cover left.png, right.png: confirm again." in drawn(scene)
     with pytest.raises(InputError, match="not ready: The consent record does not cover"):
         performers.active_source_folder(bpy.context)
+    ops.performer_photo_first(photo="right.png")
+    assert [p.name for p in performers.state_of(performer).photos] == ["right.png", "front.png", "left.png"]
+    assert "digidouble.performer_photo_first" in drawn(scene)
     for name in ("left.png", "right.png"):
         ops.performer_remove_photo(photo=name)
     assert performers.why_incomplete(performer) is None
