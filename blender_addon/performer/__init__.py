@@ -34,16 +34,21 @@ def state_of(performer: Any) -> FolderState:
 
 
 def why_incomplete(performer: Any) -> str | None:
-    """The first thing that keeps a performer from being sent, in a sentence; None if all is there. Reads the folder."""
-    return state_of(performer).problem
+    """The first thing that keeps a performer from being sent, in a sentence; None if all is there.
+
+    For panels and grey buttons: at most half a second old, and photos are read only when they have changed.
+    """
+    from .gallery import GALLERY
+
+    return GALLERY.state(folder_of(performer)).problem
 
 
 def active_source_folder(context: Any) -> Path:
-    """The folder of the chosen performer, complete. InputError says what is missing."""
+    """The folder of the chosen performer, complete: it is read anew. InputError says what is missing."""
     performer = active_performer(context)
     if performer is None:
         raise errors.InputError("There is no performer yet.", "Add one in the panel Performer, or take an avatar.")
-    problem = why_incomplete(performer)
+    problem = state_of(performer).problem
     if problem:
         raise errors.InputError(f"The performer {performer.name} is not ready: {problem}", "See the panel Performer.")
     return folder_of(performer)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from .._interchange import errors
 from .photo_header import PhotoHeader, read_header, upright
 
-_LONGEST_TURNED = 4096
+_LONGEST_TURNED = 3072
 """A photo that has to be turned is shown at most this large: it costs 16 bytes a pixel."""
 
 
