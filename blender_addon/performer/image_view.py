@@ -11,6 +11,7 @@ import bpy
 Point = tuple[float, float]
 
 _ROOM = (400, 300)
+_FILLED = 0.97  # of the room, so that the photo's edges can be seen
 # nothing lies over the photo and no brush is in the hand
 _SHOWN = {"mode": "VIEW", "show_region_ui": False, "show_region_toolbar": False, "show_gizmo": False}
 
@@ -82,12 +83,20 @@ class ImageView:
         """False while the window shows another workspace."""
         return any(self.area == area for area in self.window.screen.areas)
 
-    def fit(self) -> None:
-        """Show the whole photo, once the area has been laid out."""
-        if self._fitted or self.region.width < 10:
+    def fit(self, taken: float) -> None:
+        """Show the whole photo beside what takes the region's left side, once the area has been laid out.
+
+        Zoom and pan count in the image's own pixels, from the middle of the region.
+        """
+        region, image = self.region, self.area.spaces.active.image
+        if self._fitted or region.width < 10 or image is None:
             return
-        with bpy.context.temp_override(window=self.window, area=self.area, region=self.region):
-            bpy.ops.image.view_all(fit_view=True)
+        room = (max(region.width - taken, region.width / 2), region.height)
+        zoom = _FILLED * min(side / pixels for side, pixels in zip(room, image.size, strict=True))
+        with bpy.context.temp_override(window=self.window, area=self.area, region=region):
+            bpy.ops.image.view_all()  # to the middle
+            bpy.ops.image.view_zoom_ratio(ratio=zoom)
+            bpy.ops.image.view_pan(offset=((room[0] - region.width) / 2 / zoom, 0.0))
         self._fitted = True
 
     def contains(self, event: Any) -> bool:

@@ -57,7 +57,8 @@ class Placing:
         if not self._view.is_shown:
             return "pass"
         if event.type == "TIMER":
-            self._view.fit()
+            board = self._overlay().box
+            self._view.fit(board.left + board.width)
         if event.type in _ITS_OWN or event.type.startswith("TIMER"):
             return "pass"
         inside = self._view.contains(event)

@@ -35,7 +35,7 @@ class View:
     def tell(self, text: str | None) -> None:
         self.header = text
 
-    def fit(self) -> None:
+    def fit(self, taken: float) -> None:
         pass
 
     def redraw(self) -> None:
