@@ -29,6 +29,11 @@ def eevee_engine() -> str:
     return "BLENDER_EEVEE" if bpy.app.version >= (5, 0, 0) else "BLENDER_EEVEE_NEXT"
 
 
+def beside_the_file() -> set[str]:
+    """Options of a path property that may begin with "//" (beside the .blend file): 4.5 warns unless it was told."""
+    return {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
+
+
 def find_pass(grabbed: dict[str, npt.NDArray[np.float32]], name: str) -> npt.NDArray[np.float32]:
     """The pass that we call `name` among those that Blender delivered. KeyError names both if it is not there."""
     for candidate in _PASS_NAMES[name]:

@@ -13,10 +13,10 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-from backend.faceswap.consent import AUTHORITIES, KINDS, sha256_of_file
 from backend.faceswap.source import load_source
 from backend.terminal import Terminal
 from interchange.capture import read_json, write_json
+from interchange.consent import AUTHORITIES, KINDS, consent_content, sha256_of_file
 from interchange.errors import InputError
 from interchange.whole_files import whole_file
 
@@ -69,18 +69,16 @@ def write_source(options: argparse.Namespace, folder: Path) -> list[str]:
     shutil.copyfile(options.photo, photo)
     landmarks = read_json(options.landmarks, "digidouble-landmarks", 1)
     write_json(folder / "landmarks.json", landmarks | {"image": photo.name})
-    record = {
-        "format": "digidouble-consent",
-        "version": 1,
-        "kind": options.kind,
-        "subject": options.subject,
-        "granted_by": options.granted_by,
-        "authority": options.authority,
-        "use": options.use,
-        "operations": ["swap"],
-        "expires": options.expires,
-        "source_sha256": {photo.name: sha256_of_file(photo)},
-    }
+    record = consent_content(
+        kind=options.kind,
+        subject=options.subject,
+        granted_by=options.granted_by,
+        authority=options.authority,
+        use=options.use,
+        operations=["swap"],
+        expires=date.fromisoformat(options.expires) if options.expires else None,
+        source_sha256={photo.name: sha256_of_file(photo)},
+    )
     write_json(folder / "consent.json", record)
     return [photo.name, "landmarks.json", "consent.json"]
 

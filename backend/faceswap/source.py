@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import attrs
 import cv2
@@ -13,18 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from interchange.capture import read_json
 from interchange.colour import linear_from_srgb
+from interchange.consent import ConsentRecord, check_consent, load_consent, sha256_of_file
 from interchange.errors import InputError
-from interchange.mesh import LANDMARK_COUNT
+from interchange.landmarks import FEWEST_LANDMARKS, check_inside, check_size, read_landmarks
 
-from .consent import ConsentRecord, check_consent, load_consent, sha256_of_file
-
-FORMAT, VERSION = "digidouble-landmarks", 1
-SMALLEST_SIDE = 128  # pixels
-FEWEST_LANDMARKS = 5
-_LANDMARK_IDS = frozenset(map(str, range(LANDMARK_COUNT)))
-_FARTHEST = 1e6  # pixels
 _EXIF_ORIENTATION = 274
 # What each EXIF orientation needs to stand upright: transpose first, then flip rows, flip columns.
 _UPRIGHT = {
@@ -70,7 +62,7 @@ def load_source(folder: Path | str, operation: str = "swap", today: date | None 
             f"The source {folder} has no face landmarks (landmarks.json).",
             f"Place at least {FEWEST_LANDMARKS} of the 68 points; docs/formats/source.md shows how.",
         )
-    named = [(path, *_read_landmarks(path)) for path in files]
+    named = [(path, *read_landmarks(path)) for path in files]
     record = load_consent(folder)
     paths = [folder / image for _, image, _ in named]
     for path in paths:
@@ -82,49 +74,11 @@ def load_source(folder: Path | str, operation: str = "swap", today: date | None 
     return Source(folder, photos, record, digests)
 
 
-def _read_landmarks(path: Path) -> tuple[str, dict[int, tuple[float, float]]]:
-    content = read_json(path, FORMAT, VERSION)
-    image, points = content.get("image"), content.get("points")
-    if not isinstance(image, str) or Path(image).name != image or not isinstance(points, dict):
-        raise InputError(f'The landmark file {path} needs "image" (a file beside it) and "points".')
-    landmarks = {_landmark_id(key, path): _pixel(value, key, path) for key, value in points.items()}
-    if len(landmarks) < FEWEST_LANDMARKS:
-        raise InputError(
-            f"The landmark file {path} has {len(landmarks)} points; at least {FEWEST_LANDMARKS} are needed.",
-            "Place more: eye corners, nose tip and mouth corners are the best five.",
-        )
-    return image, landmarks
-
-
-def _landmark_id(key: str, path: Path) -> int:
-    if key not in _LANDMARK_IDS:
-        raise InputError(f'The landmark file {path} has a point "{key}"; ids go from 0 to {LANDMARK_COUNT - 1}.')
-    return int(key)
-
-
-def _pixel(value: Any, key: str, path: Path) -> tuple[float, float]:
-    numbers = isinstance(value, list) and len(value) == 2 and all(type(v) in (int, float) for v in value)
-    if not numbers or not all(abs(v) < _FARTHEST for v in value):  # also false for NaN
-        raise InputError(
-            f"Point {key} in {path} is not a pair of pixel coordinates.", "Write it as [x, y], or leave it out."
-        )
-    return float(value[0]), float(value[1])
-
-
 def _load_photo(path: Path, landmarks: dict[int, tuple[float, float]]) -> Photo:
     pixels = _decode(path)
     height, width = pixels.shape[:2]
-    if min(height, width) < SMALLEST_SIDE:
-        raise InputError(
-            f"The photo {path} is {width} x {height} pixels; the shorter side needs {SMALLEST_SIDE}.",
-            "Use a larger photo.",
-        )
-    outside = [i for i, (x, y) in sorted(landmarks.items()) if not (0 <= x <= width and 0 <= y <= height)]
-    if outside:
-        raise InputError(
-            f"{_points(outside)} outside the photo {path} ({width} x {height}).",
-            "Coordinates are pixels of the upright photo, x to the right, y down.",
-        )
+    check_size(path, width, height)
+    check_inside(path, landmarks, width, height)
     colour, alpha = pixels[..., :3], pixels[..., 3] if pixels.shape[2] == 4 else None
     if alpha is not None and alpha.max() <= 0:
         raise InputError(f"The photo {path} is fully transparent.", "Export it with the person visible.")
@@ -134,16 +88,13 @@ def _load_photo(path: Path, landmarks: dict[int, tuple[float, float]]) -> Photo:
     return Photo(path, linear_from_srgb(np.ascontiguousarray(colour)), alpha, landmarks, grey)
 
 
-def _points(ids: list[int]) -> str:
-    listed = ", ".join(map(str, ids[:6])) + (" and more" if len(ids) > 6 else "")
-    return f"Landmarks {listed} lie" if len(ids) > 1 else f"Landmark {listed} lies"
-
-
 def _decode(path: Path) -> npt.NDArray[np.float32]:
     """(h, w, 3 or 4) encoded RGB(A) 0..1, upright, from any 8- or 16-bit file that OpenCV reads."""
     try:
         with Image.open(path) as opened:  # reads the header only
             orientation = opened.getexif().get(_EXIF_ORIENTATION, 1)
+            if opened.format == "TIFF":  # the one kind that OpenCV turns itself, whatever it is told
+                orientation = 1
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"The photo {path} cannot be read ({error}).", "Save it as PNG or JPEG again.") from error
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)

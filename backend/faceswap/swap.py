@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from interchange.capture import MANIFEST, Capture, Pose, View, ViewImages, write_json, write_preview, write_view
+from interchange.consent import sha256_of_file
 from interchange.errors import Cancelled, InputError, Progress
 from interchange.mesh import Mesh
 from interchange.png import write_png
 
-from .consent import sha256_of_file
 from .registry import PreparedSwap, Swapper, swapper_named
 from .settings import SwapSettings
 from .shape import moved_mesh, reshape_view

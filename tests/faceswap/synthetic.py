@@ -15,11 +15,11 @@ import attrs
 import cv2
 import numpy as np
 
-from backend.faceswap.consent import sha256_of_file
 from backend.kernels.mesh_rasterization import interpolate, rasterize
 from interchange.cameras import Camera, look_at
 from interchange.capture import Capture, ObjectInfo, Pose, View, ViewImages, write_preview, write_view
 from interchange.colour import linear_from_srgb, srgb_from_linear
+from interchange.consent import sha256_of_file
 from interchange.mesh import Mesh, Region
 from interchange.png import write_png
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from backend.faceswap.source import load_source
 from interchange.colour import linear_from_srgb
@@ -76,6 +76,19 @@ def test_exif_rotation_is_undone(folder: Path, orientation: int) -> None:
     write_landmarks(folder, np.full((68, 2), 100.0))
     photo = load_source(folder).photos[0]
     assert_allclose(photo.image, linear_from_srgb(upright.astype(np.float32) / 255), atol=1e-6)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_turned_tiff_is_not_turned_twice(folder: Path, orientation: int) -> None:
+    upright = pixels(folder)[:, 40:]
+    stored = np.rot90(upright, {1: 0, 3: 2, 6: 1, 8: -1}[orientation])
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[274] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(folder / "portrait.tif", tiffinfo=tags)
+    (folder / "portrait.tif").replace(folder / "portrait.png")  # the content decides, not the name
+    write_consent(folder)
+    write_landmarks(folder, np.full((68, 2), 100.0))
+    assert_array_equal(load_source(folder).photos[0].image, linear_from_srgb(upright.astype(np.float32) / 255))
 
 
 def test_several_photos_are_read_in_the_order_of_their_landmark_files(folder: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import attrs
 
+from interchange.consent import sha256_of_file
 from interchange.errors import InputError
 
-from ..consent import sha256_of_file
 from .settings import check_model_name
 
 MODELS_VARIABLE = "DIGIDOUBLE_MODELS"

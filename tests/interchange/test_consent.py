@@ -5,12 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from backend.faceswap.consent import check_consent, load_consent
+from interchange.consent import check_consent, consent_content, load_consent, sha256_of_file, uncovered
 from interchange.errors import InputError
 
-from .synthetic import write_consent
-
 TODAY = date(2026, 1, 1)
+
+
+def write_consent(folder: Path, **changes: object) -> None:
+    content = consent_content(
+        kind="synthetic", subject="avatar B", granted_by="nobody: made by code", authority="synthetic", use="tests",
+        operations=("swap",), expires=None, source_sha256={"portrait.png": sha256_of_file(folder / "portrait.png")},
+    )  # fmt: skip
+    (folder / "consent.json").write_text(json.dumps(content | changes))
 
 
 @pytest.fixture
@@ -93,3 +99,10 @@ def test_a_record_without_an_expiry_is_refused(folder: Path) -> None:
 def test_a_damaged_record_is_refused(folder: Path, content: bytes) -> None:
     (folder / "consent.json").write_bytes(content)
     refused(folder, "consent record")
+
+
+def test_photos_that_are_not_covered_are_named(folder: Path) -> None:
+    record = load_consent(folder)
+    agreed = sha256_of_file(folder / "portrait.png")
+    assert uncovered(record, {"portrait.png": agreed}) == []
+    assert uncovered(record, {"portrait.png": "0" * 64, "left.png": agreed}) == ["left.png", "portrait.png"]

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The consent gate: no source without a record that names it, allows the operation and has not run out.
 
-It is an honest gate, not a lock: it makes the question of consent part of the job and puts the answer's digest into
-every result. The record's form is docs/formats/source.md.
+The backend refuses by these rules; the add-on tells by them beforehand. It is an honest gate, not a lock: it makes the
+question of consent part of the job and puts the answer's digest into every result. The record's form is
+docs/formats/source.md.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from interchange.errors import InputError
+from .errors import InputError
 
 FORMAT, VERSION = "digidouble-consent", 1
 FILE_NAME = "consent.json"
@@ -50,6 +51,32 @@ def sha256_of_file(path: Path | str) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def consent_content(
+    *,
+    kind: str,
+    subject: str,
+    granted_by: str,
+    authority: str,
+    use: str,
+    operations: Sequence[str],
+    expires: date | None,
+    source_sha256: Mapping[str, str],
+) -> dict[str, Any]:
+    """What a `consent.json` with these fields holds, ready to be written as JSON."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": kind,
+        "subject": subject,
+        "granted_by": granted_by,
+        "authority": authority,
+        "use": use,
+        "operations": list(operations),
+        "expires": None if expires is None else expires.isoformat(),
+        "source_sha256": dict(source_sha256),
+    }
 
 
 def load_consent(folder: Path | str) -> ConsentRecord:
@@ -86,11 +113,7 @@ def load_consent(folder: Path | str) -> ConsentRecord:
 
 def check_consent(record: ConsentRecord, photos: Iterable[Path], operation: str, today: date) -> None:
     """Refuse (InputError, code CONSENT) unless `record` covers every photo and `operation`, and has not expired."""
-    if operation not in record.operations:
-        allowed = ", ".join(record.operations) or "nothing"
-        raise refusal(f'The consent record of {record.subject} allows {allowed}, not "{operation}".')
-    if record.expires is not None and today > record.expires:
-        raise refusal(f"The consent of {record.subject} expired on {record.expires}.", "Ask for a new one.")
+    check_terms(record, operation, today)
     for photo in photos:
         expected = record.source_sha256.get(photo.name)
         if expected is None:
@@ -100,6 +123,21 @@ def check_consent(record: ConsentRecord, photos: Iterable[Path], operation: str,
                 f"The photo {photo} is not the one that the consent record of {record.subject} names (other SHA-256).",
                 "Put the agreed photo back, or ask for a new record.",
             )
+
+
+def check_terms(record: ConsentRecord, operation: str, today: date) -> None:
+    """Refuse (InputError, code CONSENT) unless `record` allows `operation` and has not expired."""
+    if operation not in record.operations:
+        allowed = ", ".join(record.operations) or "nothing"
+        raise refusal(f'The consent record of {record.subject} allows {allowed}, not "{operation}".')
+    if record.expires is not None and today > record.expires:
+        raise refusal(f"The consent of {record.subject} expired on {record.expires}.", "Ask for a new one.")
+
+
+def uncovered(record: ConsentRecord, digests: Mapping[str, str]) -> list[str]:
+    """Names of the photos (given with their SHA-256) that `record` does not name, or knows by other bytes; sorted."""
+    agreed = {name: digest.lower() for name, digest in record.source_sha256.items()}
+    return sorted(name for name, digest in digests.items() if agreed.get(name) != digest)
 
 
 def _operations(record: dict[str, Any], path: Path) -> tuple[str, ...]:

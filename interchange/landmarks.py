@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Landmarks of a photo: their file, and what both sides ask of them. The page is docs/formats/source.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .capture import read_json, write_json
+from .errors import InputError
+from .mesh import LANDMARK_COUNT
+
+FORMAT, VERSION = "digidouble-landmarks", 1
+SMALLEST_SIDE = 128
+"""Pixels that the shorter side of a photo needs."""
+FEWEST_LANDMARKS = 5
+
+Points = dict[int, tuple[float, float]]
+"""By id of the 68-point scheme: x, y in pixels of the upright photo, y down, pixel centres at +0.5."""
+
+_IDS = frozenset(map(str, range(LANDMARK_COUNT)))
+_FARTHEST = 1e6  # pixels
+
+
+def read_landmarks(path: Path, fewest: int = FEWEST_LANDMARKS) -> tuple[str, Points]:
+    """The photo that a landmark file names, and its points. InputError for anything that is not such a file, or has
+    fewer points than `fewest`."""
+    content = read_json(path, FORMAT, VERSION)
+    image, points = content.get("image"), content.get("points")
+    if not isinstance(image, str) or Path(image).name != image or not isinstance(points, dict):
+        raise InputError(f'The landmark file {path} needs "image" (a file beside it) and "points".')
+    landmarks = {_landmark_id(key, path): _pixel(value, key, path) for key, value in points.items()}
+    if len(landmarks) < fewest:
+        raise InputError(
+            f"The landmark file {path} has {len(landmarks)} points; at least {FEWEST_LANDMARKS} are needed.",
+            "Place more: eye corners, nose tip and mouth corners are the best five.",
+        )
+    return image, landmarks
+
+
+def write_landmarks(path: Path, image: str, points: Mapping[int, tuple[float, float]]) -> None:
+    """Write the file, whole or not at all. Raises OSError."""
+    listed = {str(i): [round(x, 4), round(y, 4)] for i, (x, y) in sorted(points.items())}
+    write_json(path, {"format": FORMAT, "version": VERSION, "image": image, "points": listed})
+
+
+def check_size(photo: Path, width: int, height: int) -> None:
+    """InputError if a photo is too small to take a face from."""
+    if min(height, width) < SMALLEST_SIDE:
+        raise InputError(
+            f"The photo {photo} is {width} x {height} pixels; the shorter side needs {SMALLEST_SIDE}.",
+            "Use a larger photo.",
+        )
+
+
+def outside(points: Mapping[int, tuple[float, float]], width: int, height: int) -> list[int]:
+    """Ids of the points that are not on a photo of this size."""
+    return [i for i, (x, y) in sorted(points.items()) if not (0 <= x <= width and 0 <= y <= height)]
+
+
+def check_inside(photo: Path, points: Mapping[int, tuple[float, float]], width: int, height: int) -> None:
+    """InputError that names the points which are not on the photo."""
+    stray = outside(points, width, height)
+    if stray:
+        raise InputError(
+            f"{listed(stray)} outside the photo {photo} ({width} x {height}).",
+            "Coordinates are pixels of the upright photo, x to the right, y down.",
+        )
+
+
+def listed(ids: Iterable[int]) -> str:
+    """The beginning of a sentence: Landmark 3 lies, or Landmarks 3, 9 lie."""
+    ids = list(ids)
+    text = ", ".join(map(str, ids[:6])) + (" and more" if len(ids) > 6 else "")
+    return f"Landmarks {text} lie" if len(ids) > 1 else f"Landmark {text} lies"
+
+
+def _landmark_id(key: str, path: Path) -> int:
+    if key not in _IDS:
+        raise InputError(f'The landmark file {path} has a point "{key}"; ids go from 0 to {LANDMARK_COUNT - 1}.')
+    return int(key)
+
+
+def _pixel(value: Any, key: str, path: Path) -> tuple[float, float]:
+    numbers = isinstance(value, list) and len(value) == 2 and all(type(v) in (int, float) for v in value)
+    if not numbers or not all(abs(v) < _FARTHEST for v in value):  # also false for NaN
+        raise InputError(
+            f"Point {key} in {path} is not a pair of pixel coordinates.", "Write it as [x, y], or leave it out."
+        )
+    return float(value[0]), float(value[1])
