@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Landmarks: guessing the missing ones, mirroring, the guided placing, and meshes that are recognised."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+from mathutils import Euler, Vector
+
+import blender_addon
+from avatars import AvatarSpec, build
+from avatars.landmark_shapes import HELD_OUT
+from avatars.makehuman.landmarks import BASE_LANDMARKS
+from blender_addon.avatar_setup import fill, known, landmarks, meshes, overlay, picking, placing, vertex_marks
+from interchange.errors import InputError
+from tests.blender_addon.layout import drawn
+from tests.blender_addon.standin import build_standin
+
+OPS = bpy.ops.digidouble
+DATA = Path(
+    os.environ.get("DIGIDOUBLE_MAKEHUMAN", Path(__file__).resolve().parents[3] / "shared/avatars/makehuman_cc0")
+)
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs MakeHuman's CC0 files (set DIGIDOUBLE_MAKEHUMAN)")
+
+
+@pytest.fixture
+def addon(empty: Any) -> Iterator[Any]:
+    """The add-on in an empty file; yields its avatar settings."""
+    blender_addon.register()
+    yield bpy.context.scene.digidouble.avatar
+    blender_addon.unregister()
+
+
+def sample(name: str) -> Any:
+    """A sample avatar's head, by the name of its identity."""
+    kind = "makehuman" if "-" in name else "procedural"
+    if kind == "makehuman" and not DATA.is_dir():
+        pytest.skip("needs MakeHuman's CC0 files (set DIGIDOUBLE_MAKEHUMAN)")
+    return build(AvatarSpec(kind, name, "A", texture_size=64, data_dir=DATA)).head
+
+
+def errors_of(head: Any, kept: tuple[int, ...], turn: np.ndarray | None = None) -> tuple[float, float, float]:
+    """Mean error of the other landmarks in mm, over the eye distance, and the model's own (before snapping) in mm."""
+    points, normals = meshes.read(head)
+    if turn is not None:
+        points, normals = points @ turn.T + (0.3, -2.0, 5.0), normals @ turn.T
+    truth = np.array(head["digidouble_landmarks"])
+    found = fill.complete({i: int(truth[i]) for i in kept}, points, normals)
+    assert all(found[i] == truth[i] for i in kept) and len(set(found.tolist())) == 68
+    guess = fill.guess(np.array(kept), points[truth[list(kept)]])[0]
+    hidden = np.setdiff1d(np.arange(68), kept)
+    off = np.linalg.norm(points[found] - points[truth], axis=1)[hidden].mean()
+    raw = np.linalg.norm(guess - points[truth], axis=1)[hidden].mean()
+    eyes = np.linalg.norm(points[truth[36]] - points[truth[45]])
+    return 1000 * off, off / eyes, 1000 * raw
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if "-" in n else n for n in HELD_OUT])
+def test_the_missing_landmarks_are_guessed_on_faces_that_the_table_has_not_seen(empty: Any, name: str) -> None:
+    head = sample(name)
+    mm, relative, raw = errors_of(head, landmarks.NORMAL)
+    assert mm < 1.0 and relative < 0.012 and raw < 2.0, (mm, relative, raw)
+    mm, relative, raw = errors_of(head, landmarks.QUICK)
+    assert mm < 3.2 and relative < 0.04 and raw < 4.0, (mm, relative, raw)
+
+
+def test_the_guess_does_not_depend_on_where_the_head_stands(empty: Any) -> None:
+    head = sample("chidi")
+    turn = np.array(Euler((0.4, -1.1, 2.5)).to_matrix())
+    straight, turned = errors_of(head, landmarks.NORMAL), errors_of(head, landmarks.NORMAL, 3.7 * turn)
+    assert np.isclose(turned[1], straight[1], atol=1e-4) and np.isclose(turned[0], 3.7 * straight[0], rtol=1e-2)
+
+
+def test_clicks_that_miss_by_two_millimetres_do_little_harm(empty: Any) -> None:
+    head = sample("chidi")
+    points, normals = meshes.read(head)
+    truth = np.array(head["digidouble_landmarks"])
+    rng = np.random.default_rng(3)
+    clicked = {}
+    for index in landmarks.NORMAL:
+        near = np.flatnonzero(np.linalg.norm(points - points[truth[index]], axis=1) < 0.0035)
+        clicked[index] = int(rng.choice(near))
+    found = fill.complete(clicked, points, normals)
+    hidden = np.setdiff1d(np.arange(68), landmarks.NORMAL)
+    assert np.linalg.norm(points[found] - points[truth], axis=1)[hidden].mean() < 0.0025
+
+
+@pytest.mark.parametrize(
+    ("ids", "change", "sentence"),
+    [
+        ((30, 36, 45), None, "3 landmarks are placed; at least 4"),
+        ((8, 51, 57, 62, 66), "line", "lie on one line"),
+        (landmarks.NORMAL, "mirror", "do not form a face"),
+    ],
+)
+def test_what_is_no_face_is_refused(ids: tuple[int, ...], change: str | None, sentence: str) -> None:
+    points = fill.mean_face()[list(ids)]
+    if change == "mirror":  # right and left exchanged, as somebody does who thinks in the picture's sides
+        points = fill.mean_face()[[landmarks.PARTNER[i] for i in ids]]
+    elif change == "line":
+        points = np.outer(np.arange(len(ids)), [0.0, 0.2, 0.1])
+    with pytest.raises(InputError, match=sentence):
+        fill.guess(np.array(ids), points)
+
+
+def test_the_mean_face_is_a_symmetric_face() -> None:
+    face = fill.mean_face()
+    assert np.allclose(face[list(landmarks.PARTNER)] * (-1, 1, 1), face, atol=1e-12)
+    assert abs(np.linalg.norm(face[36] - face[45]) - 1) < 0.01 and face[36, 0] < 0 < face[45, 0]
+    assert face[30, 1] == face[:, 1].min() and face[8, 2] == face[:, 2].min()
+    assert fill.modes().shape[1:] == (68, 3)
+
+
+def test_every_landmark_has_a_name_and_a_partner() -> None:
+    names = [landmarks.name_of(i) for i in range(68)]
+    assert len(set(names)) == 68 and all(landmarks.PARTNER[landmarks.PARTNER[i]] == i for i in range(68))
+    with pytest.raises(IndexError):
+        landmarks.name_of(68)
+    for index in landmarks.NORMAL:  # partners are asked for one after the other, so that a suggestion is there
+        partner = landmarks.PARTNER[index]
+        if partner != index:
+            assert abs(landmarks.NORMAL.index(index) - landmarks.NORMAL.index(partner)) == 1
+
+
+# --- operators ------------------------------------------------------------------------------------------------------
+
+
+def test_landmarks_are_set_mirrored_completed_and_cleared_by_scripts(addon: Any) -> None:
+    head = sample("ada")
+    OPS.avatar_use()
+    truth = list(head["digidouble_landmarks"])
+    OPS.landmarks_clear()
+    assert "digidouble_landmarks" not in head
+    with pytest.raises(RuntimeError, match="Place some landmarks first"):
+        OPS.landmarks_complete()
+    for index in [i for i in landmarks.NORMAL if i <= landmarks.PARTNER[i]]:
+        assert OPS.landmark_set(index=index, vertex=truth[index]) == {"FINISHED"}
+    assert OPS.landmarks_mirror() == {"FINISHED"}
+    assert vertex_marks.placed_of(head) == {i: truth[i] for i in landmarks.NORMAL}
+    assert "15 placed" in drawn("DIGIDOUBLE_PT_avatar").texts()
+    assert OPS.landmarks_complete() == {"FINISHED"}
+    ids = vertex_marks.ids_of(head)
+    assert min(ids) >= 0 and vertex_marks.guessed_of(head) == set(range(68)) - set(landmarks.NORMAL)
+    assert "15 placed, 53 guessed" in drawn("DIGIDOUBLE_PT_avatar").texts()
+    moved = truth[57]
+    OPS.landmark_set(index=57, vertex=moved)
+    OPS.landmarks_complete()
+    assert 57 not in vertex_marks.guessed_of(head) and vertex_marks.ids_of(head)[57] == moved
+    with pytest.raises(RuntimeError, match="has no vertex 99999999"):
+        OPS.landmark_set(index=3, vertex=99999999)
+    assert OPS.landmark_set(index=57, vertex=-1) == {"FINISHED"} and vertex_marks.ids_of(head)[57] == -1
+
+
+def test_clicking_needs_a_window_and_says_so(addon: Any) -> None:
+    build_standin("A")
+    OPS.avatar_use()
+    with pytest.raises(RuntimeError, match="digidouble.landmark_set"):
+        OPS.landmarks_place()
+
+
+@pytest.mark.parametrize("name", ["ada", pytest.param("asian-female-old", marks=pytest.mark.slow)])
+def test_sample_heads_are_recognised(addon: Any, name: str) -> None:
+    head = sample(name)
+    OPS.avatar_use()
+    truth = list(head["digidouble_landmarks"])
+    OPS.landmarks_clear()
+    assert "Find Automatically" in drawn("DIGIDOUBLE_PT_avatar").texts()
+    assert OPS.landmarks_find() == {"FINISHED"} and vertex_marks.ids_of(head) == truth
+
+
+@needs_data
+@pytest.mark.parametrize("count", [19158, 13380])
+def test_a_whole_makehuman_body_is_recognised_in_any_shape(addon: Any, count: int) -> None:
+    from avatars.makehuman.files import DataFolder, blender_from_makehuman
+    from avatars.makehuman.human import morph
+    from avatars.makehuman.identities import identity
+
+    data = DataFolder(DATA)
+    points = blender_from_makehuman(morph(data, data.base(), identity("african-male-old+nose-wide")))[:count]
+    mesh = bpy.data.meshes.new("Human")
+    mesh.from_pydata(points.tolist(), [], [face for face in data.base().faces if max(face) < count])
+    body = bpy.data.objects.new("Human", mesh)
+    bpy.context.scene.collection.objects.link(body)
+    addon.head = body
+    OPS.avatar_make()
+    assert OPS.landmarks_find() == {"FINISHED"} and tuple(vertex_marks.ids_of(body)) == BASE_LANDMARKS
+    assert known.TOPOLOGIES[0].landmarks == BASE_LANDMARKS
+    mask = body.modifiers.new("Hide helpers", "MASK")  # as MPFB hides the helpers behind the body
+    group = body.vertex_groups.new(name="body")
+    group.add(list(range(13380)), 1.0, "REPLACE")
+    mask.vertex_group = "body"
+    OPS.avatar_check()
+    assert not any("renumbers" in f.sentence for f in addon.findings)
+    group.remove([0])
+    OPS.avatar_check()
+    assert any("renumbers" in f.sentence for f in addon.findings)
+
+
+def test_an_unknown_mesh_is_not_recognised(addon: Any) -> None:
+    build_standin("A")
+    OPS.avatar_use()
+    with pytest.raises(RuntimeError, match="five clicks are enough"):
+        OPS.landmarks_find()
+
+
+# --- guided placing -------------------------------------------------------------------------------------------------
+
+
+def _points() -> np.ndarray:
+    half = np.array([[0, 0, 0], [-1, 0, 1], [-2, 0.5, 2]], float)
+    return np.concatenate([half, half * (-1, 1, 1)])
+
+
+def test_placing_asks_suggests_skips_and_takes_back() -> None:
+    state = placing.Placing(landmarks.QUICK, _points())
+    assert state.prompt == "1 of 5:  Tip of the nose" and state.suggestion is None
+    state.place(0)
+    state.place(1)  # outer corner of the right eye
+    assert state.current == 45 and state.suggestion == 4
+    assert state.accept() and state.placed == {30: 0, 36: 1, 45: 4}
+    state.skip()
+    assert state.current == 54 and not state.accept(), "without the right corner there is nothing to mirror"
+    assert state.undo() and state.current == 48 and state.undo() and state.placed == {30: 0, 36: 1}
+    for vertex in (4, 2, 5):
+        state.place(vertex)
+    assert state.current is None and state.prompt == "All points are placed."
+    state.place(3)
+    assert len(state.placed) == 5
+    while state.undo():
+        pass
+    assert state.placed == {} and state.position == 0
+
+
+def test_taking_back_restores_what_was_there_before() -> None:
+    state = placing.Placing((30,), _points(), {30: 2})
+    state.place(1)
+    state.undo()
+    assert state.placed == {30: 2}
+
+
+def test_the_mirror_plane_follows_a_mesh_beside_the_origin() -> None:
+    assert placing.mirror_plane(_points()) == 0 and placing.mirror_plane(_points() + (10, 0, 0)) == 10
+    assert placing.mirrored_vertex(_points() + (10, 0, 0), 1) == 4
+    assert placing.mirror_all(_points(), {36: 1, 30: 0, 48: 2, 54: 5}) == {45: 4}
+
+
+def test_a_ray_finds_the_vertex_of_the_posed_and_subdivided_head(addon: Any) -> None:
+    build_standin("A")
+    OPS.avatar_use()
+    head = bpy.data.objects["A"]
+    head.modifiers["Subdivision"].levels = 1
+    bpy.data.objects["A_rig"].pose.bones["head"].rotation_mode = "XYZ"
+    bpy.data.objects["A_rig"].pose.bones["head"].rotation_euler = (0, 0.6, 0)
+    bpy.data.objects["A_rig"].location = (1, 2, 3)
+    bpy.context.view_layer.update()
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    shown = meshes.shown(head, depsgraph)
+    rest = meshes.get(head.data.vertices, "co", 3)
+    assert np.abs(shown - rest).max() > 0.01, "the pose must matter"
+    for vertex in (30, 111, 300):
+        place = head.matrix_world @ Vector(shown[vertex])
+        normal = head.matrix_world.to_3x3() @ head.evaluated_get(depsgraph).data.vertices[vertex].normal
+        assert picking.vertex_on_ray(head, depsgraph, place + normal * 0.5, -normal) == vertex
+    assert picking.vertex_on_ray(head, depsgraph, Vector((9, 9, 9)), Vector((0, 0, 1))) is None
+    head.modifiers.new("Mask", "DECIMATE").ratio = 0.1
+    bpy.context.view_layer.update()
+    with pytest.raises(InputError, match="takes vertices away"):
+        meshes.shown(head, bpy.context.evaluated_depsgraph_get())
+
+
+def test_draw_handlers_are_given_back(empty: Any) -> None:
+    blender_addon.register()
+    try:
+        extra = overlay.add(lambda: None)
+        assert overlay.is_placing()
+        overlay.remove(extra)
+        overlay.remove(extra)
+        assert not overlay.is_placing()
+        overlay.add(lambda: None)
+    finally:
+        blender_addon.unregister()
+    assert overlay._handlers == []
