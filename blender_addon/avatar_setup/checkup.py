@@ -23,3 +23,9 @@ def check(avatar: Any, context: Any) -> list[findings.Finding]:
 def is_stale(avatar: Any, context: Any) -> bool:
     """True if the avatar has changed since it was checked."""
     return bool(avatar.checked != findings.signature(avatar, context.view_layer))
+
+
+def refresh(avatar: Any, context: Any) -> None:
+    """Check again if it has been checked before; for operators whose work the checks look at."""
+    if avatar.checked:
+        check(avatar, context)

@@ -63,7 +63,7 @@ def signature(avatar: Any, view_layer: Any) -> str:
 def _signature_of(item: Any, view_layer: Any) -> str:
     scale = ",".join(f"{value:.4f}" for value in item.matrix_world.to_scale())
     there = view_layer.objects.get(item.name) == item
-    text = f"{item.name} {item.mode} {item.hide_render} {scale} {item.library is None} {there}"
+    text = f"{item.name} {item.mode == 'EDIT'} {item.hide_render} {scale} {item.library is None} {there}"
     if item.type == "MESH":
         data = item.data
         uvs = ",".join(f"{layer.name}{layer.active_render}" for layer in data.uv_layers)
@@ -102,16 +102,10 @@ def empty(item: Any) -> Finding | None:
 
 
 def no_uv(item: Any) -> Finding | None:
-    """Without UVs there is nowhere to paint the new face."""
-    if not item.data.polygons or item.mode == "EDIT":
+    """Without a UV map nothing can be looked up."""
+    if not item.data.polygons or item.mode == "EDIT" or render_uv(item.data) is not None:
         return None
-    layer = render_uv(item.data)
-    if layer is None:
-        return Finding("ERROR", f"{item.name!r} has no UV map.", ("unwrap",), item)
-    if meshes.uv_area(item.data, layer) < 1e-6:
-        text = f"The UV map {layer.name!r} of {item.name!r} was never unwrapped: all of it lies on one spot."
-        return Finding("ERROR", text, ("unwrap",), item)
-    return None
+    return Finding("ERROR", f"{item.name!r} has no UV map.", ("unwrap",), item)
 
 
 def several_uvs(item: Any) -> Finding | None:
@@ -191,6 +185,14 @@ def modifiers(head: Any) -> Iterator[Finding]:
             yield Finding("ERROR", text, ("modifier_off", "modifier_apply"), head, modifier.name)
 
 
+def never_unwrapped(head: Any) -> Iterator[Finding]:
+    """Where all UVs lie on one spot there is nowhere to paint the new face. (Teeth and lashes in one colour may.)"""
+    layer = render_uv(head.data) if head.mode != "EDIT" and head.data.polygons else None
+    if layer is not None and meshes.uv_area(head.data, layer) < 1e-6:
+        text = f"The UV map {layer.name!r} of {head.name!r} was never unwrapped: all of it lies on one spot."
+        yield Finding("ERROR", text, ("unwrap",), head)
+
+
 def no_skin_image(head: Any) -> Iterator[Finding]:
     """A head in one colour can be swapped, but starts from nothing."""
     if any(slot.material for slot in head.material_slots) and surface_of(head).image is None:
@@ -198,7 +200,7 @@ def no_skin_image(head: Any) -> Iterator[Finding]:
                       (), head)  # fmt: skip
 
 
-HEAD_CHECKS: tuple[Callable[[Any], Iterator[Finding]], ...] = (modifiers, no_skin_image)
+HEAD_CHECKS: tuple[Callable[[Any], Iterator[Finding]], ...] = (never_unwrapped, modifiers, no_skin_image)
 
 
 def facing(head: Any, armature: Any | None) -> Iterator[Finding]:

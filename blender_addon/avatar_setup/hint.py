@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is drawn while landmarks are placed: a small face that shows which point is meant, its name, the keys."""
+"""What is drawn while landmarks are placed: a small face that shows which point is meant, and its name."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ _PANEL = (0.06, 0.06, 0.06, 0.82)
 _TEXT = (1.0, 1.0, 1.0, 1.0)
 _SOFT = (0.75, 0.75, 0.75, 1.0)
 
-SIZE = 190.0
+SIZE = 150.0
 """Edge of the drawn face in pixels at the usual interface scale."""
+NAME_SIZE = 14.0
 
 
 def face_points(centre: tuple[float, float], size: float) -> list[tuple[float, float]]:
@@ -28,25 +29,24 @@ def face_points(centre: tuple[float, float], size: float) -> list[tuple[float, f
     return [(centre[0] + x, centre[1] + y) for x, y in flat.tolist()]
 
 
-def draw(context: Any, title: str, keys: str, wanted: int | None, done: set[int]) -> None:
-    """At the lower left of the region: the face with `wanted` in green and `done` in orange, and two lines of text."""
+def draw(context: Any, count: str, name: str, wanted: int | None, done: set[int]) -> None:
+    """At the lower left of the region: the face with `wanted` in green and `done` in orange, below it which point is
+    meant. Kept narrow, so as not to cover the head; the header tells the keys.
+    """
     scale = context.preferences.system.ui_scale
-    size, margin = SIZE * scale, 14 * scale
-    left = _beside_toolbar(context) + margin
-    room = context.region.width - left - margin
-    wide = min(max(drawing.width_of(title, 17 * scale), drawing.width_of(keys, 12 * scale), size) + 2 * margin, room)
-    bottom = 3 * margin
-    top = bottom + size + 4.6 * margin
-    drawing.box((left, bottom), (left + wide, top), _PANEL)
-    points = face_points((left + margin + size / 2, bottom + 4.0 * margin + size / 2 - margin / 2), size * 0.92)
+    size, margin = SIZE * scale, 9 * scale
+    left, bottom = _beside_toolbar(context) + margin, margin
+    wide = max(drawing.width_of(name, NAME_SIZE * scale), size) + 2 * margin
+    drawing.box((left, bottom), (left + wide, bottom + size + 6.5 * margin), _PANEL)
+    points = face_points((left + wide / 2, bottom + 5.5 * margin + size / 2), size)
     for chain in chains():
         drawing.lines([points[i] for i in chain], 1.2 * scale, _LINE)
     drawing.dots(points, 1.6 * scale, _DOT)
-    drawing.dots([points[i] for i in sorted(done)], 3.2 * scale, _DONE)
+    drawing.dots([points[i] for i in sorted(done)], 3.0 * scale, _DONE)
     if wanted is not None:
-        drawing.dots([points[wanted]], 7.0 * scale, _WANTED)
-    drawing.words(title, (left + margin, bottom + 2.1 * margin), 17 * scale, _TEXT)
-    drawing.words(keys, (left + margin, bottom + 0.8 * margin), 12 * scale, _SOFT)
+        drawing.dots([points[wanted]], 6.5 * scale, _WANTED)
+    drawing.words(name, (left + margin, bottom + 1.1 * margin), NAME_SIZE * scale, _TEXT)
+    drawing.words(count, (left + margin, bottom + 3.1 * margin), 11 * scale, _SOFT)
 
 
 def _beside_toolbar(context: Any) -> float:

@@ -39,12 +39,14 @@ def make(avatar: Any, scene: Any) -> Any:
 
 
 def _collection(present: Any | None, head: Any, items: list[Any]) -> Any:
-    """A collection with just these meshes: the present one where it fits or is ours to change, else a new one."""
-    wanted = {item for item in items if item.type == "MESH"}
-    if present is not None and {item for item in present.all_objects if item.type == "MESH"} == wanted:
-        return present
-    collection = present if present is not None and present.get(MADE) else bpy.data.collections.new(head.name)
-    collection[MADE] = True
+    """Ours, made to hold just these; or one of the artist's that does already."""
+    collection = present if present is not None and present.get(MADE) else None
+    if collection is None:
+        fitting = next((c for c in (present, *head.users_collection) if c is not None and _fits(c, items)), None)
+        if fitting is not None:
+            return fitting
+        collection = bpy.data.collections.new(head.name)
+        collection[MADE] = True
     for item in set(collection.objects) - set(items):
         collection.objects.unlink(item)
         if "digidouble_part" in item and item.library is None:
@@ -52,6 +54,14 @@ def _collection(present: Any | None, head: Any, items: list[Any]) -> Any:
     for item in set(items) - set(collection.objects):
         collection.objects.link(item)
     return collection
+
+
+def _fits(collection: Any, items: list[Any]) -> bool:
+    """True if a collection of this file has these objects, and no other meshes."""
+    if collection.library is not None or bpy.data.collections.get(collection.name) != collection:
+        return False  # a scene's own collection is in no list of collections
+    present = set(collection.all_objects)
+    return set(items) <= present and {i for i in present if i.type == "MESH"} == {i for i in items if i.type == "MESH"}
 
 
 def _describe(collection: Any, armature: Any | None, head: Any) -> None:

@@ -60,7 +60,7 @@ def _draw() -> None:
     if settings is None or not settings.avatar.show_landmarks or not context.space_data.overlay.show_overlays:
         return
     head = settings.avatar.usable_head(context)
-    if head is None or vertex_marks.IDS not in head or not head.visible_get():
+    if head is None or vertex_marks.IDS not in head or not head.visible_get() or head.mode == "WEIGHT_PAINT":
         return
     guessed = vertex_marks.guessed_of(head)
     spots = seen(context, head, dict(enumerate(vertex_marks.ids_of(head))))

@@ -57,11 +57,14 @@ class Placing:
         return self.sequence[self.position] if self.position < len(self.sequence) else None
 
     @property
+    def count(self) -> str:
+        """How far the artist has come."""
+        return f"{min(self.position + 1, len(self.sequence))} of {len(self.sequence)}"
+
+    @property
     def prompt(self) -> str:
-        """What the artist reads."""
-        if self.current is None:
-            return "All points are placed."
-        return f"{self.position + 1} of {len(self.sequence)}:  {name_of(self.current)}"
+        """What the artist is asked for."""
+        return "All points are placed." if self.current is None else name_of(self.current)
 
     @property
     def suggestion(self) -> int | None:

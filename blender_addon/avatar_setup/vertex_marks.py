@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._interchange import errors
+from . import fill, meshes
 from .landmarks import COUNT
 
 IDS, GUESSED = "digidouble_landmarks", "digidouble_landmarks_guessed"
@@ -53,6 +54,15 @@ def put(head: Any, index: int, vertex: int) -> None:
     ids = ids_of(head)
     ids[index] = vertex
     write(head, ids, guessed_of(head) - {index})
+
+
+def complete(head: Any) -> int:
+    """Guess all landmarks that are not placed, earlier guesses anew; returns how many. Raises InputError as
+    `fill.complete` does.
+    """
+    placed = placed_of(head)
+    write(head, fill.complete(placed, *meshes.read(head)).tolist(), set(range(COUNT)) - set(placed))
+    return COUNT - len(placed)
 
 
 def clear(head: Any) -> None:

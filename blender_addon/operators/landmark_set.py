@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import IntProperty
 
-from ..avatar_setup import vertex_marks
+from ..avatar_setup import checkup, vertex_marks
 from ..avatar_setup.state import head_of, no_head
 from ._base import Operator
 
@@ -30,6 +30,7 @@ class DIGIDOUBLE_OT_landmark_set(Operator, bpy.types.Operator):
     def run(self, context: Any) -> set[str] | None:
         """Place it."""
         vertex_marks.put(head_of(context), self.index, self.vertex)
+        checkup.refresh(context.scene.digidouble.avatar, context)
         return None
 
 

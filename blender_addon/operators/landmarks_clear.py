@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ..avatar_setup import vertex_marks
+from ..avatar_setup import checkup, vertex_marks
 from ..avatar_setup.state import head_of, no_head, no_landmarks
 from ._base import Operator
 
@@ -26,6 +26,7 @@ class DIGIDOUBLE_OT_landmarks_clear(Operator, bpy.types.Operator):
     def run(self, context: Any) -> set[str] | None:
         """All of them."""
         vertex_marks.clear(head_of(context))
+        checkup.refresh(context.scene.digidouble.avatar, context)
         return None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ..avatar_setup import fill, landmarks, meshes, vertex_marks
+from ..avatar_setup import checkup, vertex_marks
 from ..avatar_setup.state import head_of, no_head, no_landmarks
 from ._base import Operator
 
@@ -25,11 +25,9 @@ class DIGIDOUBLE_OT_landmarks_complete(Operator, bpy.types.Operator):
 
     def run(self, context: Any) -> set[str] | None:
         """Those that were placed stay; those that were guessed before are guessed anew."""
-        head = head_of(context)
-        placed = vertex_marks.placed_of(head)
-        ids = fill.complete(placed, *meshes.read(head))
-        vertex_marks.write(head, ids.tolist(), set(range(landmarks.COUNT)) - set(placed))
-        self.report({"INFO"}, f"{landmarks.COUNT - len(placed)} landmarks filled in.")  # type: ignore[attr-defined]
+        count = vertex_marks.complete(head_of(context))
+        self.report({"INFO"}, f"{count} landmarks filled in.")  # type: ignore[attr-defined]
+        checkup.refresh(context.scene.digidouble.avatar, context)
         return None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from .._interchange import errors
-from ..avatar_setup import known, vertex_marks
+from ..avatar_setup import checkup, known, vertex_marks
 from ..avatar_setup.state import head_of, no_head
 from ._base import Operator
 
@@ -34,6 +34,7 @@ class DIGIDOUBLE_OT_landmarks_find(Operator, bpy.types.Operator):
             )
         vertex_marks.write(head, list(found.landmarks), set())
         self.report({"INFO"}, f"Recognised: {found.name}.")  # type: ignore[attr-defined]
+        checkup.refresh(context.scene.digidouble.avatar, context)
         return None
 
 

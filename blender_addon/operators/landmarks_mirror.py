@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ..avatar_setup import meshes, placing, vertex_marks
+from ..avatar_setup import checkup, meshes, placing, vertex_marks
 from ..avatar_setup.state import head_of, no_head, no_landmarks
 from ._base import Operator
 
@@ -31,6 +31,7 @@ class DIGIDOUBLE_OT_landmarks_mirror(Operator, bpy.types.Operator):
         for index, vertex in found.items():
             vertex_marks.put(head, index, vertex)
         self.report({"INFO"}, f"{len(found)} landmarks mirrored.")  # type: ignore[attr-defined]
+        checkup.refresh(context.scene.digidouble.avatar, context)
         return None
 
 

@@ -9,7 +9,7 @@ import bpy
 from bpy.props import EnumProperty
 
 from .._interchange import errors
-from ..avatar_setup import drawing, hint, landmarks, meshes, overlay, picking, placing, vertex_marks
+from ..avatar_setup import checkup, drawing, hint, landmarks, meshes, overlay, picking, placing, regions, vertex_marks
 from ..avatar_setup.state import head_of, no_head
 from ..reporting import guarded
 from ._base import Operator
@@ -28,11 +28,11 @@ _GRAB_PIXELS = 18
 
 
 class DIGIDOUBLE_OT_landmarks_place(Operator, bpy.types.Operator):
-    """Place landmarks on the head by clicking, one after another; Esc leaves, and keeps what is placed"""
+    """Place landmarks on the head by clicking, one after another. Esc leaves, and keeps what is placed"""
 
     bl_idname = "digidouble.landmarks_place"
     bl_label = "Place Landmarks"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"UNDO"}  # no REGISTER: adjusting the last operation would take the clicks back
 
     mode: EnumProperty(name="Points", items=_MODES, default="NORMAL")  # type: ignore[valid-type]
 
@@ -114,6 +114,7 @@ class DIGIDOUBLE_OT_landmarks_place(Operator, bpy.types.Operator):
         else:
             self._place(context, event, inside)
             if self._placing.current is None:
+                self._fill_in(context)
                 return {"FINISHED"}
         self._tell(context)
         return {"RUNNING_MODAL"}
@@ -151,6 +152,13 @@ class DIGIDOUBLE_OT_landmarks_place(Operator, bpy.types.Operator):
         elif _is_back(event) and self._before:
             vertex_marks.write(head, *self._before.pop())
 
+    def _fill_in(self, context: Any) -> None:
+        """After the last point: the other landmarks, and regions where there are none. Esc leaves that out."""
+        head = context.scene.digidouble.avatar.head
+        vertex_marks.complete(head)
+        if not regions.has(head, "region_face"):
+            regions.from_landmarks(head)
+
     def _landmark_near(self, context: Any, pixel: Any) -> int | None:
         head = context.scene.digidouble.avatar.head
         spots = overlay.seen(context, head, dict(enumerate(vertex_marks.ids_of(head))))
@@ -185,16 +193,17 @@ class DIGIDOUBLE_OT_landmarks_place(Operator, bpy.types.Operator):
             return picking.vertex_under(context, context.scene.digidouble.avatar.head, pixel)
 
     def _tell(self, context: Any) -> None:
-        context.area.header_text_set(f"{self._title()}      {self._keys()}")
+        count, name = self._words()
+        keys = _MOVE_KEYS if self.mode == "MOVE" else _KEYS
+        context.area.header_text_set(f"{count}:  {name}      {keys}")
         context.area.tag_redraw()
 
-    def _title(self) -> str:
+    def _words(self) -> tuple[str, str]:
         if self.mode != "MOVE":
-            return self._placing.prompt
-        return "Click a landmark" if self._grabbed is None else f"New place of: {landmarks.name_of(self._grabbed)}"
-
-    def _keys(self) -> str:
-        return _MOVE_KEYS if self.mode == "MOVE" else _KEYS
+            return self._placing.count, self._placing.prompt
+        if self._grabbed is None:
+            return "Move", "Click a landmark"
+        return "New place of", landmarks.name_of(self._grabbed)
 
     def _draw(self) -> None:
         context = bpy.context
@@ -209,10 +218,12 @@ class DIGIDOUBLE_OT_landmarks_place(Operator, bpy.types.Operator):
                 drawing.dots([spots[key]], (radius + 1.5) * scale, overlay.RIM)
                 drawing.dots([spots[key]], radius * scale, colour)
         wanted = self._grabbed if self.mode == "MOVE" else self._placing.current
-        hint.draw(context, self._title(), self._keys(), wanted, set(vertex_marks.placed_of(head)))
+        hint.draw(context, *self._words(), wanted, set(vertex_marks.placed_of(head)))
 
     def _finish(self, context: Any) -> set[str]:
         self._end(context)
+        if no_head(context) is None:
+            checkup.refresh(context.scene.digidouble.avatar, context)
         return {"FINISHED"}
 
     def _end(self, context: Any) -> None:

@@ -109,7 +109,7 @@ def _findings(layout: Any, context: Any, avatar: Any) -> None:
     if not avatar.checked:
         row.operator("digidouble.avatar_check", icon="VIEWZOOM")
         return
-    if checkup.is_stale(avatar, context):
+    if not overlay.is_placing() and checkup.is_stale(avatar, context):
         row.operator("digidouble.avatar_check", text="Changed: Check Again", icon="FILE_REFRESH")
     elif not any(entry.severity != "INFO" for entry in avatar.findings):
         row.label(text="All is well", icon="CHECKMARK")
@@ -148,7 +148,7 @@ def _landmarks(layout: Any, context: Any, avatar: Any, head: Any) -> None:
         if known.may_be_known(head.data):
             column.operator("digidouble.landmarks_find", icon="VIEWZOOM")
         row = column.row(align=True)
-        for mode, text in (("NORMAL", "15 Points"), ("QUICK", "5 Points"), ("ALL", "68")):
+        for mode, text in (("NORMAL", "15 Points"), ("QUICK", "5 Points"), ("ALL", "All 68")):
             row.operator("digidouble.landmarks_place", text=text).mode = mode
     if not count:
         return

@@ -36,6 +36,14 @@ def _head_changed(self: Any, context: Any) -> None:
     choose.suggest(self, context)
 
 
+def _region_changed(self: Any, context: Any) -> None:
+    head = self.usable_head(context)
+    if head is not None and head.mode == "WEIGHT_PAINT":
+        from ..avatar_setup import regions
+
+        head.vertex_groups.active_index = regions.ready_to_paint(head, self.region).index
+
+
 def _is_mesh(_: Any, item: Any) -> bool:
     return item.type == "MESH"
 
@@ -91,8 +99,9 @@ class DigidoubleAvatar(bpy.types.PropertyGroup):
         update=redraw,
     )  # fmt: skip
     region: EnumProperty(  # type: ignore[valid-type]
-        name="Region", description="Which region is painted", items=REGIONS, default="region_face"
-    )
+        name="Region", description="Which region is painted", items=REGIONS, default="region_face",
+        update=_region_changed,
+    )  # fmt: skip
 
     def collection_name(self, context: Any) -> str | None:
         """The collection of the chosen avatar, for `find_avatar`; None if none has been chosen yet."""

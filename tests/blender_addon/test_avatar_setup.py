@@ -81,6 +81,22 @@ def test_the_selection_becomes_an_avatar_that_can_be_captured(artist: Any) -> No
     assert avatar_names() == [name], "the scene's own collection must not count as a second avatar"
 
 
+def test_a_collection_of_the_artist_that_holds_just_the_character_is_used(artist: Any) -> None:
+    own = bpy.data.collections.new("Hero")
+    bpy.context.scene.collection.children.link(own)
+    for item in bpy.data.objects:
+        own.objects.link(item)
+    select(head(), active=head())
+    OPS.avatar_from_selection()
+    assert artist.collection_name(bpy.context) == "Hero" and list(bpy.data.collections) == [own]
+    cube = bpy.data.objects.new("chair", bpy.data.meshes.new("chair"))
+    own.objects.link(cube)
+    OPS.avatar_make()
+    name = artist.collection_name(bpy.context)
+    assert name != "Hero" and avatar_names() == [name] and cube.name in own.objects
+    assert cube.name not in bpy.data.collections[name].objects
+
+
 def test_an_object_alone_brings_its_family_along(artist: Any) -> None:
     select(head(), active=head())
     OPS.avatar_from_selection()

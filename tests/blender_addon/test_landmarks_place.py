@@ -219,7 +219,7 @@ def _points() -> np.ndarray:
 
 def test_placing_asks_suggests_skips_and_takes_back() -> None:
     state = placing.Placing(landmarks.QUICK, _points())
-    assert state.prompt == "1 of 5:  Tip of the nose" and state.suggestion is None
+    assert (state.count, state.prompt) == ("1 of 5", "Tip of the nose") and state.suggestion is None
     state.place(0)
     state.place(1)  # outer corner of the right eye
     assert state.current == 45 and state.suggestion == 4
@@ -229,7 +229,7 @@ def test_placing_asks_suggests_skips_and_takes_back() -> None:
     assert state.undo() and state.current == 48 and state.undo() and state.placed == {30: 0, 36: 1}
     for vertex in (4, 2, 5):
         state.place(vertex)
-    assert state.current is None and state.prompt == "All points are placed."
+    assert state.current is None and (state.count, state.prompt) == ("5 of 5", "All points are placed.")
     state.place(3)
     assert len(state.placed) == 5
     while state.undo():

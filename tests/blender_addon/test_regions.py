@@ -115,6 +115,8 @@ def test_a_painted_region_is_what_the_capture_sees(addon: Any) -> None:
     assert "region_face" not in head.data.attributes
     assert np.abs(weights_of(head, "region_face") - own).max() < 1e-3, "painting starts from what was there"
     assert "Done Painting" in drawn("DIGIDOUBLE_PT_avatar").texts()
+    addon.region = "region_brows"
+    assert head.vertex_groups.active.name == "region_brows"
     head.vertex_groups["region_face"].add([5, 6], 0.25, "REPLACE")
     assert OPS.region_paint() == {"FINISHED"} and head.mode == "OBJECT"
     found = find_avatar(bpy.context.scene, bpy.context.view_layer, "A")
