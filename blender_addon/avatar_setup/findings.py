@@ -14,10 +14,12 @@ import attrs
 import numpy as np
 
 from .._interchange import errors
-from ..capture.avatar import landmark_ids, render_uv, renumbering
-from ..capture.checks import check_landmarks
+from ..capture.avatar import render_uv, renumbering
+from ..capture.checks import FEWEST_LANDMARKS
 from ..capture.textures import surface_of
-from . import meshes
+from . import fill, meshes, vertex_marks
+
+_MOST_DEGREES = 35  # that a face may look up, down or aside
 
 ORDER = ("ERROR", "WARNING", "INFO")
 
@@ -47,7 +49,7 @@ def examine(avatar: Any, context: Any) -> list[Finding]:
         found += hidden(item, context, is_head=item == head)
     for check in HEAD_CHECKS:
         found += check(head)
-    found += [*rig(avatar.armature), *missing_parts(avatar), *facing(head, avatar.armature)]
+    found += [*rig(avatar.armature), *missing_parts(avatar), *landmarks(head, avatar.armature)]
     return sorted(found, key=lambda finding: ORDER.index(finding.severity))
 
 
@@ -203,19 +205,28 @@ def no_skin_image(head: Any) -> Iterator[Finding]:
 HEAD_CHECKS: tuple[Callable[[Any], Iterator[Finding]], ...] = (never_unwrapped, modifiers, no_skin_image)
 
 
-def facing(head: Any, armature: Any | None) -> Iterator[Finding]:
-    """Whether the face looks where the cameras expect it; known once landmarks are."""
-    if "digidouble_landmarks" not in head or head.mode == "EDIT":
+def landmarks(head: Any, armature: Any | None) -> Iterator[Finding]:
+    """Whether the landmarks still fit the mesh, form a face, and the face looks where the cameras expect it."""
+    if vertex_marks.IDS not in head or head.mode == "EDIT":
         return
+    if vertex_marks.are_outdated(head):
+        text = f"The mesh {head.name!r} was cut or joined since its landmarks were placed; they lie elsewhere now."
+        yield Finding("ERROR", text, ("clear_landmarks",), head)
+        return
+    known = {i: v for i, v in enumerate(vertex_marks.ids_of(head)) if v >= 0}
+    if len(known) < FEWEST_LANDMARKS:
+        return
+    own = np.linalg.inv(meshes.upright(armature or head))
+    points = meshes.read(head)[0][list(known.values())] @ own[:3, :3].T + own[:3, 3]
     try:
-        ids = landmark_ids(head, needed=True)
-        points = meshes.read(head)[0]
-        own = np.linalg.inv(meshes.upright(armature or head))
-        if (ids >= 0).sum() >= 5:
-            check_landmarks(head.name, ids, points @ own[:3, :3].T + own[:3, 3])
+        ahead = fill.guess(np.array(list(known)), points)[1].rotation @ (0.0, -1.0, 0.0)
     except errors.InputError as error:
-        if "modifier" not in error.message:  # it has a finding of its own
-            yield Finding("WARNING", str(error), (), head)
+        yield Finding("WARNING", str(error), ("clear_landmarks",), head)
+        return
+    angle = float(np.degrees(np.arccos(np.clip(-ahead[1], -1, 1))))
+    if angle > _MOST_DEGREES:
+        text = f"The face looks {angle:.0f}° away from -Y, where the cameras expect it. Turn the character and apply"
+        yield Finding("WARNING", f"{text} its rotation, with its rig.", (), head)
 
 
 # --- all of it ------------------------------------------------------------------------------------------------------

@@ -140,9 +140,7 @@ def modifier_apply(context: Any, item: Any, detail: str) -> None:
         )
     with alone(context, item):
         bpy.ops.object.modifier_apply(modifier=detail, single_user=True)
-    for name in ("digidouble_landmarks", "digidouble_landmarks_guessed"):
-        if name in item:
-            del item[name]
+    vertex_marks.clear(item)
 
 
 def _modifier(item: Any, name: str) -> Any:
@@ -188,6 +186,11 @@ def make_local(_: Any, item: Any, __: str) -> None:
         raise errors.InputError(f"The mesh of {item.name!r} cannot be made local.", "Append it from its file.")
 
 
+def clear_landmarks(_: Any, item: Any, __: str) -> None:
+    """Forget landmarks."""
+    vertex_marks.clear(item)
+
+
 def refuse_linked_data(item: Any) -> None:
     """Raises InputError if an object's mesh belongs to another file."""
     if item.library is not None or item.data.library is not None:
@@ -206,6 +209,8 @@ FIXES = {
     "show": Fix("Show in Renders", "Make this object visible in renders", "RESTRICT_RENDER_OFF", show),
     "to_layer": Fix("Bring Back", "Bring this object into the view layer", "OUTLINER_COLLECTION", to_layer),
     "leave_mode": Fix("Leave Edit Mode", "Go back to object mode", "OBJECT_DATAMODE", leave_mode),
+    "clear_landmarks": Fix("Clear Landmarks", "Take all landmarks off this head, to place them anew", "X",
+                           clear_landmarks),
     "make_local": Fix("Make Local", "Make a copy of this object in your file, independent of the linked one",
                       "LINKED", make_local),
 }  # fmt: skip

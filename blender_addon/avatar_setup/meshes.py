@@ -12,6 +12,8 @@ from .._interchange import errors
 
 Array = npt.NDArray[Any]
 
+_MOST_OPEN = 0.1  # share of a shell's edges that lie on a border
+
 
 def read(item: Any) -> tuple[Array, Array]:
     """Vertices and normals (V, 3) in the world, of the mesh at rest: no modifiers, no shape keys but the basis.
@@ -64,7 +66,13 @@ def uv_area(data: Any, layer: Any) -> float:
 
 
 def is_inside_out(data: Any) -> bool:
-    """True if the faces of a mesh enclose a negative volume, as seen from its middle (which open shells need)."""
+    """True if the faces of a mesh enclose a negative volume, as seen from its middle (which open shells need).
+
+    Strips and cards, as hair is made of, have no inside and never count.
+    """
+    edge = get(data.loops, "edge_index", 1, np.int32)[:, 0]
+    if (np.bincount(edge, minlength=len(data.edges)) == 1).mean() > _MOST_OPEN:
+        return False
     data.calc_loop_triangles()
     corners = get(data.vertices, "co", 3).astype(np.float64)[get(data.loop_triangles, "vertices", 3, np.int32)]
     corners = corners - corners.reshape(-1, 3).mean(axis=0)

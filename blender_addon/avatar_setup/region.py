@@ -27,6 +27,8 @@ _LIP_SOFT = 0.014
 _BROW = (0.035, 0.10)  # a brow fades between these distances from its line
 _DEEP = (0.05, 0.10)  # how far behind the eyes' and mouth's outline the inside begins, and is certain
 
+_FAR = 1.25  # of the nose's distance from the axis: a hand before the face is no face
+
 
 @attrs.frozen(eq=False)
 class Chart:
@@ -45,11 +47,11 @@ def regions(landmarks: Array, vertices: Array, normals: Array) -> dict[str, Arra
     vertices, normals (V, 3) in any axes. Raises InputError if the landmarks are no face.
     """
     chart, facing = _unroll(landmarks, vertices, normals)
-    outside = _smooth(-0.15, 0.15, facing) * (1 - _inside(chart))
+    own = (1 - _inside(chart)) * (chart.depth < _FAR * chart.mark_depth.max())
     return {
-        "region_face": (_face(chart) * (1 - _inside(chart)) * _smooth(-0.35, 0.0, facing)).astype(np.float32),
-        "region_lips": (_lips(chart) * _smooth(-0.4, 0.0, facing) * (1 - _inside(chart))).astype(np.float32),
-        "region_brows": (_brows(chart) * outside).astype(np.float32),
+        "region_face": (_face(chart) * own * _smooth(-0.35, 0.0, facing)).astype(np.float32),
+        "region_lips": (_lips(chart) * own * _smooth(-0.4, 0.0, facing)).astype(np.float32),
+        "region_brows": (_brows(chart) * own * _smooth(-0.15, 0.15, facing)).astype(np.float32),
     }
 
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Landmarks as custom properties of the head: 68 vertex ids, and which of them were guessed."""
+"""Landmarks as custom properties of the head: 68 vertex ids, which of them were guessed, and how many vertices the mesh
+had then: numbers mean nothing any more once it has been cut.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from .._interchange import errors
 from . import fill, meshes
 from .landmarks import COUNT
 
-IDS, GUESSED = "digidouble_landmarks", "digidouble_landmarks_guessed"
+IDS, GUESSED, VERTICES = "digidouble_landmarks", "digidouble_landmarks_guessed", "digidouble_landmarks_vertices"
 
 
 def ids_of(head: Any) -> list[int]:
@@ -28,6 +30,11 @@ def guessed_of(head: Any) -> set[int]:
     return {i for i, flag in enumerate(flags) if flag} if len(flags) == COUNT else set()
 
 
+def are_outdated(head: Any) -> bool:
+    """True if the mesh has another number of vertices than when its landmarks were placed."""
+    return IDS in head and head.get(VERTICES, len(head.data.vertices)) != len(head.data.vertices)
+
+
 def placed_of(head: Any) -> dict[int, int]:
     """Landmark -> vertex, of those that were placed by the artist or came with the avatar."""
     guessed = guessed_of(head)
@@ -40,6 +47,7 @@ def write(head: Any, ids: list[int], guessed: set[int]) -> None:
         clear(head)
         return
     head[IDS] = [int(v) for v in ids]
+    head[VERTICES] = len(head.data.vertices)
     head[GUESSED] = [int(i in guessed) for i in range(COUNT)]
     head.update_tag()
 
@@ -67,6 +75,6 @@ def complete(head: Any) -> int:
 
 def clear(head: Any) -> None:
     """Forget all."""
-    for name in (IDS, GUESSED):
+    for name in (IDS, GUESSED, VERTICES):
         if name in head:
             del head[name]

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 import blender_addon
+from avatars import AvatarSpec, build
 from blender_addon.avatar_setup import checkup, meshes
 from blender_addon.avatar_setup.fixes import FIXES
+from blender_addon.avatar_setup.landmarks import PARTNER
 from blender_addon.capture.avatar import avatar_names, find_avatar
 from blender_addon.capture.geometry import extract
 from tests.blender_addon.layout import drawn
@@ -330,6 +332,33 @@ def test_what_is_missing_is_noted(artist: Any) -> None:
     assert [f.severity for f in artist.findings] == sorted(
         (f.severity for f in artist.findings), key=["ERROR", "WARNING", "INFO"].index
     )
+
+
+def _turn(points: np.ndarray) -> np.ndarray:
+    return points[:, [1, 0, 2]] * (-1, 1, 1)  # a quarter turn: the face looks along +X
+
+
+def test_landmarks_that_no_longer_fit_are_found(addon: Any) -> None:
+    item = build(AvatarSpec("procedural", "ada", "A", texture_size=64)).head
+    OPS.avatar_use()
+    assert not sentences(addon, "WARNING") and not sentences(addon, "ERROR")
+    right = list(item["digidouble_landmarks"])
+    item["digidouble_landmarks"] = [right[i] for i in PARTNER]
+    OPS.avatar_check()
+    assert any("do not form a face" in text for text in sentences(addon, "WARNING"))
+    item["digidouble_landmarks"] = right
+    item.shape_key_clear()
+    points = _turn(meshes.get(item.data.vertices, "co", 3))
+    item.data.vertices.foreach_set("co", points.astype(np.float32).ravel())
+    OPS.avatar_check()
+    assert any("looks 90° away from -Y" in text for text in sentences(addon, "WARNING"))
+    OPS.landmark_set(index=0, vertex=right[0])
+    item.data.vertices.add(1)
+    assert checkup.is_stale(addon, bpy.context)
+    OPS.avatar_check()
+    assert any("was cut or joined since" in text for text in sentences(addon, "ERROR"))
+    fix(addon, "clear_landmarks")
+    assert "digidouble_landmarks" not in item and "digidouble_landmarks_vertices" not in item
 
 
 # --- the panel ------------------------------------------------------------------------------------------------------
