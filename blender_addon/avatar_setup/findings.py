@@ -18,6 +18,7 @@ from ..capture.avatar import render_uv, renumbering
 from ..capture.checks import FEWEST_LANDMARKS
 from ..capture.textures import surface_of
 from . import fill, meshes, vertex_marks
+from .state import in_layer
 
 _MOST_DEGREES = 35  # that a face may look up, down or aside
 
@@ -64,7 +65,7 @@ def signature(avatar: Any, view_layer: Any) -> str:
 
 def _signature_of(item: Any, view_layer: Any) -> str:
     scale = ",".join(f"{value:.4f}" for value in item.matrix_world.to_scale())
-    there = view_layer.objects.get(item.name) == item
+    there = in_layer(item, view_layer)
     text = f"{item.name} {item.mode == 'EDIT'} {item.hide_render} {scale} {item.library is None} {there}"
     if item.type == "MESH":
         data = item.data
@@ -79,16 +80,16 @@ def _signature_of(item: Any, view_layer: Any) -> str:
 
 
 def linked(item: Any) -> Finding | None:
-    """Data of another file: nothing can be marked on it."""
+    """Data of another file: nothing can be marked on it, or not for long."""
+    if item.override_library is not None:
+        text = f"{item.name!r} overrides a linked one: marks on it may be lost when its file is linked anew."
+        return Finding("WARNING", text, ("make_local",), item)
     source: Any = item.library or item.data.library
     if source is None:
         return None
     name = source.filepath.replace("\\", "/").rsplit("/", 1)[-1]
-    return Finding(
-        "ERROR" if item.library else "WARNING",
-        f"{item.name!r} is linked from {name}: it can be rendered, but nothing can be marked or painted on it.",
-        ("make_local",), item,
-    )  # fmt: skip
+    text = f"{item.name!r} is linked from {name}: it can be rendered, but nothing can be marked or painted on it."
+    return Finding("ERROR" if item.library else "WARNING", text, ("make_local",), item)
 
 
 def editing(item: Any) -> Finding | None:
@@ -172,7 +173,7 @@ def hidden(item: Any, context: Any, *, is_head: bool) -> Iterator[Finding]:
         text = "so nothing can be captured" if is_head else "so it is left out"
         yield Finding("ERROR" if is_head else "WARNING", f"{item.name!r} is hidden in renders, {text}.",
                       ("show",), item)  # fmt: skip
-    if context.view_layer.objects.get(item.name) != item:
+    if not in_layer(item, context.view_layer):
         yield Finding("ERROR", f"{item.name!r} is not in the view layer.", ("to_layer",), item)
 
 

@@ -14,6 +14,7 @@ import bpy
 from .._interchange import errors
 from . import meshes, vertex_marks
 from .landmarks import PARTNER
+from .state import in_layer
 
 
 @attrs.frozen
@@ -30,7 +31,7 @@ class Fix:
 def alone(context: Any, item: Any) -> Iterator[None]:
     """Blender's operators act on this object only, in object mode; mode, selection and active object come back."""
     layer = context.view_layer
-    if layer.objects.get(item.name) != item:
+    if not in_layer(item, layer):
         raise errors.InputError(f"{item.name!r} is not in the view layer.", "Tick its collection in the outliner.")
     active, chosen = layer.objects.active, [i for i in layer.objects if i.select_get()]
     if active is not None and active.mode != "OBJECT":
@@ -161,7 +162,7 @@ def to_layer(context: Any, item: Any, _: str) -> None:
     for layer in _layers(context.view_layer.layer_collection):
         if layer.collection in collections:
             layer.exclude = False
-    if context.view_layer.objects.get(item.name) != item:
+    if not in_layer(item, context.view_layer):
         context.scene.collection.objects.link(item)
 
 
@@ -180,10 +181,9 @@ def leave_mode(context: Any, item: Any, _: str) -> None:
 
 def make_local(_: Any, item: Any, __: str) -> None:
     """A copy of the object and its mesh in this file; materials and images stay linked."""
-    if item.library is not None and item.make_local() is None:
-        raise errors.InputError(f"{item.name!r} cannot be made local.", "Append it from its file instead of linking.")
-    if item.data.library is not None and item.data.make_local() is None:
-        raise errors.InputError(f"The mesh of {item.name!r} cannot be made local.", "Append it from its file.")
+    for block in (item, item.data):
+        if (block.library or block.override_library) is not None and block.make_local() is None:
+            raise errors.InputError(f"{block.name!r} cannot be made local.", "Append it from its file instead.")
 
 
 def clear_landmarks(_: Any, item: Any, __: str) -> None:

@@ -33,3 +33,9 @@ def no_landmarks(context: Any) -> str | None:
     """Why nothing can be made of landmarks yet, or None."""
     head = context.scene.digidouble.avatar.head
     return None if IDS in head else "Place some landmarks first."
+
+
+def in_layer(item: Any, view_layer: Any) -> bool:
+    """Whether an object is in the view layer; a linked one may have the same name as its override."""
+    same = view_layer.objects.get(item.name)
+    return same == item or (same is not None and item in set(view_layer.objects))

@@ -29,7 +29,7 @@ class DIGIDOUBLE_OT_avatar_check(Operator, bpy.types.Operator):
         grave = sum(finding.severity == "ERROR" for finding in found)
         others = sum(finding.severity == "WARNING" for finding in found)
         if grave or others:
-            self.report({"WARNING"}, f"{grave} things must be fixed, {others} should be.")  # type: ignore[attr-defined]
+            self.report({"WARNING"}, f"Must be fixed: {grave}. Should be fixed: {others}.")  # type: ignore[attr-defined]
         else:
             self.report({"INFO"}, "All is well with this character.")  # type: ignore[attr-defined]
         return None

@@ -10,7 +10,7 @@ from bpy.props import EnumProperty
 
 from .._interchange import errors
 from ..avatar_setup import checkup, drawing, hint, landmarks, meshes, overlay, picking, placing, regions, vertex_marks
-from ..avatar_setup.state import head_of, no_head
+from ..avatar_setup.state import head_of, in_layer, no_head
 from ..reporting import guarded
 from ._base import Operator
 
@@ -25,6 +25,7 @@ _MOVE_KEYS = "Click a point, then its new place     Backspace: take back     Esc
 _GHOST = (0.25, 1.0, 0.35, 0.95)
 _HOVER = (1.0, 1.0, 1.0, 0.9)
 _GRAB_PIXELS = 18
+_MOST_HOVERED = 300_000  # vertices; on denser meshes the dot under the mouse would make it stutter
 
 
 class DIGIDOUBLE_OT_landmarks_place(Operator, bpy.types.Operator):
@@ -71,7 +72,7 @@ class DIGIDOUBLE_OT_landmarks_place(Operator, bpy.types.Operator):
 
     def _begin(self, context: Any) -> set[str]:
         head = head_of(context)
-        if context.view_layer.objects.get(head.name) != head or not head.visible_get():
+        if not in_layer(head, context.view_layer) or not head.visible_get():
             raise errors.InputError(f"{head.name!r} is hidden.", "Show it in the outliner, then place landmarks.")
         if context.mode != "OBJECT":
             bpy.ops.object.mode_set(mode="OBJECT")
@@ -100,7 +101,8 @@ class DIGIDOUBLE_OT_landmarks_place(Operator, bpy.types.Operator):
     def _handle(self, context: Any, event: Any) -> set[str]:
         inside = self._pixel(context, event)
         if event.type == "MOUSEMOVE":
-            self._hover = self._under(context, inside)
+            light = len(context.scene.digidouble.avatar.head.data.vertices) <= _MOST_HOVERED
+            self._hover = self._under(context, inside) if light else None
             context.area.tag_redraw()
             return {"PASS_THROUGH"}
         if event.value != "PRESS":

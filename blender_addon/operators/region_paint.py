@@ -9,7 +9,7 @@ import bpy
 
 from .._interchange import errors
 from ..avatar_setup import regions
-from ..avatar_setup.state import head_of, no_head
+from ..avatar_setup.state import head_of, in_layer, no_head
 from ._base import Operator
 
 
@@ -31,7 +31,7 @@ class DIGIDOUBLE_OT_region_paint(Operator, bpy.types.Operator):
             with context.temp_override(active_object=head, object=head):
                 bpy.ops.object.mode_set(mode="OBJECT")
             return None
-        if context.view_layer.objects.get(head.name) != head or head.hide_get() or head.hide_viewport:
+        if not in_layer(head, context.view_layer) or head.hide_get() or head.hide_viewport:
             raise errors.InputError(f"{head.name!r} is hidden.", "Show it in the outliner, then paint.")
         active = context.view_layer.objects.active
         if active is not None and active.mode != "OBJECT":

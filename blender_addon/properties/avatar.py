@@ -104,10 +104,14 @@ class DigidoubleAvatar(bpy.types.PropertyGroup):
     )  # fmt: skip
 
     def collection_name(self, context: Any) -> str | None:
-        """The collection of the chosen avatar, for `find_avatar`; None if none has been chosen yet."""
-        if self.collection is None or not any("digidouble_avatar" in item for item in self.collection.all_objects):
-            return None
-        return str(self.collection.name)
+        """What `find_avatar` is to look for: the collection of the chosen avatar; None if none has been chosen.
+
+        For a head that is chosen but not set up it is the head's name, so that no other avatar is taken in its place.
+        """
+        collection = self.collection
+        if collection is not None and any("digidouble_avatar" in item for item in collection.all_objects):
+            return str(collection.name)
+        return None if self.head is None else str(self.head.name)
 
     def usable_head(self, context: Any) -> Any | None:
         """The head if it is still in the scene; an object that was deleted lives on behind our pointer."""

@@ -18,6 +18,7 @@ from blender_addon.avatar_setup.fixes import FIXES
 from blender_addon.avatar_setup.landmarks import PARTNER
 from blender_addon.capture.avatar import avatar_names, find_avatar
 from blender_addon.capture.geometry import extract
+from interchange.errors import InputError
 from tests.blender_addon.layout import drawn
 from tests.blender_addon.standin import build_standin
 
@@ -314,6 +315,34 @@ def test_linked_data_is_said_and_made_local(addon: Any, tmp_path: Path) -> None:
     fix(avatar, "make_local")
     assert avatar.head.library is None and avatar.head.data.library is None
     assert not any(f.item == avatar.head and "linked" in f.sentence for f in avatar.findings)
+
+
+def test_an_override_is_told_from_a_local_object(addon: Any, tmp_path: Path) -> None:
+    build_standin("A")
+    bpy.data.libraries.write(str(tmp_path / "lib.blend"), {bpy.data.collections["A"]})
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "lib.blend"), link=True) as (_, wanted):
+        wanted.collections = ["A"]
+    linked = wanted.collections[0]
+    bpy.context.scene.collection.children.link(linked)
+    linked.override_hierarchy_create(bpy.context.scene, bpy.context.view_layer)
+    avatar = bpy.context.scene.digidouble.avatar
+    avatar.head = next(o for o in bpy.context.scene.objects if o.name == "A" and o.library is None)
+    OPS.avatar_make()
+    assert any("overrides a linked one" in text for text in sentences(avatar, "WARNING"))
+    OPS.avatar_fix(fix="make_local", item="A")
+    assert avatar.head.override_library is None and avatar.head.data.library is None
+    assert not any(f.item == avatar.head and "linked" in f.sentence for f in avatar.findings)
+
+
+def test_a_head_that_is_not_set_up_is_not_mixed_up_with_another_avatar(artist: Any) -> None:
+    build_standin("B")
+    assert artist.collection_name(bpy.context) is None
+    artist.head = head()
+    name = artist.collection_name(bpy.context)
+    with pytest.raises(InputError, match="no avatar called 'Zoë äöü 1'"):
+        find_avatar(bpy.context.scene, bpy.context.view_layer, name)
+    assert "Set Up Avatar" in drawn("DIGIDOUBLE_PT_avatar").texts()
 
 
 def test_what_is_missing_is_noted(artist: Any) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -242,6 +243,82 @@ def test_taking_back_restores_what_was_there_before() -> None:
     state.place(1)
     state.undo()
     assert state.placed == {30: 2}
+
+
+class _Modal:
+    """Stands for the running operator: clicks hit the vertex that `under` says."""
+
+    def __init__(self, head: Any, mode: str) -> None:
+        points = meshes.get(head.data.vertices, "co", 3)
+        sequence = placing.SEQUENCES.get(mode, ())
+        self._placing = placing.Placing(sequence, points, vertex_marks.placed_of(head))
+        self._grabbed: int | None = None
+        self._before: list[Any] = []
+        self.under: int | None = None
+
+    def _under(self, *_: Any) -> int | None:
+        return self.under
+
+    def _landmark_near(self, *_: Any) -> int | None:
+        return self.under
+
+
+def _press(key: str, **held: bool) -> SimpleNamespace:
+    return SimpleNamespace(type=key, **{"ctrl": False, "alt": False, "shift": False} | held)
+
+
+def test_clicks_and_keys_write_landmarks_on_the_head(addon: Any) -> None:
+    from blender_addon.operators.landmarks_place import DIGIDOUBLE_OT_landmarks_place as Place
+
+    head = sample("ada")
+    OPS.avatar_use()
+    truth = list(head["digidouble_landmarks"])
+    OPS.landmarks_clear()
+    modal = _Modal(head, "QUICK")
+
+    def press(key: str, vertex: int | None = None, **held: bool) -> dict[int, int]:
+        modal.under = vertex
+        Place._place(modal, bpy.context, _press(key, **held), (1, 1))
+        return vertex_marks.placed_of(head)
+
+    assert press("LEFTMOUSE", None) == {}, "beside the head"
+    assert press("LEFTMOUSE", truth[30]) == {30: truth[30]}
+    assert press("LEFTMOUSE", 7) == {30: truth[30], 36: 7}
+    assert press("BACK_SPACE") == {30: truth[30]}
+    press("LEFTMOUSE", truth[36])
+    assert press("RET") == {i: truth[i] for i in (30, 36, 45)}
+    assert press("Z", ctrl=True) == {i: truth[i] for i in (30, 36)}
+    press("S")
+    press("LEFTMOUSE", truth[48])
+    assert press("RET") == {i: truth[i] for i in (30, 36, 48, 54)} and modal._placing.current is None
+    Place._fill_in(modal, bpy.context)
+    assert min(vertex_marks.ids_of(head)) >= 0 and len(vertex_marks.guessed_of(head)) == 64
+    assert "region_face" in head.data.attributes, "a region that was there is not replaced"
+
+
+def test_a_landmark_is_moved_and_moved_back(addon: Any) -> None:
+    from blender_addon.operators.landmarks_place import DIGIDOUBLE_OT_landmarks_place as Place
+
+    head = sample("ada")
+    OPS.avatar_use()
+    truth = list(head["digidouble_landmarks"])
+    vertex_marks.write(head, truth, {57, 58})
+    modal = _Modal(head, "MOVE")
+
+    def press(key: str, value: int | None = None) -> None:
+        modal.under = value
+        Place._move(modal, bpy.context, _press(key), (1, 1))
+
+    press("LEFTMOUSE", 57)
+    press("LEFTMOUSE", None)
+    assert modal._grabbed == 57, "a click beside the head does not let go"
+    press("LEFTMOUSE", 99)
+    assert vertex_marks.ids_of(head)[57] == 99 and vertex_marks.guessed_of(head) == {58}
+    press("LEFTMOUSE", 3)
+    press("BACK_SPACE")
+    assert modal._grabbed is None and vertex_marks.ids_of(head)[57] == 99
+    press("BACK_SPACE")
+    assert vertex_marks.ids_of(head) == truth and vertex_marks.guessed_of(head) == {57, 58}
 
 
 def test_the_mirror_plane_follows_a_mesh_beside_the_origin() -> None:
