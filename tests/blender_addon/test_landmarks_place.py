@@ -71,6 +71,25 @@ def test_the_missing_landmarks_are_guessed_on_faces_that_the_table_has_not_seen(
     assert mm < 3.2 and relative < 0.04 and raw < 4.0, (mm, relative, raw)
 
 
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if "-" in n else n for n in HELD_OUT])
+def test_the_guess_holds_where_no_vertex_lies_on_a_landmark(empty: Any, name: str) -> None:
+    head = sample(name)
+    points, normals = meshes.read(head)
+    truth = points[list(head["digidouble_landmarks"])]
+    head.data.calc_loop_triangles()
+    faces = meshes.get(head.data.loop_triangles, "vertices", 3, np.int32)
+    a, b, c = points[faces].transpose(1, 0, 2)
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    rng = np.random.default_rng(0)
+    face, share = rng.choice(len(faces), 40_000, p=area / area.sum()), rng.dirichlet((1, 1, 1), 40_000)
+    points, normals = (np.einsum("nk,nkc->nc", share, values[faces[face]]) for values in (points, normals))
+    for kept, bar in ((landmarks.NORMAL, 0.0025), (landmarks.QUICK, 0.0040)):
+        known_ids = {i: picking.nearest(points, truth[i]) for i in kept}
+        found = fill.complete(known_ids, points, normals)
+        off = np.linalg.norm(points[found] - truth, axis=1)[np.setdiff1d(np.arange(68), kept)].mean()
+        assert off < bar, (kept, off)
+
+
 def test_the_guess_does_not_depend_on_where_the_head_stands(empty: Any) -> None:
     head = sample("chidi")
     turn = np.array(Euler((0.4, -1.1, 2.5)).to_matrix())
