@@ -40,9 +40,10 @@ def make(avatar: Any, scene: Any) -> Any:
 
 def _collection(present: Any | None, head: Any, items: list[Any]) -> Any:
     """Ours, made to hold just these; or one of the artist's that does already."""
-    collection = present if present is not None and present.get(MADE) else None
+    candidates = [c for c in (present, *head.users_collection) if c is not None]
+    collection = next((c for c in candidates if c.get(MADE) and c.library is None), None)
     if collection is None:
-        fitting = next((c for c in (present, *head.users_collection) if c is not None and _fits(c, items)), None)
+        fitting = next((c for c in candidates if _fits(c, items)), None)
         if fitting is not None:
             return fitting
         collection = bpy.data.collections.new(head.name)

@@ -28,6 +28,12 @@ def from_landmarks(head: Any) -> None:
         write(head, name, weights)
 
 
+def add_missing(head: Any) -> None:
+    """The same, for a head that has no face region yet."""
+    if not has(head, "region_face"):
+        from_landmarks(head)
+
+
 def write(head: Any, name: str, weights: Array) -> None:
     """A vertex group with these weights (V,); an attribute of the same name, which would hide it, is removed."""
     if head.data.library is not None:

@@ -171,7 +171,9 @@ def renumbering(head: Any, modifier: Any) -> bool:
         return modifier.type not in _KEEP_VERTEX_ORDER
     marks = [int(v) for v in head.get("digidouble_landmarks", ())]
     group = head.vertex_groups.get(modifier.vertex_group)
-    if modifier.mode != "VERTEX_GROUP" or group is None or max(marks, default=-1) < 0:
+    if max(marks, default=-1) < 0:
+        return False  # nothing to lose yet
+    if modifier.mode != "VERTEX_GROUP" or group is None:
         return True
     kept = {v.index for v in head.data.vertices if any(g.group == group.index and g.weight > modifier.threshold
                                                        for g in v.groups)}  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 
 from .._interchange import errors
-from ..avatar_setup import checkup, known, vertex_marks
+from ..avatar_setup import checkup, known, regions, vertex_marks
 from ..avatar_setup.state import head_of, no_head
 from ._base import Operator
 
@@ -25,7 +25,7 @@ class DIGIDOUBLE_OT_landmarks_find(Operator, bpy.types.Operator):
         return no_head(context)
 
     def run(self, context: Any) -> set[str] | None:
-        """By vertex count and topology."""
+        """By vertex count and topology. Where the head has no face region, it is drawn too."""
         head = head_of(context)
         found = known.recognise(head.data)
         if found is None:
@@ -33,6 +33,7 @@ class DIGIDOUBLE_OT_landmarks_find(Operator, bpy.types.Operator):
                 f"The mesh {head.name!r} is none that Digidouble knows.", "Place landmarks: five clicks are enough."
             )
         vertex_marks.write(head, list(found.landmarks), set())
+        regions.add_missing(head)
         self.report({"INFO"}, f"Recognised: {found.name}.")  # type: ignore[attr-defined]
         checkup.refresh(context.scene.digidouble.avatar, context)
         return None

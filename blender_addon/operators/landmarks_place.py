@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import bpy
@@ -20,8 +21,8 @@ _MODES = (
     ("ALL", "All 68 Points", "Every point by hand"),
     ("MOVE", "Move Points", "Click a point, then its new place"),
 )
-_KEYS = "Click: place     Enter: take the green one     S: skip     Backspace: back     Esc: done"
-_MOVE_KEYS = "Click a point, then its new place     Backspace: take back     Esc: done"
+_KEYS = "Click: place     Enter: take the green one     S: skip     H: hide hair     Backspace: back     Esc: done"
+_MOVE_KEYS = "Click a point, then its new place     H: hide hair     Backspace: take back     Esc: done"
 _GHOST = (0.25, 1.0, 0.35, 0.95)
 _HOVER = (1.0, 1.0, 1.0, 0.9)
 _GRAB_PIXELS = 18
@@ -79,6 +80,7 @@ class DIGIDOUBLE_OT_landmarks_place(Operator, bpy.types.Operator):
         meshes.shown(head, context.evaluated_depsgraph_get())  # says so if a modifier takes vertices away
         self._hover: int | None = None
         self._grabbed: int | None = None
+        self._veiled: list[Any] = []  # parts that H has hidden
         self._before: list[tuple[list[int], set[int]]] = []  # landmarks before each move
         known = vertex_marks.placed_of(head)
         if self.mode == "MOVE":
@@ -111,7 +113,9 @@ class DIGIDOUBLE_OT_landmarks_place(Operator, bpy.types.Operator):
             return {"FINISHED"}
         if event.type in _NAVIGATION or (event.type == "LEFTMOUSE" and (inside is None or event.alt)):
             return {"PASS_THROUGH"}
-        if self.mode == "MOVE":
+        if event.type == "H":
+            self._toggle_parts(context)
+        elif self.mode == "MOVE":
             self._move(context, event, inside)
         else:
             self._place(context, event, inside)
@@ -158,8 +162,22 @@ class DIGIDOUBLE_OT_landmarks_place(Operator, bpy.types.Operator):
         """After the last point: the other landmarks, and regions where there are none. Esc leaves that out."""
         head = context.scene.digidouble.avatar.head
         vertex_marks.complete(head)
-        if not regions.has(head, "region_face"):
-            regions.from_landmarks(head)
+        regions.add_missing(head)
+
+    def _toggle_parts(self, context: Any) -> None:
+        """Hide everything but the head, or show it again: ears and brows lie below hair."""
+        if self._veiled:
+            self._show_parts()
+            return
+        parts = [entry.item for entry in context.scene.digidouble.avatar.parts if entry.item is not None]
+        self._veiled = [item for item in parts if item.visible_get()]
+        for item in self._veiled:
+            item.hide_set(True)
+
+    def _show_parts(self) -> None:
+        while self._veiled:
+            with contextlib.suppress(ReferenceError, RuntimeError):  # deleted, or another file was opened
+                self._veiled.pop().hide_set(False)
 
     def _landmark_near(self, context: Any, pixel: Any) -> int | None:
         head = context.scene.digidouble.avatar.head
@@ -230,6 +248,7 @@ class DIGIDOUBLE_OT_landmarks_place(Operator, bpy.types.Operator):
 
     def _end(self, context: Any) -> None:
         overlay.remove(self._handler)
+        self._show_parts()
         if context.window is not None:
             context.window.cursor_modal_restore()
         try:

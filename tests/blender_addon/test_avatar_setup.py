@@ -100,6 +100,16 @@ def test_a_collection_of_the_artist_that_holds_just_the_character_is_used(artist
     assert cube.name not in bpy.data.collections[name].objects
 
 
+def test_starting_over_leaves_one_avatar(artist: Any) -> None:
+    eyes, hair = bpy.data.objects["Zoë äöü 1_eyes"], bpy.data.objects["Zoë äöü 1_hair"]
+    select(head(), eyes, hair, active=head())
+    OPS.avatar_from_selection()
+    select(head(), hair, active=head())
+    OPS.avatar_from_selection()
+    assert [p.item.name for p in artist.parts] == [hair.name] and "digidouble_part" not in eyes
+    assert avatar_names() == [artist.collection_name(bpy.context)] and len(bpy.data.collections) == 1
+
+
 def test_an_object_alone_brings_its_family_along(artist: Any) -> None:
     select(head(), active=head())
     OPS.avatar_from_selection()

@@ -211,6 +211,11 @@ def test_a_whole_makehuman_body_is_recognised_in_any_shape(addon: Any, count: in
     OPS.avatar_make()
     assert OPS.landmarks_find() == {"FINISHED"} and tuple(vertex_marks.ids_of(body)) == BASE_LANDMARKS
     assert known.TOPOLOGIES[0].landmarks == BASE_LANDMARKS
+    face = [v.index for v in body.data.vertices if v.index < 13380 and any(
+        g.group == body.vertex_groups["region_face"].index and g.weight > 0.5 for g in v.groups)]  # fmt: skip
+    low, high = points[list(BASE_LANDMARKS)].min(axis=0), points[list(BASE_LANDMARKS)].max(axis=0)
+    assert 1000 < len(face) < 3000 and (points[face] > low - (0.01, 0.02, 0.01)).all(), "no hands, no nape"
+    assert (points[face] < high + (0.01, 0.01, 0.06)).all()
     mask = body.modifiers.new("Hide helpers", "MASK")  # as MPFB hides the helpers behind the body
     group = body.vertex_groups.new(name="body")
     group.add(list(range(13380)), 1.0, "REPLACE")
