@@ -25,6 +25,7 @@ _KEYS = "Click: place     Enter: take the green one     S: skip     H: hide hair
 _MOVE_KEYS = "Click a point, then its new place     H: hide hair     Backspace: take back     Esc: done"
 _GHOST = (0.25, 1.0, 0.35, 0.95)
 _HOVER = (1.0, 1.0, 1.0, 0.9)
+_OVER_THE_FACE = ("hair", "lashes", "other")
 _GRAB_PIXELS = 18
 _MOST_HOVERED = 300_000  # vertices; on denser meshes the dot under the mouse would make it stutter
 
@@ -80,7 +81,7 @@ class DIGIDOUBLE_OT_landmarks_place(Operator, bpy.types.Operator):
         meshes.shown(head, context.evaluated_depsgraph_get())  # says so if a modifier takes vertices away
         self._hover: int | None = None
         self._grabbed: int | None = None
-        self._veiled: list[Any] = []  # parts that H has hidden
+        self._veiled: list[tuple[Any, bool]] = []  # parts that H has hidden, and whether they were selected
         self._before: list[tuple[list[int], set[int]]] = []  # landmarks before each move
         known = vertex_marks.placed_of(head)
         if self.mode == "MOVE":
@@ -165,19 +166,21 @@ class DIGIDOUBLE_OT_landmarks_place(Operator, bpy.types.Operator):
         regions.add_missing(head)
 
     def _toggle_parts(self, context: Any) -> None:
-        """Hide everything but the head, or show it again: ears and brows lie below hair."""
+        """Hide what may lie over the face, or show it again."""
         if self._veiled:
             self._show_parts()
             return
-        parts = [entry.item for entry in context.scene.digidouble.avatar.parts if entry.item is not None]
-        self._veiled = [item for item in parts if item.visible_get()]
-        for item in self._veiled:
+        parts = [entry.item for entry in context.scene.digidouble.avatar.parts if entry.part in _OVER_THE_FACE]
+        self._veiled = [(item, item.select_get()) for item in parts if item is not None and item.visible_get()]
+        for item, _ in self._veiled:
             item.hide_set(True)
 
     def _show_parts(self) -> None:
         while self._veiled:
+            item, selected = self._veiled.pop()
             with contextlib.suppress(ReferenceError, RuntimeError):  # deleted, or another file was opened
-                self._veiled.pop().hide_set(False)
+                item.hide_set(False)
+                item.select_set(selected)
 
     def _landmark_near(self, context: Any, pixel: Any) -> int | None:
         head = context.scene.digidouble.avatar.head

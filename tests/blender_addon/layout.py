@@ -33,12 +33,12 @@ class Layout:
 
     def label(self, *, text: str = "", icon: str = "NONE", **_: Any) -> None:
         """Icons must exist."""
-        _check_icon(icon)
+        check_icon(icon)
         self.labels.append(text)
 
     def operator(self, idname: str, *, text: str | None = None, icon: str = "NONE", **_: Any) -> Any:
         """The operator must be registered, and have the properties that are set on it."""
-        _check_icon(icon)
+        check_icon(icon)
         module, name = idname.split(".")
         kind = getattr(getattr(bpy.ops, module), name).get_rna_type()
         given = _Properties(kind)
@@ -47,7 +47,7 @@ class Layout:
 
     def prop(self, owner: Any, name: str, *, icon: str = "NONE", **_: Any) -> None:
         """The property must exist."""
-        _check_icon(icon)
+        check_icon(icon)
         assert name in owner.bl_rna.properties, f"{owner} has no property {name}"
         self.props.append((owner, name))
 
@@ -60,7 +60,7 @@ class Layout:
 
     def menu(self, name: str, *, icon: str = "NONE", text: str | None = None, **_: Any) -> None:
         """The menu must be registered."""
-        _check_icon(icon)
+        check_icon(icon)
         self.buttons.append((name, getattr(bpy.types, name).bl_label if text is None else text, None))
 
     def separator(self, **_: Any) -> None:
@@ -85,7 +85,8 @@ class _Properties:
         object.__setattr__(self, name, value)
 
 
-def _check_icon(icon: str) -> None:
+def check_icon(icon: str) -> None:
+    """Fails if this Blender has no such icon."""
     known = bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
     assert icon in known, f"Blender {bpy.app.version_string} has no icon {icon}"
 

@@ -19,7 +19,7 @@ from blender_addon.avatar_setup.landmarks import PARTNER
 from blender_addon.capture.avatar import avatar_names, find_avatar
 from blender_addon.capture.geometry import extract
 from interchange.errors import InputError
-from tests.blender_addon.layout import drawn
+from tests.blender_addon.layout import check_icon, drawn
 from tests.blender_addon.standin import build_standin
 
 OPS = bpy.ops.digidouble
@@ -264,6 +264,17 @@ def test_each_finding_has_a_fix_that_works(addon: Any, spoil: Any, key: str, sev
         assert extract(find_avatar(bpy.context.scene, bpy.context.view_layer, "A"), bpy.context.view_layer,
                        needs_landmarks=key not in ("unwrap",))  # fmt: skip
     assert not checkup.is_stale(addon, bpy.context)
+
+
+def test_fixes_and_operators_are_told_in_short_words(addon: Any) -> None:
+    for fix_ in FIXES.values():
+        check_icon(fix_.icon)
+        assert 0 < len(fix_.label) < 20 and 0 < len(fix_.tooltip) <= 120
+    ours = [name for name in dir(OPS) if name.startswith(("avatar_", "landmark", "region_"))]
+    assert len(ours) == 15
+    for name in ours:
+        kind = getattr(OPS, name).get_rna_type()
+        assert 0 < len(kind.description) <= 120, (name, kind.description)
 
 
 def test_applying_a_mirrored_scale_moves_nothing_and_keeps_shape_keys(addon: Any) -> None:

@@ -345,6 +345,25 @@ def test_a_landmark_is_moved_and_moved_back(addon: Any) -> None:
     assert vertex_marks.ids_of(head) == truth and vertex_marks.guessed_of(head) == {57, 58}
 
 
+def test_hair_is_hidden_and_shown_again_as_it_was(addon: Any) -> None:
+    from blender_addon.operators.landmarks_place import DIGIDOUBLE_OT_landmarks_place as Place
+
+    build_standin("A")
+    OPS.avatar_use()
+    eyes, hair = bpy.data.objects["A_eyes"], bpy.data.objects["A_hair"]
+    eyes.select_set(False)
+    hair.select_set(True)
+    modal = SimpleNamespace(_veiled=[], _show_parts=lambda: Place._show_parts(modal))
+    Place._toggle_parts(modal, bpy.context)
+    assert hair.hide_get() and not eyes.hide_get()
+    Place._toggle_parts(modal, bpy.context)
+    assert not hair.hide_get() and hair.select_get() and not eyes.select_get()
+    Place._toggle_parts(modal, bpy.context)
+    bpy.data.objects.remove(hair)
+    Place._show_parts(modal)
+    assert modal._veiled == []
+
+
 def test_the_mirror_plane_follows_a_mesh_beside_the_origin() -> None:
     assert placing.mirror_plane(_points()) == 0 and placing.mirror_plane(_points() + (10, 0, 0)) == 10
     assert placing.mirrored_vertex(_points() + (10, 0, 0), 1) == 4
