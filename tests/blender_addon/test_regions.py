@@ -98,6 +98,9 @@ def test_five_landmarks_are_enough_for_a_region(addon: Any) -> None:
     for index in (30, 36, 45, 48, 54):
         OPS.landmark_set(index=index, vertex=truth[index])
     OPS.region_from_landmarks()
+    found = find_avatar(bpy.context.scene, bpy.context.view_layer, addon.collection_name(bpy.context))
+    captured = extract(found, bpy.context.view_layer, needs_landmarks=True)[0]
+    assert captured.has_landmarks and 0.1 < (captured.region_face > 0.5).mean() < 0.6
     assert sum(v >= 0 for v in head["digidouble_landmarks"]) == 5, "what is guessed for the region is not kept"
     head["digidouble_landmarks"] = truth
     drawn_ = {"region_face": weights_of(head, "region_face")}
