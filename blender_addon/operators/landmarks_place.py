@@ -61,7 +61,8 @@ class DIGIDOUBLE_OT_landmarks_place(Operator, bpy.types.Operator):
 
     def modal(self, context: Any, event: Any) -> set[str]:
         """Called by Blender for each event."""
-        if context.area is None or no_head(context) is not None:  # the view was closed, or the head deleted
+        lost = context.area is None or no_head(context) is not None  # the view was closed, or the head deleted
+        if lost or context.mode != "OBJECT":  # the artist has gone on to something else
             return self._finish(context)
         result = guarded(self, context, lambda c: self._handle(c, event))
         return self._finish(context) if result in ({"CANCELLED"}, {"FINISHED"}) else result
