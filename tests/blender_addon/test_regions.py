@@ -3,30 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import bpy
 import numpy as np
 import pytest
 
-import blender_addon
 from blender_addon.avatar_setup import meshes, regions
 from blender_addon.capture.avatar import find_avatar
 from blender_addon.capture.geometry import extract
 from tests.blender_addon.layout import drawn
 from tests.blender_addon.standin import build_standin
-from tests.blender_addon.test_landmarks_place import sample
+from tests.blender_addon.test_landmarks_guess import sample
 
 OPS = bpy.ops.digidouble
-
-
-@pytest.fixture
-def addon(empty: Any) -> Iterator[Any]:
-    """The add-on in an empty file; yields its avatar settings."""
-    blender_addon.register()
-    yield bpy.context.scene.digidouble.avatar
-    blender_addon.unregister()
 
 
 def weights_of(head: Any, name: str) -> np.ndarray:
