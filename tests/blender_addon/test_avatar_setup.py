@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Choosing a character, marking it, and the checks with their fixes."""
+"""Choosing a character, marking it, and how the panel shows it."""
 
 from __future__ import annotations
 
