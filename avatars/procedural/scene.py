@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
+from ..materials import node_tree
 from .graph import Faces, Float
 from .surface import blender_from_design
 
@@ -99,8 +100,7 @@ def new_material(name: str, image: Any | None, roughness: float, specular: float
                  colour: tuple[float, float, float] = (0.5, 0.5, 0.5)) -> Any:
     """Principled material with an image, if any, straight in Base Color; `colour` is linear RGB otherwise."""
     material = bpy.data.materials.new(name)
-    material.use_nodes = True
-    tree = material.node_tree
+    tree = node_tree(material)
     shader = next(node for node in tree.nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Roughness"].default_value = roughness
     shader.inputs["Specular IOR Level"].default_value = specular

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .._interchange import errors, mesh
 
-_HOW_TO_MARK = 'Put its parts into a collection and name that, or set "digidouble_avatar" on its armature.'
+_HOW_TO_MARK = 'Set one up in the Avatar panel, or set "digidouble_avatar" on an armature in a collection of its own.'
 PARTS = ("head", "eyes", "hair", "mouth", "lashes")
 _KEEP_VERTEX_ORDER = frozenset(
     # deform vertices, or append new ones after the old
@@ -54,12 +54,21 @@ def part_of(item: Any) -> str:
 
 
 def avatar_names() -> list[str]:
-    """Collections of the open file that hold an avatar (an object marked `digidouble_avatar`)."""
-    return sorted(c.name for c in bpy.data.collections if any("digidouble_avatar" in item for item in c.objects))
+    """Collections of the open file that hold an avatar (an object marked `digidouble_avatar`).
+
+    Where the panel has made a collection for an avatar, the others that its objects also lie in are not listed.
+    """
+    holders = [c for c in bpy.data.collections if any("digidouble_avatar" in item for item in c.objects)]
+    made = {item for c in holders if c.get("digidouble_made") for item in c.objects if "digidouble_avatar" in item}
+    return sorted(
+        c.name
+        for c in holders
+        if c.get("digidouble_made") or any("digidouble_avatar" in i and i not in made for i in c.objects)
+    )
 
 
-def find_avatar(scene: Any, view_layer: Any, name: str | None) -> Avatar:
-    """The avatar in the collection `name`, or the only one there is.
+def find_avatar(scene: Any, view_layer: Any, name: str | None, *, strict: bool = True) -> Avatar:
+    """The avatar in the collection `name`, or the only one there is. strict: its parts must be fit for a capture.
 
     Raises InputError if there is none, several to choose from, no head, or parts that cannot be captured.
     """
@@ -74,14 +83,18 @@ def find_avatar(scene: Any, view_layer: Any, name: str | None) -> Avatar:
     collection = bpy.data.collections.get(name)
     if collection is None:
         raise errors.InputError(f"There is no avatar called {name!r} in this file.", listed)
-    meshes = [item for item in collection.all_objects if item.type == "MESH" and not item.hide_render]
-    parts = sorted((m for m in meshes if m.data.polygons), key=lambda m: (part_of(m) != "head", m.name))
+    meshes = [item for item in collection.all_objects if item.type == "MESH"]
+    if strict:
+        meshes = [item for item in meshes if item.data.polygons and not item.hide_render]
+    parts = sorted(meshes, key=lambda m: (part_of(m) != "head", m.name))
     heads = [item for item in parts if part_of(item) == "head"]
     if len(heads) != 1:
         raise errors.InputError(
             f"The avatar {name!r} has {len(heads)} meshes marked as head.",
             'Set "digidouble_part" = "head" on one that has faces and is not hidden in renders.',
         )
+    if not strict:
+        return Avatar(name, parts, _armature(parts, collection), _info(collection, name))
     layered = set(view_layer.objects)
     if any(part not in layered for part in parts) or any(part not in set(scene.objects) for part in parts):
         raise errors.InputError(
@@ -141,9 +154,33 @@ def landmark_ids(head: Any, *, needed: bool) -> npt.NDArray[np.int32]:
             f"The landmarks of {head.name!r} are not 68 vertices of its mesh.", "Place them again."
         )
     for modifier in head.modifiers:
-        if modifier.show_render and modifier.type not in _KEEP_VERTEX_ORDER:
+        if modifier.show_render and renumbering(head, modifier):
             raise errors.InputError(
                 f"The modifier {modifier.name!r} on {head.name!r} may renumber vertices, so landmarks would be lost.",
                 "Apply it or turn it off for rendering.",
             )
     return ids
+
+
+def renumbering(head: Any, modifier: Any) -> bool:
+    """True if a vertex of the base mesh may have another number after the modifier, or none.
+
+    A mask that hides only vertices behind the last landmark is harmless: so MakeHuman's helpers are hidden.
+    """
+    if modifier.type != "MASK":
+        return modifier.type not in _KEEP_VERTEX_ORDER
+    marks = [int(v) for v in head.get("digidouble_landmarks", ())]
+    group = head.vertex_groups.get(modifier.vertex_group)
+    if max(marks, default=-1) < 0:
+        return False  # nothing to lose yet
+    if modifier.mode != "VERTEX_GROUP" or group is None:
+        return True
+    kept = {v.index for v in head.data.vertices if any(g.group == group.index and g.weight > modifier.threshold
+                                                       for g in v.groups)}  # fmt: skip
+    wanted = range(max(marks) + 1)
+    return any((index in kept) == modifier.invert_vertex_group for index in wanted)
+
+
+def render_uv(data: Any) -> Any | None:
+    """The UV map of a mesh that a render uses, and so does a capture; None if there is none."""
+    return next((layer for layer in data.uv_layers if layer.active_render), next(iter(data.uv_layers), None))

@@ -133,7 +133,7 @@ def _read_part(part: Any, depsgraph: Any, bone_names: list[str]) -> _Part:
         check_numbers(part.name, vertices, uvs)
         if np.linalg.det(matrix[:3, :3]) < 0:  # a mirrored object: keep the faces' winding outwards
             faces, uvs = faces[:, ::-1], uvs[:, ::-1]
-        soft = {name: _point_attribute(data, name) for name in _SOFT_REGIONS}
+        soft = {name: _soft_region(part, data, name) for name in _SOFT_REGIONS}
         index, weight = _bone_weights(part, data, bone_names)
     finally:
         evaluated.to_mesh_clear()
@@ -146,8 +146,12 @@ def _get(items: Any, name: str, width: int, kind: type = np.float32) -> Array:
     return flat.reshape(-1, width)
 
 
-def _point_attribute(data: Any, name: str) -> Array:
-    attribute = data.attributes.get(name)
+def _soft_region(part: Any, data: Any, name: str) -> Array:
+    """(V,) 0..1: the vertex group that artists paint, else the attribute that sample avatars have, else 0."""
+    group, attribute = part.vertex_groups.get(name), data.attributes.get(name)
+    if group is not None:
+        found = ((g.weight for g in vertex.groups if g.group == group.index) for vertex in data.vertices)
+        return np.fromiter((next(weights, 0.0) for weights in found), np.float32, len(data.vertices))
     if attribute is None or attribute.domain != "POINT" or attribute.data_type != "FLOAT":
         return np.zeros(len(data.vertices), np.float32)
     return np.clip(_get(attribute.data, "value", 1)[:, 0], 0, 1)

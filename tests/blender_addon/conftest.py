@@ -23,6 +23,16 @@ def empty() -> Any:
 
 
 @pytest.fixture
+def addon(empty: Any) -> Iterator[Any]:
+    """The add-on, registered in an empty file; yields its avatar settings."""
+    import blender_addon
+
+    blender_addon.register()
+    yield bpy.context.scene.digidouble.avatar
+    blender_addon.unregister()
+
+
+@pytest.fixture
 def standin(empty: Any) -> Any:
     """The stand-in avatar's collection in an otherwise empty file."""
     return build_standin("A")
