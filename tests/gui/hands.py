@@ -46,6 +46,40 @@ def button_under_mouse() -> str:
     return ""
 
 
+class Scan:
+    """Moves the mouse down the sidebar, a step a tick, and notes which buttons it meets. found: name -> (x, y) window
+    pixels from the bottom left."""
+
+    def __init__(self, columns: list[int], rows: list[int]) -> None:
+        self.found: dict[str, tuple[int, int]] = {}
+        self.done = False
+        self._points = [(x, y) for x in columns for y in rows]
+        self._at: tuple[int, int] | None = None
+        bpy.app.timers.register(self._step)
+
+    def _step(self) -> float | None:
+        if self._at is not None:
+            name = button_under_mouse()
+            if name:
+                self.found.setdefault(name, self._at)
+        if not self._points:
+            self.done = True
+            return None
+        self._at = self._points.pop(0)
+        bpy.context.window_manager.windows[0].cursor_warp(*self._at)
+        return 0.03
+
+
+def scan(columns: list[int], rows: list[int]) -> None:
+    """Begin a scan."""
+    _state["scan"] = Scan(columns, rows)
+
+
+def scanned() -> dict[str, tuple[int, int]] | None:
+    """What the scan has found, once it is through."""
+    return _state["scan"].found if _state["scan"].done else None
+
+
 def sidebar() -> dict[str, int]:
     """Where the sidebar of the first 3D view lies, in window pixels from the bottom left."""
     for area in bpy.context.window_manager.windows[0].screen.areas:
@@ -89,7 +123,7 @@ def _listen() -> float:
     if asked["id"] == _state["id"]:
         return 0.05
     _state["id"] = asked["id"]
-    tools = (button_under_mouse, sidebar, open_tab, largest_gap)
+    tools = (button_under_mouse, sidebar, open_tab, largest_gap, scan, scanned)
     names: dict[str, Any] = {"bpy": bpy, **{tool.__name__: tool for tool in tools}}
     reply: dict[str, Any] = {"id": asked["id"]}
     try:

@@ -13,6 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import cv2
+import numpy as np
+
 HANDS = Path(__file__).with_name("hands.py")
 TOOLS = ("Xvfb", "xdotool", "import")
 SIZE = (1280, 1000)
@@ -109,38 +112,55 @@ class Window:
         command = ["xdotool", "type", "--delay", "30", text]
         subprocess.run(command, env=os.environ | {"DISPLAY": self._display}, check=True)
 
-    def buttons(self, step: int = 10) -> dict[str, tuple[int, int]]:
-        """Every button of the sidebar that a mouse finds on its way down: command or data path -> point on the screen.
+    def headers(self) -> list[tuple[int, int]]:
+        """The panels' headers in the sidebar, top to bottom: each ends in a grip of four dots, nothing else does."""
+        bar = self.ask("answer = sidebar()")
+        picture = cv2.imread(str(self.picture(self.folder / "headers.png")), cv2.IMREAD_GRAYSCALE).astype(int)
+        right = bar["x"] + bar["width"]
+        strip = picture[SIZE[1] - bar["y"] - bar["height"] : SIZE[1] - bar["y"], right - 60 : right - 30]
+        bright = strip > np.median(strip, axis=1, keepdims=True) + 18
+        dots = (bright[:, 1:] & ~bright[:, :-1]).sum(axis=1) == 4
+        rows = np.flatnonzero(dots) + SIZE[1] - bar["y"] - bar["height"]
+        first = [row for row in rows if row - 1 not in rows and row - 2 not in rows and row - 3 not in rows]
+        return [(bar["x"] + bar["width"] // 3, int(row) + 2) for row in first]
 
-        Three columns are tried, since rows hold several buttons.
+    def open_only(self, number: int, count: int) -> None:
+        """Open the panel of that number beside the first one, and close the others, by clicks on their headers."""
+        x, y = self.headers()[0]
+        self.mouse(x, y, "click", "--repeat", "30", "4")  # to the top
+        time.sleep(0.3)
+        self.mouse(*self.headers()[0], "keydown", "ctrl", "click", "1", "keyup", "ctrl")
+        time.sleep(0.6)
+        found = self.headers()
+        assert len(found) == count, f"{len(found)} panels can be seen instead of {count}"
+        if number:
+            self.mouse(*found[number], "click", "1")
+            time.sleep(0.6)
+
+    def buttons(self, columns: tuple[float, ...] = (0.5, 0.2, 0.85), step: int = 8) -> dict[str, tuple[int, int]]:
+        """Every button that can be seen in the sidebar: its command or data path, and a point on it (screen pixels).
+
+        `columns`: where in the width to look, 0..1, since a row may hold several.
         """
-        found: dict[str, tuple[int, int]] = {}
         bar = self.ask("answer = sidebar()")
-        top = SIZE[1] - bar["y"] - bar["height"]
-        for share in (0.25, 0.55, 0.9):
-            x = bar["x"] + int(bar["width"] * share) - 10
-            for y in range(top + 6, top + bar["height"] - 6, step):
-                self.mouse(x, y)
-                time.sleep(0.06)
-                name = self.ask("answer = button_under_mouse()")
-                if name and name not in found:
-                    found[name] = (x, y)
-        return found
+        across = [bar["x"] + int((bar["width"] - 25) * share) for share in columns]
+        down = list(range(bar["y"] + bar["height"] - 8, bar["y"] + 8, -step))
+        self.ask(f"scan({across}, {down})")
+        found = self.wait(lambda: self.ask("answer = [scanned()]")[0], 120, "the scan of the sidebar")
+        return {name: (x, SIZE[1] - y) for name, (x, y) in found.items()}
 
-    def find(self, text: str, columns: tuple[float, ...] = (0.5, 0.25, 0.85), step: int = 9) -> tuple[int, int]:
-        """The point of the first button whose command or data path contains `text`. AssertionError if there is none."""
+    def find(self, text: str, **how: Any) -> tuple[int, int]:
+        """A point on the first button whose command or data path contains `text`, scrolling down if need be."""
         bar = self.ask("answer = sidebar()")
-        top = SIZE[1] - bar["y"] - bar["height"]
-        for share in columns:
-            x = bar["x"] + int((bar["width"] - 20) * share)
-            for y in range(top + 6, top + bar["height"] - 6, step):
-                self.mouse(x, y)
-                time.sleep(0.05)
-                if text in self.ask("answer = button_under_mouse()"):
-                    self.mouse(x, y + 4)
-                    time.sleep(0.08)
-                    return (x, y + 4) if text in self.ask("answer = button_under_mouse()") else (x, y)
-        raise AssertionError(f"no button with {text!r} can be seen in the sidebar")
+        middle = (bar["x"] + bar["width"] // 3, SIZE[1] - bar["y"] - bar["height"] // 2)
+        self.mouse(*middle, "click", "--repeat", "40", "4")
+        for _ in range(4):
+            time.sleep(0.3)
+            for name, point in self.buttons(**how).items():
+                if text in name:
+                    return point
+            self.mouse(*middle, "click", "--repeat", "8", "5")
+        raise AssertionError(f"no button with {text!r} can be found in the sidebar")
 
     def click(self, text: str, **how: Any) -> None:
         """Press the button whose command or data path contains `text`, with the mouse."""
