@@ -152,14 +152,14 @@ class Window:
     def find(self, text: str, **how: Any) -> tuple[int, int]:
         """A point on the first button whose command or data path contains `text`, scrolling down if need be."""
         bar = self.ask("answer = sidebar()")
-        middle = (bar["x"] + bar["width"] // 3, SIZE[1] - bar["y"] - bar["height"] // 2)
-        self.mouse(*middle, "click", "--repeat", "40", "4")
+        top = (bar["x"] + bar["width"] // 3, SIZE[1] - bar["y"] - bar["height"] + 14)  # on a panel, or the view zooms
+        self.mouse(*top, "click", "--repeat", "40", "4")
         for _ in range(4):
             time.sleep(0.3)
             for name, point in self.buttons(**how).items():
                 if text in name:
                     return point
-            self.mouse(*middle, "click", "--repeat", "8", "5")
+            self.mouse(*top, "click", "--repeat", "8", "5")
         raise AssertionError(f"no button with {text!r} can be found in the sidebar")
 
     def click(self, text: str, **how: Any) -> None:
