@@ -13,11 +13,13 @@ _inside = f"{__package__}.interchange"
 _root = _inside if importlib.util.find_spec(_inside) else "interchange"
 
 if TYPE_CHECKING:
-    from interchange import cameras, capture, colour, errors, exr, mesh, png, splats
+    from interchange import cameras, capture, colour, errors, exr, mesh, png, service_errors, splats, whole_files
 else:
-    cameras, capture, colour, errors, exr, mesh, png, splats = (
+    cameras, capture, colour, errors, exr, mesh, png, service_errors, splats, whole_files = (
         importlib.import_module(f"{_root}.{name}")
-        for name in ("cameras", "capture", "colour", "errors", "exr", "mesh", "png", "splats")
+        for name in (
+            "cameras", "capture", "colour", "errors", "exr", "mesh", "png", "service_errors", "splats", "whole_files",
+        )  # fmt: skip
     )
 
 
@@ -35,4 +37,7 @@ def network(name: str) -> Any:
         ) from error
 
 
-__all__ = ["cameras", "capture", "colour", "errors", "exr", "mesh", "network", "png", "splats"]
+__all__ = [
+    "cameras", "capture", "colour", "errors", "exr", "mesh", "network", "png", "service_errors", "splats",
+    "whole_files",
+]  # fmt: skip

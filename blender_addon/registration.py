@@ -37,8 +37,9 @@ def unregister() -> None:
 def _modules() -> list[Any]:
     """Everything with a register() and an unregister(), in order."""
     from . import preferences, properties
+    from .jobs import inbox
 
-    return [preferences, properties, *_rooms_modules("operators"), *_rooms_modules("panels")]
+    return [preferences, properties, *_rooms_modules("operators"), *_rooms_modules("panels"), inbox]
 
 
 def _rooms_modules(room: str) -> list[Any]:

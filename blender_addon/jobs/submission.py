@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what is set in the scene to a job: what is still missing, and the record of a new one."""
+
+from __future__ import annotations
+
+import importlib
+import uuid
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .._interchange import errors
+from ..folders import safe_name, work_folder
+from . import results_folder
+from .desk import Desk
+from .parameters import DOUBLE, parameters
+from .records import JobRecord
+
+_PACKAGE = __package__.rpartition(".")[0]
+
+
+def what_is_missing(context: Any, desk: Desk) -> str | None:
+    """The sentence for the grey button: no capture, no performer, no backend; None if a job can be sent."""
+    try:
+        _inputs(context)
+        desk.switchboard.check(desk.backends.find(desk.backends.active))
+    except errors.InputError as error:
+        return str(error)
+    return None
+
+
+def new_record(context: Any, desk: Desk) -> JobRecord:
+    """A job out of the scene's settings. Raises InputError saying what is missing."""
+    capture, source = _inputs(context)
+    settings = context.scene.digidouble.job
+    choices = settings.choices()
+    record = JobRecord(
+        job_id=uuid.uuid4().hex,
+        name=_free_name(context, desk, "double" if choices.kind == DOUBLE else "gaussians"),
+        kind=choices.kind,
+        backend_id=desk.backends.active,
+        parameters=parameters(choices),
+        capture=str(capture),
+        source=str(source) if source else "",
+        results="",
+        file=bpy.data.filepath,
+        import_when_done=settings.import_when_done,
+        fetch_views=settings.fetch_views,
+    )
+    record.results = str(results_folder(context, record))
+    return record
+
+
+def avatar_name(context: Any) -> str:
+    """The avatar's collection, or "avatar" while none is chosen."""
+    ask = getattr(context.scene.digidouble.avatar, "collection_name", None)
+    try:
+        return (ask(context) if ask else None) or "avatar"
+    except errors.InputError:
+        return "avatar"
+
+
+def _inputs(context: Any) -> tuple[Path, Path | None]:
+    """Capture and source folder; no source for a job without a swap. Raises InputError."""
+    place = _room("capture.place", "A capture")
+    folder = Path(place.capture_folder(context))
+    if not place.is_complete(folder):
+        raise errors.InputError("There is no finished capture of this avatar.", "Capture it first, two panels up.")
+    if context.scene.digidouble.job.kind != "DOUBLE":
+        return folder, None
+    return folder, Path(_room("performer", "A performer").active_source_folder(context))
+
+
+def _room(name: str, what: str) -> Any:
+    """A room of the add-on that another part of it provides. InputError where this build lacks it."""
+    try:
+        return importlib.import_module(f"{_PACKAGE}.{name}")
+    except ImportError as error:
+        raise errors.InputError(f"{what} cannot be set up in this build ({name} is missing).", "Update it.") from error
+
+
+def _free_name(context: Any, desk: Desk, kind: str) -> str:
+    """ "Ada 3": the avatar and a number that neither the list nor the disk has yet."""
+    avatar, taken = avatar_name(context), {record.name for record in desk.records.values()}
+    folder = work_folder(context) / safe_name(avatar) / "doubles"
+    number = 1
+    while (name := f"{avatar} {kind} {number}") in taken or (folder / safe_name(name)).exists():
+        number += 1
+    return name

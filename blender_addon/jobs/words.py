@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What went wrong between Blender and a backend, in words for the panel. No bpy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._interchange import errors, service_errors
+
+_UNREACHED = ("UNAVAILABLE", "OFFLINE", "AUTH_", "PROTO_")
+
+
+def is_unreached(error: BaseException) -> bool:
+    """True if it is the connection that failed, so that a job only has to wait."""
+    return isinstance(error, service_errors.ServiceError) and error.code.startswith(_UNREACHED)
+
+
+def problem_and_hint(error: BaseException) -> tuple[str, str]:
+    """Any foreseen error as two sentences."""
+    if isinstance(error, service_errors.ServiceError | errors.InputError):
+        return error.message, error.hint
+    if isinstance(error, OSError):
+        if error.errno in (28, 122):  # ENOSPC, EDQUOT
+            return f"This computer's disk is full ({error.filename or 'results folder'}).", "Make room, then Retry."
+        place = f" {error.filename}" if error.filename else ""
+        return f"A file could not be read or written: {error.strerror or error}{place}.", "Mend that, then Retry."
+    raise TypeError(f"{type(error).__name__} was not foreseen") from error
+
+
+def unreached(error: Any, name: str, *, is_local: bool) -> str:
+    """Why a backend cannot be reached and what to do, in one or two sentences.
+
+    `error` is a ServiceError of the connection, or an InputError (a connection file that is missing or damaged).
+    """
+    if isinstance(error, errors.InputError):
+        return f"{name} is not running. Start it." if is_local else str(error)
+    if error.code == "UNAVAILABLE":
+        reason = str(error.__cause__ or "it does not answer")
+        if is_local:
+            return f"{name} does not answer ({reason}). Start it again."
+        return f"{name} does not answer ({reason}). Is it switched on, and on the same network?"
+    if error.code == "OFFLINE":
+        return str(error)
+    if error.code in ("AUTH_UNPAIRED", "AUTH_REVOKED"):
+        return f"{name}: {error.message} Remove it here and pair with it again."
+    return f"{name}: {error}"
