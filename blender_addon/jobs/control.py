@@ -59,7 +59,7 @@ class ControlLine(Line):
         self._watched: dict[str, Watch] = {}
         self._cancels: dict[str, str] = {}
         self._said: dict[str, messages.Polled] = {}
-        self._previewed: dict[str, float] = {}
+        self._pictures: dict[str, _Picture] = {}
         self._status_due, self._status_at = False, 0.0
 
     def serve_once(self) -> None:
@@ -94,7 +94,7 @@ class ControlLine(Line):
             self._status_due = True
 
     def _forget(self, job_id: str) -> None:
-        for table in (self._watched, self._said, self._previewed):
+        for table in (self._watched, self._said, self._pictures):
             table.pop(job_id, None)
 
     def _tell_unreached(self, error: Exception) -> None:
@@ -144,18 +144,26 @@ class ControlLine(Line):
             self._look(client, watch)
 
     def _look(self, client: Any, watch: Watch) -> None:
-        """Fetch the newest picture, where the backend and the client know of any."""
-        ask = getattr(client, "preview", None)
-        now = time.monotonic()
-        if ask is None or now - self._previewed.get(watch.job_id, -PREVIEW_S) < PREVIEW_S:
+        """Fetch the newest picture, where backend and client know of any."""
+        ask, now = getattr(client, "preview", None), time.monotonic()
+        shown = self._pictures.get(watch.job_id, _Picture())
+        if ask is None or now - shown.asked_at < PREVIEW_S:
             return
-        self._previewed[watch.job_id] = now
-        picture = ask(watch.remote_id)
-        data = getattr(picture, "data", picture)
-        if data:
-            with contextlib.suppress(OSError), whole_files.whole_file(watch.preview) as file:
-                file.write(data)
-                self.post(messages.Preview(watch.job_id, str(watch.preview)))
+        picture = ask(watch.remote_id, shown.number)
+        self._pictures[watch.job_id] = _Picture(picture.number if picture is not None else shown.number, now)
+        if picture is not None:
+            with contextlib.suppress(OSError):  # a full disk: the job matters, not its picture
+                with whole_files.whole_file(watch.preview) as file:
+                    file.write(picture.data)
+                self.post(messages.Preview(watch.job_id))
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """The newest one that we have, and when we last asked for another."""
+
+    number: int = 0
+    asked_at: float = -PREVIEW_S
 
 
 @contextlib.contextmanager

@@ -62,10 +62,9 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Preview:
-    """There is a newer picture of the job in this file."""
+    """There is a newer picture of the job in the ledger's `preview_path`."""
 
     job_id: str
-    path: str
 
 
 @dataclass(frozen=True)

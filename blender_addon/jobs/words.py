@@ -33,7 +33,7 @@ def unreached(error: Any, name: str, *, is_local: bool) -> str:
     `error` is a ServiceError of the connection, or an InputError (a connection file that is missing or damaged).
     """
     if isinstance(error, errors.InputError):
-        return f"{name} is not running. Start it." if is_local else str(error)
+        return f"{name} is not running. Start it." if is_local else f"{name}: its keys are gone. Pair with it again."
     if error.code == "UNAVAILABLE":
         reason = str(error.__cause__ or "it does not answer")
         if is_local:

@@ -82,6 +82,7 @@ def test_a_capture_that_changed_becomes_a_new_job_under_the_old_name(office: Off
     assert office.shown[-1][0].read_text() == "another capture"
 
 
+@pytest.mark.slow
 def test_killed_twice_and_nobody_waits(office: Office) -> None:
     """The bar: message and recovery shown, no tick above 50 ms."""
     _start(office)
@@ -97,6 +98,16 @@ def test_killed_twice_and_nobody_waits(office: Office) -> None:
     office.until(lambda: record.ended)
     assert record.state == "done" and office.shown
     assert max(office.ticks) < 0.05, f"the longest of {len(office.ticks)} ticks took {max(office.ticks):.3f} s"
+
+
+def test_killed_once(office: Office) -> None:
+    _start(office)
+    record = office.desk.submit(office.record(steps=20, pause=0.1))
+    office.until(lambda: record.state == "running" and record.fraction > 0.0)
+    office.kill_server()
+    office.until(lambda: bool(office.compute.jobs[0].waiting))
+    office.until(lambda: record.ended)
+    assert record.state == "done" and not office.compute.jobs[0].waiting
 
 
 def test_a_backend_that_was_stopped_stays_stopped_and_its_job_waits(office: Office) -> None:
