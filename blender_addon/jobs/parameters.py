@@ -35,10 +35,11 @@ DENSIFY = (  # identifier, name, tooltip
     ("mcmc", "Move", "Move splats that nobody sees to where they are missing: hair, captures without a mesh"),
 )
 
+ONNX = "onnx"
 SWAPPERS = (
     ("uv", "UV Skin", "One new skin for the whole head, so all views agree. The default"),
     ("classical", "Classical", "Warp and blend the photo into each view, then make the views agree"),
-    ("onnx", "ONNX Model", "A swap network of yours, in the backend's models folder; its licence is shown there"),
+    (ONNX, "ONNX Model", "A swap network of yours, in the backend's models folder; its licence is shown there"),
 )
 
 
@@ -55,6 +56,8 @@ class Choices:
     tone: float
     strength: float
     delight: bool
+    onnx_model: str = ""
+    onnx_recogniser: str = ""
 
 
 def parameters(choices: Choices) -> dict[str, Any]:
@@ -72,12 +75,15 @@ def parameters(choices: Choices) -> dict[str, Any]:
         fit["time_budget_s"] = _short(quality.time_limit_s)
     if choices.kind == GAUSSIANS:
         return {"fit": fit}
-    swap = {
+    swap: dict[str, Any] = {
         "swapper": choices.swapper,
         "tone": _short(choices.tone),
         "strength": _short(choices.strength),
         "delight": choices.delight,
     }
+    if choices.swapper == ONNX:
+        named = {"model": choices.onnx_model.strip(), "recogniser": choices.onnx_recogniser.strip()}
+        swap["onnx"] = {name: value for name, value in named.items() if value}
     return {"swap": swap, "fit": fit}
 
 

@@ -14,7 +14,7 @@ from .._interchange import errors
 from ..folders import safe_name, work_folder
 from . import results_folder
 from .desk import Desk
-from .parameters import DOUBLE, parameters
+from .parameters import parameters
 from .records import JobRecord
 
 _PACKAGE = __package__.rpartition(".")[0]
@@ -24,6 +24,7 @@ def what_is_missing(context: Any, desk: Desk) -> str | None:
     """The sentence for the grey button: no capture, no performer, no backend; None if a job can be sent."""
     try:
         _inputs(context)
+        _check_network(context.scene.digidouble.job)
         desk.switchboard.check(desk.backends.find(desk.backends.active))
     except errors.InputError as error:
         return str(error)
@@ -34,10 +35,11 @@ def new_record(context: Any, desk: Desk) -> JobRecord:
     """A job out of the scene's settings. Raises InputError saying what is missing."""
     capture, source = _inputs(context)
     settings = context.scene.digidouble.job
+    _check_network(settings)
     choices = settings.choices()
     record = JobRecord(
         job_id=uuid.uuid4().hex,
-        name=_free_name(context, desk, "double" if choices.kind == DOUBLE else "gaussians"),
+        name=_free_name(context, desk),
         kind=choices.kind,
         backend_id=desk.backends.active,
         parameters=parameters(choices),
@@ -72,6 +74,13 @@ def _inputs(context: Any) -> tuple[Path, Path | None]:
     return folder, Path(_room("performer", "A performer").active_source_folder(context))
 
 
+def _check_network(settings: Any) -> None:
+    if settings.kind == "DOUBLE" and settings.swapper == "ONNX" and not settings.onnx_model.strip():
+        raise errors.InputError(
+            "No swap network is named.", "Show More: type its file name in the backend's models folder."
+        )
+
+
 def _room(name: str, what: str) -> Any:
     """A room of the add-on that another part of it provides. InputError where this build lacks it."""
     try:
@@ -80,11 +89,11 @@ def _room(name: str, what: str) -> Any:
         raise errors.InputError(f"{what} cannot be set up in this build ({name} is missing).", "Update it.") from error
 
 
-def _free_name(context: Any, desk: Desk, kind: str) -> str:
+def _free_name(context: Any, desk: Desk) -> str:
     """ "Ada 3": the avatar and a number that neither the list nor the disk has yet."""
     avatar, taken = avatar_name(context), {record.name for record in desk.records.values()}
     folder = work_folder(context) / safe_name(avatar) / "doubles"
     number = 1
-    while (name := f"{avatar} {kind} {number}") in taken or (folder / safe_name(name)).exists():
+    while (name := f"{avatar} {number}") in taken or (folder / safe_name(name)).exists():
         number += 1
     return name

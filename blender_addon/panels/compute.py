@@ -20,12 +20,14 @@ class DIGIDOUBLE_UL_backends(bpy.types.UIList):
         index: int = 0, flt_flag: int = 0,
     ) -> None:  # fmt: skip
         """Called by Blender."""
-        row = layout.row(align=True)
-        row.label(text=item.name, icon="DESKTOP" if item.is_local else "NETWORK_DRIVE")
-        if item.busy or item.waiting:
-            row.label(text=item.busy or "Not answering", icon="SORTTIME" if item.busy else "ERROR")
+        split = layout.split(factor=0.6)
+        split.label(text=item.name, icon="DESKTOP" if item.is_local else "NETWORK_DRIVE")
+        if item.busy:
+            split.label(text=item.busy, icon="SORTTIME")
+        elif item.waiting:
+            split.label(text="Silent", icon="ERROR")
         else:
-            row.label(text="Ready" if item.reached else "", icon="CHECKMARK" if item.reached else "BLANK1")
+            split.label(text="Ready" if item.reached else "", icon="CHECKMARK" if item.reached else "BLANK1")
 
 
 class DIGIDOUBLE_PT_compute(Panel, bpy.types.Panel):
@@ -43,7 +45,7 @@ class DIGIDOUBLE_PT_compute(Panel, bpy.types.Panel):
         _draw_backends(layout, compute, width)
         settings = context.scene.digidouble.job
         layout.row().prop(settings, "kind", expand=True)
-        layout.row().prop(settings, "quality", expand=False)
+        layout.prop(settings, "quality")
         _draw_more(layout, settings)
         layout.prop(settings, "import_when_done")
         row = layout.row()
@@ -97,7 +99,8 @@ def _draw_more(layout: Any, settings: Any) -> None:
         column.prop(settings, name)
     if settings.kind == "DOUBLE":
         column = body.column(align=True)
-        for name in ("swapper", "tone", "strength", "delight"):
+        onnx = ("onnx_model", "onnx_recogniser") if settings.swapper == "ONNX" else ()
+        for name in ("swapper", *onnx, "tone", "strength", "delight"):
             column.prop(settings, name)
         body.prop(settings, "fetch_views")
 

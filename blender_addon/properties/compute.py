@@ -125,6 +125,14 @@ class DigidoubleJobSettings(bpy.types.PropertyGroup):
         description="Take the photo's own light and shadows off before the scene's are put on",
         default=True,
     )
+    onnx_model: StringProperty(  # type: ignore[valid-type]
+        name="Network",
+        description="File name of the swap network in the backend's models folder",
+    )
+    onnx_recogniser: StringProperty(  # type: ignore[valid-type]
+        name="Recogniser",
+        description="File name of the face recogniser there, for networks that need one",
+    )
     import_when_done: BoolProperty(  # type: ignore[valid-type]
         name="Import When Done",
         description="Put the double into the scene as soon as it has been fetched",
@@ -148,6 +156,8 @@ class DigidoubleJobSettings(bpy.types.PropertyGroup):
             tone=self.tone,
             strength=self.strength,
             delight=self.delight,
+            onnx_model=self.onnx_model,
+            onnx_recogniser=self.onnx_recogniser,
         )
 
 

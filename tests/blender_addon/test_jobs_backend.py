@@ -201,11 +201,11 @@ def test_wait_prints_and_returns_with_the_double(rooms: Office, capsys: Any, mon
     record = next(iter(rooms.desk.records.values()))
     assert record.state == "done" and rooms.shown
     lines = capsys.readouterr().out.splitlines()
-    assert any("avatar double 1: Count" in line for line in lines) and "avatar double 1: Done" in lines
+    assert any("avatar 1: Count" in line for line in lines) and "avatar 1: Done" in lines
     results = Path(rooms.compute.jobs[0].results)
-    assert results == rooms.user / "work" / "avatar" / "doubles" / "avatar_double_1"
+    assert results == rooms.user / "work" / "avatar" / "doubles" / "avatar_1"
     assert bpy.ops.digidouble.job_submit(wait=False) == {"FINISHED"}
-    assert rooms.compute.jobs[0].name == "avatar double 2" and rooms.compute.jobs[0].job_id in rooms.desk.records
+    assert rooms.compute.jobs[0].name == "avatar 2" and rooms.compute.jobs[0].job_id in rooms.desk.records
 
 
 def test_a_failed_wait_is_an_error_in_words(rooms: Office, monkeypatch: Any) -> None:

@@ -101,6 +101,10 @@ def test_the_button_says_what_is_missing(rooms: Office, monkeypatch: pytest.Monk
 
     desk, context = rooms.desk, bpy.context
     assert submission.what_is_missing(context, desk) is None
+    context.scene.digidouble.job.swapper = "ONNX"
+    assert "No swap network is named" in str(submission.what_is_missing(context, desk))
+    context.scene.digidouble.job.onnx_model = "mine.onnx"
+    assert submission.what_is_missing(context, desk) is None
     performer = sys.modules["blender_addon.performer"]
 
     def nobody(_: Any) -> Path:
