@@ -24,7 +24,7 @@ from .line import has_connection
 from .records import JobRecord
 from .switchboard import Switchboard
 from .transfer import Fetch, Send, TransferLine, copy_of
-from .words import problem_and_hint
+from .words import THIS, problem_and_hint
 
 
 @dataclasses.dataclass
@@ -117,7 +117,7 @@ class Desk:
             backend = self.backends.find(backend_id)
             self.switchboard.check(backend)
             if backend.is_local and not has_connection(self.switchboard.connection_of(backend)):
-                raise errors.InputError("Not running.")
+                raise errors.InputError(f"{THIS} is not running.")
             self.switchboard.control(backend).give(AskStatus())
         except errors.InputError as error:
             if state.reached is not False or state.sentence != str(error):
@@ -208,6 +208,7 @@ class Desk:
         if isinstance(message, messages.Lost):
             state = self.state_of(message.backend_id)
             state.waiting, state.reached, state.sentence = message.sentence, False, message.sentence
+            state.lines = ()
         elif isinstance(message, messages.Back):
             state = self.state_of(message.backend_id)
             state.waiting, state.reached, state.sentence = "", True, ""

@@ -25,10 +25,12 @@ from .desk import Desk
 from .line import has_connection
 from .pictures import Pictures
 from .rescue import Rescue
+from .words import STARTING
 
 BUDGET_S = 0.003
 BUSY_S, IDLE_S = 0.1, 0.5
 LOOK_S = 10.0
+NOTICE_S = 60.0
 
 
 class Reception:
@@ -43,7 +45,7 @@ class Reception:
         self.desk: Desk | None = None
         self.rescue = Rescue()
         self.looked_at = False  # a panel was drawn since the last tick
-        self.asked_at = self.adopted_at = -LOOK_S
+        self.asked_at = self.adopted_at = self.noticed_at = -LOOK_S
 
 
 _reception = Reception()  # Blender calls timers and handlers without arguments, so somebody has to remember
@@ -132,7 +134,7 @@ def start_local(office: Desk) -> None:
         local_backend.start(found, state)
         return messages.Told("The backend on this computer is running.")
 
-    office.errand(LOCAL_ID, "Starting", start)
+    office.errand(LOCAL_ID, STARTING, start)
 
 
 def stop_local(office: Desk) -> None:
@@ -150,11 +152,10 @@ def stop_local(office: Desk) -> None:
 
 def finish_errand(office: Desk, backend_id: str) -> None:
     """Wait for starting, stopping or pairing, where there is no window. Raises InputError with what went wrong."""
-    session = bpy.context.window_manager.digidouble
-    session.problem = ""
     wait_for(lambda: not office.state_of(backend_id).busy)
-    if session.problem:
-        raise errors.InputError(session.problem)
+    problem = bpy.context.window_manager.digidouble.problem  # blank when the operator began
+    if problem:
+        raise errors.InputError(problem)
 
 
 def _look_after_local(office: Desk) -> None:
@@ -172,13 +173,17 @@ def _look_after_local(office: Desk) -> None:
 
 
 def _tell(office: Desk, session: Any) -> None:
-    """Words of the threads onto the panel."""
+    """Words of the threads onto the panel; good news are taken off after a while."""
+    if session.compute.notice and time.monotonic() - _reception.noticed_at > NOTICE_S:
+        session.compute.notice = ""
+        office.changed = True
     while office.news:
         news = office.news.pop(0)
         if news.failed:
             session.problem = news.text
         else:
             session.compute.notice = news.text
+            _reception.noticed_at = time.monotonic()
     while office.surprises:
         surprise = office.surprises.pop(0)
         session.problem = "Something went wrong inside Digidouble. Copy the error report from the panel."

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
-from .backends import Backend
+from .backends import LOCAL_ID, Backend
 from .desk import Desk
 from .records import JobRecord
+from .words import STARTING, with_advice
 
 PANEL_REGIONS = ("UI",)
 
@@ -45,10 +47,12 @@ def _show_backends(desk: Desk, compute: Any) -> None:
 
 def _show_backend(desk: Desk, shown: Any, item: Backend) -> None:
     state = desk.state_of(item.backend_id)
+    starting = state.busy == STARTING
     values = {
         "name": item.name, "endpoint": item.endpoint.removeprefix("tcp://"), "fingerprint": item.fingerprint,
         "is_local": item.is_local, "reached": bool(state.reached), "waiting": state.waiting,
-        "sentence": state.sentence, "lines": "\n".join(state.lines), "busy": state.busy,
+        "sentence": with_advice(state.sentence, is_local=item.is_local, is_starting=starting),
+        "lines": "\n".join(state.lines), "busy": state.busy,
     }  # fmt: skip
     _write(shown, values)
 
@@ -64,7 +68,12 @@ def _show_jobs(desk: Desk, compute: Any) -> None:
         for record in newest:
             compute.jobs.add().job_id = record.job_id
         compute.active_job = order.index(keep) if keep in order else 0
-    waiting = {backend_id: state.waiting for backend_id, state in desk.states.items()}
+    waiting = {
+        backend_id: with_advice(
+            state.waiting, is_local=backend_id == LOCAL_ID, is_starting=state.busy == STARTING
+        )
+        for backend_id, state in desk.states.items()
+    }
     for shown, record in zip(compute.jobs, newest, strict=True):
         text = waiting.get(record.backend_id, "") if not record.ended else ""
         if fresh or record.job_id in desk.dirty or shown.waiting != text:
@@ -74,7 +83,8 @@ def _show_jobs(desk: Desk, compute: Any) -> None:
 def _show_job(desk: Desk, shown: Any, record: JobRecord, waiting: str) -> None:
     values = {
         "name": record.name, "kind": record.kind, "backend_id": record.backend_id, "state": record.state.upper(),
-        "headline": record.headline, "sentence": record.sentence, "is_problem": bool(record.problem),
+        "headline": (dataclasses.replace(record, eta_s=None) if waiting else record).headline,
+        "sentence": record.sentence, "is_problem": bool(record.problem),
         "fraction": min(max(record.fraction, 0.0), 1.0), "results": record.results, "waiting": waiting,
         "preview": desk.previews.get(record.job_id, 0), "is_ours": desk.is_ours(record),
     }  # fmt: skip

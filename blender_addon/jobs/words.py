@@ -7,6 +7,8 @@ from typing import Any
 
 from .._interchange import errors, service_errors
 
+THIS = "This computer's backend"
+STARTING = "Starting"
 _UNREACHED = ("UNAVAILABLE", "OFFLINE", "AUTH_", "PROTO_")
 
 
@@ -28,19 +30,25 @@ def problem_and_hint(error: BaseException) -> tuple[str, str]:
 
 
 def unreached(error: Any, name: str, *, is_local: bool) -> str:
-    """Why a backend cannot be reached and what to do, in one or two sentences.
+    """Why a backend cannot be reached, and what to do unless it is this computer's: see `with_advice`.
 
     `error` is a ServiceError of the connection, or an InputError (a connection file that is missing or damaged).
     """
+    subject = THIS if is_local else name
     if isinstance(error, errors.InputError):
-        return f"{name} is not running. Start it." if is_local else f"{name}: its keys are gone. Pair with it again."
+        return f"{THIS} is not running." if is_local else f"{name}: its keys are gone. Pair with it again."
     if error.code == "UNAVAILABLE":
-        reason = str(error.__cause__ or "it does not answer")
-        if is_local:
-            return f"{name} does not answer ({reason}). Start it again."
-        return f"{name} does not answer ({reason}). Is it switched on, and on the same network?"
+        advice = "" if is_local else " Is it switched on, and on the same network?"
+        return f"{subject} does not answer ({error.__cause__ or 'it is silent'}).{advice}"
     if error.code == "OFFLINE":
         return str(error)
     if error.code in ("AUTH_UNPAIRED", "AUTH_REVOKED"):
-        return f"{name}: {error.message} Remove it here and pair with it again."
-    return f"{name}: {error}"
+        return f"{subject}: {error.message} Remove it here and pair with it again."
+    return f"{subject}: {error}"
+
+
+def with_advice(sentence: str, *, is_local: bool, is_starting: bool) -> str:
+    """What to do about this computer's backend: nothing, while it is being started."""
+    if not is_local or not sentence:
+        return sentence
+    return f"{sentence} It is being started." if is_starting else f"{sentence} Start it."

@@ -9,6 +9,7 @@ import bpy
 
 from .._interchange import errors
 from ..jobs import inbox
+from ..jobs.words import with_advice
 from ._base import Operator
 from ._jobs import active_backend
 
@@ -34,7 +35,7 @@ class DIGIDOUBLE_OT_backend_test(Operator, bpy.types.Operator):
         if not inbox.wait_for(lambda: state.reached is not None, ANSWER_S):
             raise errors.InputError(f"{backend.name} did not answer within {ANSWER_S:.0f} s.", "Try again.")
         if not state.reached:
-            raise errors.InputError(state.sentence)
+            raise errors.InputError(with_advice(state.sentence, is_local=backend.is_local, is_starting=False))
         self.report({"INFO"}, f"{backend.name} answers. {'. '.join(state.lines)}")  # type: ignore[attr-defined]
         return None
 

@@ -26,9 +26,9 @@ class DIGIDOUBLE_UL_jobs(bpy.types.UIList):
         index: int = 0, flt_flag: int = 0,
     ) -> None:  # fmt: skip
         """Called by Blender."""
-        split = layout.split(factor=0.5)
+        split = layout.split(factor=0.45)
         split.label(text=item.name, icon="TIME" if item.waiting else ICONS[item.state])
-        split.label(text="Waiting for the backend" if item.waiting else item.headline)
+        split.label(text="Waiting" if item.waiting else item.headline)
 
 
 class DIGIDOUBLE_PT_jobs(Panel, bpy.types.Panel):

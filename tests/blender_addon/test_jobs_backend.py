@@ -92,7 +92,7 @@ def test_killed_twice_and_nobody_waits(office: Office) -> None:
         before = record.fraction
         office.kill_server()
         office.until(lambda: bool(office.compute.jobs[0].waiting))
-        assert "This Computer does not answer" in office.compute.jobs[0].waiting
+        assert "This computer's backend does not answer" in office.compute.jobs[0].waiting
         office.until(lambda: not office.compute.jobs[0].waiting)  # it is started again by itself
         office.until(lambda before=before: record.state == "running" and record.fraction > before)
     office.until(lambda: record.ended)
@@ -116,7 +116,7 @@ def test_a_backend_that_was_stopped_stays_stopped_and_its_job_waits(office: Offi
     office.until(lambda: record.state == "running")
     assert bpy.ops.digidouble.backend_stop() == {"FINISHED"}
     office.until(lambda: bool(office.compute.jobs[0].waiting))
-    assert office.compute.jobs[0].waiting == "This Computer is not running. Start it."
+    assert office.compute.jobs[0].waiting == "This computer's backend is not running. Start it."
     time.sleep(1.0)
     inbox.tick()
     assert not (office.state / "connection.json").exists()

@@ -79,7 +79,7 @@ def test_its_keys_are_gone(office: Office, box: Path) -> None:
 
 
 def test_this_computers_is_not_running(office: Office) -> None:
-    assert "This Computer is not running. Start it." in _problem()
+    assert "This computer's backend is not running. Start it." in _problem()
 
 
 def test_start_twice_stop_twice(office: Office) -> None:

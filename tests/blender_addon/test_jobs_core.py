@@ -196,12 +196,16 @@ def test_what_went_wrong_in_words() -> None:
     assert said(unavailable("nobody listens there")) == (
         "Box does not answer (nobody listens there). Is it switched on, and on the same network?"
     )
-    assert said(unavailable("the connection was closed"), is_local=True).endswith("closed). Start it again.")
+    gone = said(unavailable("the connection was closed"), is_local=True)
+    assert gone == "This computer's backend does not answer (the connection was closed)."
+    assert words.with_advice(gone, is_local=True, is_starting=True).endswith("). It is being started.")
+    assert words.with_advice("", is_local=True, is_starting=False) == ""
     assert said(ServiceError("AUTH_REVOKED", "The service does not let this computer in any more.")) == (
         "Box: The service does not let this computer in any more. Remove it here and pair with it again."
     )
     assert "same version" in said(ServiceError("PROTO_VERSION", "It speaks DD/2.", "Install the same version."))
-    assert said(InputError("No service has been started in /x."), is_local=True) == "Box is not running. Start it."
+    stopped = InputError("No service has been started in /x.")
+    assert said(stopped, is_local=True) == "This computer's backend is not running."
     full = OSError(errno.ENOSPC, "No space left on device", "/r/double/splats.ply")
     assert words.problem_and_hint(full) == (
         "This computer's disk is full (/r/double/splats.ply).", "Make room, then Retry.",

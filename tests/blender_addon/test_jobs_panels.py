@@ -166,7 +166,7 @@ def test_jobs_panel_in_each_state(office: Office) -> None:
     assert "<Fitting 43%, 2 min left>" in text and "300 of 900 steps" in text and "[digidouble.job_cancel]" in text
     office.desk.take(Polled(record.job_id, "queued", "", 0.0, "", None, 2))
     assert "<Waiting, 2 before it>" in shown()
-    office.desk.take(Lost("local", "This Computer does not answer (nobody listens there). Start it again."))
+    office.desk.take(Lost("local", "This computer's backend does not answer (nobody listens there)."))
     text = shown().replace("\n", " ")
     assert "Waiting for the backend" in text and "nobody listens there" in text and "[digidouble.backend_start]" in text
     office.desk.take(Status("local", True, ("Version 0.1.0",)))
