@@ -49,9 +49,8 @@ def _import(context: Any, desk: Desk, record: JobRecord) -> None:
         return
     reason = _why_later(context)
     if reason is not None:
-        if record.message != reason:
-            record.message = reason
-            desk.touch(record)
+        desk.changed |= record.message != reason
+        record.message = reason
         return
     try:
         put_into_scene(context, record)

@@ -53,6 +53,10 @@ class BackendList:
                 return item
         raise errors.InputError("The backend of this job has been removed.", "Pair with it again, or retry elsewhere.")
 
+    def has(self, backend_id: str) -> bool:
+        """False if it has been removed."""
+        return any(item.backend_id == backend_id for item in self.items)
+
     def add(self, backend: Backend) -> None:
         """Remember a paired box, whose keys are in its `connection_folder`. It becomes the active one."""
         self.items.append(backend)

@@ -54,7 +54,6 @@ class Desk:
         self.surprises: list[messages.Surprise] = []
         self.news: list[messages.Told] = []
         self.changed = True  # something that the panel shows
-        self.dirty: set[str] = set(self.records)  # jobs among it
         self.switchboard = Switchboard(self.backends, local_state, self.inbox.put)
         self._clock = clock
         self._claims: dict[str, Claim] = {}
@@ -131,7 +130,7 @@ class Desk:
             if newer is not None:
                 self.records[job_id] = newer
             record = self.records[job_id]
-            self.touch(record)
+            self.changed = True
             if ours:
                 self._go_on(record)
 
@@ -178,7 +177,6 @@ class Desk:
     def file_opened(self) -> None:
         """Another .blend file: what was sent from the one before does not belong here, and the mirror is blank."""
         self.visit = uuid.uuid4().hex
-        self.dirty.update(self.records)
         self.changed = True
 
     def file_saved(self, path: str) -> None:
@@ -238,7 +236,6 @@ class Desk:
         self.glance(message.backend_id)
 
     def _take_of_job(self, record: JobRecord, message: messages.Message) -> None:
-        self.touch(record)
         if isinstance(message, messages.Preview):
             self.previews[record.job_id] = self.previews.get(record.job_id, 0) + 1
         elif record.ended:
@@ -324,13 +321,8 @@ class Desk:
         self._note(record)
 
     def _note(self, record: JobRecord) -> None:
-        self.touch(record)
-        self.ledger.save(record)
-
-    def touch(self, record: JobRecord) -> None:
-        """The panel is to show it anew."""
         self.changed = True
-        self.dirty.add(record.job_id)
+        self.ledger.save(record)
 
     def _new_stop(self, record: JobRecord) -> threading.Event:
         stop = self._stops[record.job_id] = threading.Event()
@@ -349,7 +341,7 @@ class Desk:
         return ours
 
     def _known(self, record: JobRecord) -> bool:
-        return any(item.backend_id == record.backend_id for item in self.backends.items)
+        return self.backends.has(record.backend_id)
 
     def _control(self, record: JobRecord) -> ControlLine:
         return self.switchboard.control(self.backends.find(record.backend_id))

@@ -65,6 +65,11 @@ def desk_if_any() -> Desk | None:
     return _reception.desk
 
 
+def desk_or_none() -> Desk | None:
+    """For properties, which only look."""
+    return _reception.desk
+
+
 def picture_of(job: Any) -> int:
     """The icon of a job's newest picture, 0 if there is none."""
     if _reception.desk is None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import bpy
@@ -15,8 +16,11 @@ from bpy.props import (
     StringProperty,
 )
 
+from ..jobs import inbox, mirror
+from ..jobs.backends import Backend
+from ..jobs.desk import BackendState, Desk
 from ..jobs.parameters import DENSIFY, DOUBLE, GAUSSIANS, PRESETS, SWAPPERS, Choices, Quality
-from ..jobs.records import TITLES
+from ..jobs.records import STATES, TITLES, JobRecord
 
 _KINDS = (
     ("DOUBLE", "Double", "Put the performer's face on the avatar, then make Gaussians of it"),
@@ -31,7 +35,7 @@ _QUALITIES = (
 _NUMBERS = ("iterations", "splats", "sh_degree", "time_limit_s")
 _SWAPPERS = tuple((name.upper(), title, tooltip) for name, title, tooltip in SWAPPERS)
 _DENSIFY = tuple((name.upper(), title, tooltip) for name, title, tooltip in DENSIFY)
-_STATES = tuple((state.upper(), title, "") for state, title in TITLES.items())
+_STATES = tuple((state.upper(), TITLES[state], "") for state in STATES)
 
 
 def _fill_in(settings: Any, _: Any) -> None:
@@ -161,42 +165,93 @@ class DigidoubleJobSettings(bpy.types.PropertyGroup):
         )
 
 
+def _of_backend(read: Callable[[Desk, Backend, BackendState], Any], default: Any) -> Callable[[Any], Any]:
+    """A property's getter; `default` before the first look."""
+
+    def get(shown: Any) -> Any:
+        desk = inbox.desk_or_none()
+        if desk is None or not desk.backends.has(shown.backend_id):
+            return default
+        return read(desk, desk.backends.find(shown.backend_id), desk.state_of(shown.backend_id))
+
+    return get
+
+
+def _of_job(read: Callable[[Desk, JobRecord], Any], default: Any) -> Callable[[Any], Any]:
+    """A property's getter; `default` for a job that has just been removed."""
+
+    def get(shown: Any) -> Any:
+        desk = inbox.desk_or_none()
+        record = None if desk is None else desk.records.get(shown.job_id)
+        return default if desk is None or record is None else read(desk, record)
+
+    return get
+
+
+# Blender evaluates the annotations below apart from this module, so that a lambda written there would find no names.
+_BACKEND = {
+    "name": _of_backend(lambda _, item, __: item.name, ""),
+    "endpoint": _of_backend(lambda _, item, __: item.endpoint.removeprefix("tcp://"), ""),
+    "fingerprint": _of_backend(lambda _, item, __: item.fingerprint, ""),
+    "is_local": _of_backend(lambda _, item, __: item.is_local, False),
+    "reached": _of_backend(lambda _, __, state: bool(state.reached), False),
+    "waiting": _of_backend(lambda _, __, state: state.waiting, ""),
+    "sentence": _of_backend(lambda desk, item, _: mirror.sentence_of(desk, item.backend_id), ""),
+    "lines": _of_backend(lambda _, __, state: "\n".join(state.lines), ""),
+    "busy": _of_backend(lambda _, __, state: state.busy, ""),
+}
+_JOB = {
+    "name": _of_job(lambda _, record: record.name, ""),
+    "kind": _of_job(lambda _, record: record.kind, ""),
+    "backend_id": _of_job(lambda _, record: record.backend_id, ""),
+    "state": _of_job(lambda _, record: STATES.index(record.state), 0),
+    "headline": _of_job(mirror.headline_of, ""),
+    "sentence": _of_job(lambda _, record: record.sentence, ""),
+    "is_problem": _of_job(lambda _, record: bool(record.problem), False),
+    "fraction": _of_job(lambda _, record: min(max(record.fraction, 0.0), 1.0), 0.0),
+    "results": _of_job(lambda _, record: record.results, ""),
+    "waiting": _of_job(mirror.waiting_of, ""),
+    "preview": _of_job(lambda desk, record: desk.previews.get(record.job_id, 0), 0),
+    "is_ours": _of_job(lambda desk, record: desk.is_ours(record), True),
+}
+
+
 class DigidoubleBackend(bpy.types.PropertyGroup):
-    """A place to compute, as the panel shows it."""
+    """A place to compute; all but its id is read from the desk."""
 
     backend_id: StringProperty()  # type: ignore[valid-type]
-    endpoint: StringProperty()  # type: ignore[valid-type]
-    fingerprint: StringProperty()  # type: ignore[valid-type]
-    is_local: BoolProperty()  # type: ignore[valid-type]
-    reached: BoolProperty(default=False)  # type: ignore[valid-type]
-    waiting: StringProperty()  # type: ignore[valid-type]
-    sentence: StringProperty()  # type: ignore[valid-type]
-    lines: StringProperty()  # type: ignore[valid-type]
-    busy: StringProperty()  # type: ignore[valid-type]
+    name: StringProperty(get=_BACKEND["name"])  # type: ignore[valid-type]
+    endpoint: StringProperty(get=_BACKEND["endpoint"])  # type: ignore[valid-type]
+    fingerprint: StringProperty(get=_BACKEND["fingerprint"])  # type: ignore[valid-type]
+    is_local: BoolProperty(get=_BACKEND["is_local"])  # type: ignore[valid-type]
+    reached: BoolProperty(get=_BACKEND["reached"])  # type: ignore[valid-type]
+    waiting: StringProperty(get=_BACKEND["waiting"])  # type: ignore[valid-type]
+    sentence: StringProperty(get=_BACKEND["sentence"])  # type: ignore[valid-type]
+    lines: StringProperty(get=_BACKEND["lines"])  # type: ignore[valid-type]
+    busy: StringProperty(get=_BACKEND["busy"])  # type: ignore[valid-type]
 
 
 class DigidoubleJob(bpy.types.PropertyGroup):
-    """A job, as the panel shows it; `blender_addon.jobs` holds the truth."""
+    """A job; all but its id is read from the desk."""
 
     job_id: StringProperty()  # type: ignore[valid-type]
-    kind: StringProperty()  # type: ignore[valid-type]
-    backend_id: StringProperty()  # type: ignore[valid-type]
-    state: EnumProperty(items=_STATES)  # type: ignore[valid-type]
-    headline: StringProperty()  # type: ignore[valid-type]
-    sentence: StringProperty()  # type: ignore[valid-type]
-    is_problem: BoolProperty()  # type: ignore[valid-type]
-    fraction: FloatProperty(min=0.0, max=1.0, subtype="FACTOR")  # type: ignore[valid-type]
-    results: StringProperty()  # type: ignore[valid-type]
-    waiting: StringProperty()  # type: ignore[valid-type]
-    preview: IntProperty(default=0)  # type: ignore[valid-type]
-    is_ours: BoolProperty(default=True)  # type: ignore[valid-type]
+    name: StringProperty(get=_JOB["name"])  # type: ignore[valid-type]
+    kind: StringProperty(get=_JOB["kind"])  # type: ignore[valid-type]
+    backend_id: StringProperty(get=_JOB["backend_id"])  # type: ignore[valid-type]
+    state: EnumProperty(items=_STATES, get=_JOB["state"])  # type: ignore[valid-type]
+    headline: StringProperty(get=_JOB["headline"])  # type: ignore[valid-type]
+    sentence: StringProperty(get=_JOB["sentence"])  # type: ignore[valid-type]
+    is_problem: BoolProperty(get=_JOB["is_problem"])  # type: ignore[valid-type]
+    fraction: FloatProperty(get=_JOB["fraction"], min=0.0, max=1.0, subtype="FACTOR")  # type: ignore[valid-type]
+    results: StringProperty(get=_JOB["results"])  # type: ignore[valid-type]
+    waiting: StringProperty(get=_JOB["waiting"])  # type: ignore[valid-type]
+    preview: IntProperty(get=_JOB["preview"])  # type: ignore[valid-type]
+    is_ours: BoolProperty(get=_JOB["is_ours"])  # type: ignore[valid-type]
 
 
 def _choose(compute: Any, _: Any) -> None:
     """The artist clicked another backend."""
-    from ..jobs.inbox import choose_backend
-
-    choose_backend(compute)
+    inbox.choose_backend(compute)
 
 
 class DigidoubleCompute(bpy.types.PropertyGroup):
