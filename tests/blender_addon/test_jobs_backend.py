@@ -289,3 +289,25 @@ def test_turning_the_extension_off_leaves_no_thread(office: Office) -> None:
     office.open_blender()
     bpy.ops.digidouble.job_cancel(job_id=record.job_id)
     office.until(lambda: office.desk.records[record.job_id].ended)
+
+
+@pytest.mark.slow
+def test_gaussians_of_a_real_capture(rooms: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No toy: the backend's own pipeline, from the button to splats that can be read."""
+    import shutil
+
+    from blender_addon.jobs import local_backend
+    from interchange.splats import read_splats
+    from tests.fitting.scene import make_capture
+
+    monkeypatch.delenv(local_backend.RUNNER_VARIABLE)
+    shutil.rmtree(rooms.capture)
+    make_capture(rooms.capture, train=4, held_out=1, size=32)
+    settings = bpy.context.scene.digidouble.job
+    settings.kind, settings.iterations, settings.splats = "GAUSSIANS", 20, 400
+    assert bpy.ops.digidouble.job_submit() == {"FINISHED"}
+    record = next(iter(rooms.desk.records.values()))
+    cloud = read_splats(Path(record.results) / "double" / "splats.ply")
+    assert 100 < len(cloud) <= 400
+    assert not (Path(record.results) / "swapped").exists()
+    assert rooms.shown == [(Path(record.results) / "double" / "splats.ply", str(rooms.capture))]
