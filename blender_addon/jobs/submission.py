@@ -55,12 +55,11 @@ def new_record(context: Any, desk: Desk) -> JobRecord:
 
 
 def avatar_name(context: Any) -> str:
-    """The avatar's collection, or "avatar" while none is chosen."""
-    ask = getattr(context.scene.digidouble.avatar, "collection_name", None)
-    try:
-        return (ask(context) if ask else None) or "avatar"
-    except errors.InputError:
-        return "avatar"
+    """The chosen avatar's collection, or the only one in the file; else "avatar"."""
+    from ..capture.avatar import avatar_names
+
+    ask, known = getattr(context.scene.digidouble.avatar, "collection_name", None), avatar_names()
+    return (ask(context) if ask else None) or (known[0] if len(known) == 1 else "avatar")
 
 
 def _inputs(context: Any) -> tuple[Path, Path | None]:
