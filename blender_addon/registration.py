@@ -8,6 +8,7 @@ for another platform, say) leaves a panel that says so instead of a traceback.
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import pkgutil
 from typing import Any
@@ -26,10 +27,12 @@ def register() -> None:
     for module in modules:
         module.register()
         _registered.append(module)
+    atexit.register(unregister)  # Blender does so itself, but the bpy module crashes or hangs if it ends with classes
 
 
 def unregister() -> None:
     """Take everything back."""
+    atexit.unregister(unregister)
     while _registered:
         _registered.pop().unregister()
 

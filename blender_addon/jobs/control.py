@@ -46,7 +46,9 @@ class Cancel:
 
 @dataclass(frozen=True)
 class AskStatus:
-    """How are you? Answered by messages.Status, whatever happens."""
+    """How are you? Answered by messages.Status with the same `question`, whatever happens."""
+
+    question: str
 
 
 class ControlLine(Line):
@@ -60,12 +62,12 @@ class ControlLine(Line):
         self._cancels: dict[str, str] = {}
         self._said: dict[str, messages.Polled] = {}
         self._pictures: dict[str, _Picture] = {}
-        self._status_due, self._status_at = False, 0.0
+        self._question, self._status_at = "", 0.0
 
     def serve_once(self) -> None:
         """See Line."""
         self._take_orders()
-        if self.stopping.is_set() or not (self._watched or self._cancels or self._status_due):
+        if self.stopping.is_set() or not (self._watched or self._cancels or self._question):
             return
         try:
             self._round(self.client())
@@ -76,7 +78,7 @@ class ControlLine(Line):
 
     def _take_orders(self) -> None:
         """All that wait; blocks while there is nothing to watch."""
-        busy = self._watched or self._cancels or self._status_due
+        busy = self._watched or self._cancels or self._question
         with contextlib.suppress(queue.Empty):
             self._take(self.orders.get(timeout=POLL_S) if busy else self.orders.get())
             while True:
@@ -91,17 +93,17 @@ class ControlLine(Line):
         elif isinstance(order, Cancel):
             self._cancels[order.job_id] = order.remote_id
         elif isinstance(order, AskStatus):
-            self._status_due = True
+            self._question = order.question
 
     def _forget(self, job_id: str) -> None:
         for table in (self._watched, self._said, self._pictures):
             table.pop(job_id, None)
 
     def _tell_unreached(self, error: Exception) -> None:
-        if self._status_due:
-            self._status_due = False
+        if self._question:
             sentence = words.unreached(error, self.name, is_local=self.is_local)
-            self.post(messages.Status(self.backend_id, False, (), sentence))
+            self.post(messages.Status(self.backend_id, False, (), sentence, self._question))
+            self._question = ""
         if self._watched or self._cancels:
             self.lost(error)
         else:
@@ -114,9 +116,9 @@ class ControlLine(Line):
             del self._cancels[job_id]
         for watch in list(self._watched.values()):
             self._poll(client, watch)
-        if self._status_due or (self._watched and time.monotonic() - self._status_at > STATUS_S):
-            self.post(messages.Status(self.backend_id, True, describe(client.stats())))
-            self._status_due, self._status_at = False, time.monotonic()
+        if self._question or (self._watched and time.monotonic() - self._status_at > STATUS_S):
+            self.post(messages.Status(self.backend_id, True, describe(client.stats()), "", self._question))
+            self._question, self._status_at = "", time.monotonic()
 
     def _poll(self, client: Any, watch: Watch) -> None:
         try:

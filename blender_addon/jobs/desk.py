@@ -36,6 +36,7 @@ class BackendState:
     lines: tuple[str, ...] = ()
     sentence: str = ""
     busy: str = ""
+    answered: str = ""  # the last question to which `reached` and the rest are the answer
 
 
 class Desk:
@@ -104,20 +105,21 @@ class Desk:
         """The double is in the scene, or not, for a reason; either way the job is done."""
         self._end(record, records.DONE, note, problem, hint)
 
-    def ask_status(self, backend: Backend) -> None:
-        """Have a backend tell how it is. Raises InputError if it may not be reached."""
+    def ask_status(self, backend: Backend) -> str:
+        """Have a backend tell how it is; `state_of(...).answered` becomes what this returns. Raises InputError."""
         self.switchboard.check(backend)
-        self.switchboard.control(backend).give(AskStatus())
+        question = uuid.uuid4().hex
+        self.switchboard.control(backend).give(AskStatus(question))
+        return question
 
     def glance(self, backend_id: str) -> None:
         """As `ask_status`, but quietly, and without waking anything up where nothing runs."""
         state = self.state_of(backend_id)
         try:
             backend = self.backends.find(backend_id)
-            self.switchboard.check(backend)
             if backend.is_local and not has_connection(self.switchboard.connection_of(backend)):
                 raise errors.InputError(f"{THIS} is not running.")
-            self.switchboard.control(backend).give(AskStatus())
+            self.ask_status(backend)
         except errors.InputError as error:
             if state.reached is not False or state.sentence != str(error):
                 state.reached, state.lines, state.sentence, self.changed = False, (), str(error), True
@@ -227,6 +229,7 @@ class Desk:
     def _take_status(self, message: messages.Status) -> None:
         state = self.state_of(message.backend_id)
         state.reached, state.lines, state.sentence = message.reached, message.lines, message.sentence
+        state.answered = message.question
         if message.reached:
             state.waiting = ""
 

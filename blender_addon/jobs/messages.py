@@ -84,12 +84,16 @@ class Back:
 
 @dataclass(frozen=True)
 class Status:
-    """The backend's account of itself: lines for the panel; `sentence` says what is wrong if it was not reached."""
+    """The backend's account of itself: lines for the panel; `sentence` says what is wrong if it was not reached.
+
+    `question` is that of control.AskStatus, "" if nobody asked.
+    """
 
     backend_id: str
     reached: bool
     lines: tuple[str, ...] = ()
     sentence: str = ""
+    question: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,11 @@ class DIGIDOUBLE_OT_backend_test(Operator, bpy.types.Operator):
         desk, backend = inbox.desk(), active_backend()
         state = desk.state_of(backend.backend_id)
         state.reached, state.sentence, state.lines = None, "", ()
-        desk.ask_status(backend)
+        question = desk.ask_status(backend)
         inbox.tick()
         if not bpy.app.background:
             return None
-        if not inbox.wait_for(lambda: state.reached is not None, ANSWER_S):
+        if not inbox.wait_for(lambda: state.answered == question, ANSWER_S):
             raise errors.InputError(f"{backend.name} did not answer within {ANSWER_S:.0f} s.", "Try again.")
         if not state.reached:
             raise errors.InputError(with_advice(state.sentence, is_local=backend.is_local, is_starting=False))
