@@ -98,6 +98,7 @@ class TransferLine(Line):
         report("prepare", 0.0, "looking for the files")
         files = files_to_send(record.capture, record.source)
         client = self.client()
+        client.ping()  # nobody reads gigabytes for their digests while there is nobody to send them to
         try:
             remote = client.submit(record.kind, record.parameters, files, record.remote_id or record.job_id, report)
         except service_errors.ServiceError as error:

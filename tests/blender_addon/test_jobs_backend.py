@@ -311,3 +311,46 @@ def test_gaussians_of_a_real_capture(rooms: Office, monkeypatch: pytest.MonkeyPa
     assert 100 < len(cloud) <= 400
     assert not (Path(record.results) / "swapped").exists()
     assert rooms.shown == [(Path(record.results) / "double" / "splats.ply", str(rooms.capture))]
+
+
+_LEAVE = """
+import sys, time
+from pathlib import Path
+import bpy, blender_addon
+from blender_addon.jobs import inbox, local_backend
+from blender_addon.jobs.records import JobRecord
+user, state, capture = map(Path, sys.argv[1:])
+local_backend.state_folder = lambda *_: state
+inbox.user_folder = lambda: user
+blender_addon.register()
+inbox.desk().submit(JobRecord(
+    "left-alone", "job", "double", "local", {"toy": {"steps": 60, "pause": 0.1}}, str(capture), "", str(user / "out")
+))
+assert inbox.wait_for(lambda: inbox.desk().records["left-alone"].state == "running", 30.0)
+print("leaving", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_leaving_with_a_job_at_work_takes_no_time_and_the_job_goes_on(office: Office) -> None:
+    import subprocess
+    import sys
+
+    from tests.blender_addon.jobs_office import REPOSITORY
+
+    _start(office)
+    command = [sys.executable, "-c", _LEAVE, str(office.user), str(office.state), str(office.capture)]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as blender:
+        assert blender.stdout is not None
+        while blender.stdout.readline().strip() != "leaving":
+            assert blender.poll() is None
+        before = time.monotonic()
+        blender.wait(30)
+        took = time.monotonic() - before
+    assert took < 3.0, f"{took:.1f} s"
+    office.close_blender()
+    office.open_blender()
+    record = office.desk.records["left-alone"]
+    assert record.state == "running"
+    office.until(lambda: office.desk.records["left-alone"].ended)
+    assert office.desk.records["left-alone"].state == "done"
