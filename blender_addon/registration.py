@@ -27,7 +27,8 @@ def register() -> None:
     for module in modules:
         module.register()
         _registered.append(module)
-    atexit.register(unregister)  # Blender does so itself, but the bpy module crashes or hangs if it ends with classes
+    if getattr(bpy.app, "module", False):  # Blender does so itself before it ends; the bpy module would hang or crash
+        atexit.register(unregister)
 
 
 def unregister() -> None:
