@@ -24,7 +24,7 @@ from .line import has_connection
 from .records import JobRecord
 from .switchboard import Switchboard
 from .transfer import Fetch, Send, TransferLine, copy_of
-from .words import THIS, problem_and_hint
+from .words import THIS, in_own_words, problem_and_hint
 
 
 @dataclasses.dataclass
@@ -261,7 +261,8 @@ class Desk:
             else:
                 self._end(record, records.DONE, "Fetched")
         elif isinstance(message, messages.Failed):
-            self._end(record, records.FAILED, problem=message.problem, hint=message.hint)
+            problem, hint = (in_own_words(text, record) for text in (message.problem, message.hint))
+            self._end(record, records.FAILED, problem=problem, hint=hint)
         elif isinstance(message, messages.Stopped):
             self._end(record, records.CANCELLED)
 

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from .._interchange import errors, service_errors
+from .records import JobRecord
 
 THIS = "This computer's backend"
 STARTING = "Starting"
@@ -52,3 +54,12 @@ def with_advice(sentence: str, *, is_local: bool, is_starting: bool) -> str:
     if not is_local or not sentence:
         return sentence
     return f"{sentence} It is being started." if is_starting else f"{sentence} Start it."
+
+
+def in_own_words(text: str, record: JobRecord) -> str:
+    """A job's sentence with the folders that the artist knows instead of those of the backend's copies."""
+    folders = {"capture": record.capture, "source": record.source, "": record.results}
+    for name, folder in folders.items():
+        place = r"\S*[/\\]jobs[/\\]" + re.escape(record.remote_id) + r"[/\\](?:inputs|work)[/\\]?" + name
+        text = re.sub(place, lambda _, folder=folder, name=name: folder if name else f"{folder}/", text)  # type: ignore[misc]
+    return text

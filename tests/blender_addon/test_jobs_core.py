@@ -214,6 +214,17 @@ def test_what_went_wrong_in_words() -> None:
         words.problem_and_hint(ZeroDivisionError())
 
 
+def test_the_artists_own_folders_are_named() -> None:
+    record = _record(remote_id="0f3a")
+    text = "The view /srv/dd/service/jobs/0f3a/inputs/capture/views/a.exr is damaged."
+    assert words.in_own_words(text, record) == "The view /c/views/a.exr is damaged."
+    text = r"The photo C:\dd\jobs\0f3a\inputs\source\a.png is grey."
+    assert words.in_own_words(text, record) == r"The photo /s\a.png is grey."
+    text = "No room for /x/jobs/0f3a/work/double/splats.ply."
+    assert words.in_own_words(text, record) == "No room for /r/double/splats.ply."
+    assert words.in_own_words("/x/jobs/other/inputs/capture", record) == "/x/jobs/other/inputs/capture"
+
+
 def test_a_dying_backend_is_not_started_for_ever() -> None:
     rescue = Rescue()
     assert [rescue.is_due(float(i)) for i in range(ATTEMPTS + 2)] == [True] * ATTEMPTS + [False] * 2
