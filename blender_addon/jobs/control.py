@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .._interchange import errors, service_errors, whole_files
-from . import messages, words
+from . import messages
 from .line import Line
 from .status import describe
 
@@ -101,8 +101,7 @@ class ControlLine(Line):
 
     def _tell_unreached(self, error: Exception) -> None:
         if self._question:
-            sentence = words.unreached(error, self.name, is_local=self.is_local)
-            self.post(messages.Status(self.backend_id, False, (), sentence, self._question))
+            self.post(messages.Status(self.backend_id, False, (), self.in_words(error), self._question))
             self._question = ""
         if self._watched or self._cancels:
             self.lost(error)

@@ -24,7 +24,7 @@ from .line import has_connection
 from .records import JobRecord
 from .switchboard import Switchboard
 from .transfer import Fetch, Send, TransferLine, copy_of
-from .words import THIS, in_own_words, problem_and_hint
+from .words import absent, in_own_words, problem_and_hint
 
 
 @dataclasses.dataclass
@@ -118,7 +118,7 @@ class Desk:
         try:
             backend = self.backends.find(backend_id)
             if backend.is_local and not has_connection(self.switchboard.connection_of(backend)):
-                raise errors.InputError(f"{THIS} is not running.")
+                raise errors.InputError(absent(backend.name, is_local=True))
             self.ask_status(backend)
         except errors.InputError as error:
             if state.reached is not False or state.sentence != str(error):

@@ -86,10 +86,16 @@ class Line:
 
     def lost(self, error: Exception) -> None:
         """Say that the backend cannot be reached, and wait a little longer each time."""
-        self.post(messages.Lost(self.backend_id, words.unreached(error, self.name, is_local=self.is_local)))
+        self.post(messages.Lost(self.backend_id, self.in_words(error)))
         self.drop_client()
         self.pause(PAUSES_S[min(self._failures, len(PAUSES_S) - 1)])
         self._failures += 1
+
+    def in_words(self, error: Exception) -> str:
+        """Why the backend cannot be reached."""
+        if isinstance(error, errors.InputError) and not has_connection(self.connection):
+            return words.absent(self.name, is_local=self.is_local)
+        return words.unreached(error, self.name, is_local=self.is_local)
 
     def reached(self) -> None:
         """It answered."""

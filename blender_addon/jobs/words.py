@@ -31,14 +31,19 @@ def problem_and_hint(error: BaseException) -> tuple[str, str]:
     raise TypeError(f"{type(error).__name__} was not foreseen") from error
 
 
+def absent(name: str, *, is_local: bool) -> str:
+    """There is no connection file: this computer's backend takes it away when it stops."""
+    return f"{THIS} is not running." if is_local else f"{name}: its keys are gone. Pair with it again."
+
+
 def unreached(error: Any, name: str, *, is_local: bool) -> str:
     """Why a backend cannot be reached, and what to do unless it is this computer's: see `with_advice`.
 
-    `error` is a ServiceError of the connection, or an InputError (a connection file that is missing or damaged).
+    `error` is a ServiceError of the connection, or an InputError (a damaged connection file, no ZeroMQ).
     """
     subject = THIS if is_local else name
     if isinstance(error, errors.InputError):
-        return f"{THIS} is not running." if is_local else f"{name}: its keys are gone. Pair with it again."
+        return str(error)
     if error.code == "UNAVAILABLE":
         advice = "" if is_local else " Is it switched on, and on the same network?"
         return f"{subject} does not answer ({error.__cause__ or 'it is silent'}).{advice}"

@@ -52,6 +52,11 @@ class Office:
         """What the panels draw."""
         return bpy.context.window_manager.digidouble.compute
 
+    @property
+    def problem(self) -> str:
+        """What the first panel shows."""
+        return str(bpy.context.window_manager.digidouble.problem)
+
     def record(self, name: str = "job", **toy: Any) -> JobRecord:
         """A job of the toy kind."""
         return JobRecord(
@@ -64,7 +69,7 @@ class Office:
         """Tick as Blender's timer would, measuring, until it is so."""
         deadline = time.monotonic() + timeout_s
         while not is_so():
-            assert time.monotonic() < deadline, f"never came true; {self.desk.records} {self.desk.states}"
+            assert time.monotonic() < deadline, (self.desk.records, self.desk.states, self.problem)
             before = time.perf_counter()
             inbox.tick()
             self.ticks.append(time.perf_counter() - before)

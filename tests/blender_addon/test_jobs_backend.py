@@ -350,7 +350,6 @@ def test_leaving_with_a_job_at_work_takes_no_time_and_the_job_goes_on(office: Of
     assert took < 3.0, f"{took:.1f} s"
     office.close_blender()
     office.open_blender()
-    record = office.desk.records["left-alone"]
-    assert record.state == "running"
+    assert office.desk.records["left-alone"].state in ("queued", "running")
     office.until(lambda: office.desk.records["left-alone"].ended)
     assert office.desk.records["left-alone"].state == "done"

@@ -204,8 +204,8 @@ def test_what_went_wrong_in_words() -> None:
         "Box: The service does not let this computer in any more. Remove it here and pair with it again."
     )
     assert "same version" in said(ServiceError("PROTO_VERSION", "It speaks DD/2.", "Install the same version."))
-    stopped = InputError("No service has been started in /x.")
-    assert said(stopped, is_local=True) == "This computer's backend is not running."
+    assert said(InputError("The Python module zmq cannot be loaded."), is_local=True).startswith("The Python module")
+    assert words.absent("Box", is_local=True) == "This computer's backend is not running."
     full = OSError(errno.ENOSPC, "No space left on device", "/r/double/splats.ply")
     assert words.problem_and_hint(full) == (
         "This computer's disk is full (/r/double/splats.ply).", "Make room, then Retry.",
@@ -227,7 +227,8 @@ def test_the_artists_own_folders_are_named() -> None:
 
 def test_a_dying_backend_is_not_started_for_ever() -> None:
     rescue = Rescue()
-    assert [rescue.is_due(float(i)) for i in range(ATTEMPTS + 2)] == [True] * ATTEMPTS + [False] * 2
+    tried = [second for second in range(int(WITHIN_S)) if rescue.is_due(float(second))]
+    assert tried == [0, 2, 6, 14, 29, 59, 119, 179] and len(tried) == ATTEMPTS
     assert rescue.is_due(WITHIN_S + 1.0)
 
 
