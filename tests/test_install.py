@@ -14,6 +14,25 @@ import install
 ROOT = Path(install.__file__).parent
 
 
+@pytest.fixture(autouse=True)
+def note(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The note for Blender's extension, not in the user's own configuration."""
+    path = tmp_path / "config" / "digidouble" / "installation.json"
+    monkeypatch.setattr(install, "note_file", lambda: path)
+    return path
+
+
+def test_the_extension_is_told_where_the_backend_is(note: Path) -> None:
+    install.note_installation()
+    assert install.json.loads(note.read_text()) == {"home": str(ROOT)}
+
+
+def test_a_note_that_cannot_be_written_is_no_failure(note: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    note.parent.parent.write_text("a file where its folder should be")
+    install.note_installation()
+    assert "Blender will not find the backend by itself" in capsys.readouterr().out
+
+
 def test_wrong_python_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 1, "final", 0))
     assert install.main(["demo"]) == 2
@@ -79,7 +98,6 @@ def test_the_gpu_gets_our_engine_and_gsplat_only_on_request(monkeypatch: pytest.
     for check in ("check_python", "check_venv", "check_system", "check_disk"):
         monkeypatch.setattr(install, check, lambda *_: None)
     monkeypatch.setattr(install.platform, "system", lambda: "Linux")
-    monkeypatch.setattr(install, "note_file", lambda: tmp_path / "installation.json")
 
     def complete(environment: str, groups: list[str]) -> list[str]:
         installed.append((environment, *groups))
@@ -113,18 +131,3 @@ def test_our_gpu_engine_needs_no_torch_and_ci_compiles_with_the_same_compiler() 
     assert [line.split("==")[0] for line in ours] == ["cuda-bindings", "cuda-pathfinder", "nvidia-cuda-nvrtc-cu12"]
     in_tests = (ROOT / "requirements/tests.txt").read_text().splitlines()
     assert all(any(other.split(";")[0] == line for other in in_tests) for line in ours)
-
-
-def test_the_extension_is_told_where_the_backend_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(install, "note_file", lambda: tmp_path / "config" / "digidouble" / "installation.json")
-    install.note_installation()
-    assert install.json.loads(install.note_file().read_text()) == {"home": str(ROOT)}
-
-
-def test_a_note_that_cannot_be_written_is_no_failure(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "config").write_text("a file")
-    monkeypatch.setattr(install, "note_file", lambda: tmp_path / "config" / "installation.json")
-    install.note_installation()
-    assert "Blender will not find the backend by itself" in capsys.readouterr().out
