@@ -7,24 +7,32 @@ from typing import Any
 
 
 def describe(stats: Any) -> tuple[str, ...]:
-    """Lines out of `interchange.messages.Stats`; what an older backend does not tell is left out."""
-    lines = [f"Version {stats.version}"] if getattr(stats, "version", None) else []
-    lines += _machine(getattr(stats, "machine", None))
+    """Lines out of `interchange.messages.Stats`; what an older backend does not tell (yet) is left out."""
     engine, reason = getattr(stats, "engine", None), getattr(stats, "engine_reason", None)
-    if engine:
-        lines.append(f"Engine {engine}: {reason}" if reason else f"Engine {engine}")
-    lines.append(_queue(stats))
-    free = getattr(stats, "free_disk", None)
-    if free is not None:
-        lines.append(f"{free / 1e9:.0f} GB free" if free >= 10e9 else f"Only {free / 1e9:.1f} GB free")
-    return tuple(lines)
+    lines = [
+        _machine(getattr(stats, "machine", None)),
+        (f"Engine {engine}: {reason}" if reason else f"Engine {engine}") if engine else "",
+        _queue(stats),
+        ", ".join(_version(getattr(stats, "version", None)) + _room(getattr(stats, "free_disk", None))),
+    ]
+    return tuple(line for line in lines if line)
 
 
-def _machine(machine: Any) -> list[str]:
-    if machine is None:
+def _version(version: str | None) -> list[str]:
+    return [f"Version {version}"] if version else []
+
+
+def _room(free: int | None) -> list[str]:
+    if free is None:
         return []
-    cards = [f"{card.name}, {card.memory / 2**30:.0f} GiB" for card in getattr(machine, "gpus", [])]
-    return [f"{machine.cpu}, {machine.threads} threads", *(cards or ["No GPU"])]
+    return [f"{free / 1e9:.0f} GB free"] if free >= 10e9 else [f"only {free / 1e9:.1f} GB free"]
+
+
+def _machine(machine: Any) -> str:
+    if machine is None:
+        return ""
+    cards = [f"{card.name} ({card.memory / 2**30:.0f} GiB)" for card in getattr(machine, "gpus", [])]
+    return ", ".join([f"{machine.cpu}, {machine.threads} threads", *(cards or ["no GPU"])])
 
 
 def _queue(stats: Any) -> str:

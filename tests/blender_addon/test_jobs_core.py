@@ -250,8 +250,8 @@ def test_a_backends_account_of_itself() -> None:
     card = type("Gpu", (), {"name": "H100", "memory": 80 << 30})
     Newer.machine.gpus = [card]  # type: ignore[misc, assignment]
     assert describe(Newer) == (
-        "Version 0.2", "Xeon, 16 threads", "H100, 80 GiB", "Engine cuda: an NVIDIA GPU works",
-        "1 of 2 slots at work, 0 waiting", "Only 5.5 GB free",
+        "Xeon, 16 threads, H100 (80 GiB)", "Engine cuda: an NVIDIA GPU works", "1 of 2 slots at work, 0 waiting",
+        "Version 0.2, only 5.5 GB free",
     )  # fmt: skip
 
 
