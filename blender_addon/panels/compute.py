@@ -90,7 +90,7 @@ def _draw_more(layout: Any, settings: Any) -> None:
     header.label(text="Show More")
     if body is None:
         return
-    body.use_property_split = True
+    body.use_property_split, body.use_property_decorate = True, False
     column = body.column(align=True)
     for name in ("splats", "iterations", "sh_degree", "time_limit_s"):
         column.prop(settings, name)
