@@ -93,7 +93,8 @@ class DigidoubleJobSettings(bpy.types.PropertyGroup):
     time_limit_s: FloatProperty(  # type: ignore[valid-type]
         name="Time Limit",
         description="End the fit after so many seconds; 0 lets it take its time, and the result is then repeatable",
-        default=_standard.time_limit_s, min=0.0, max=86_400.0, soft_max=600.0, subtype="TIME_ABSOLUTE", update=_own_number,
+        default=_standard.time_limit_s, min=0.0, max=86_400.0, soft_max=600.0, subtype="TIME_ABSOLUTE",
+        update=_own_number,
     )  # fmt: skip
     densify: EnumProperty(  # type: ignore[valid-type]
         name="New Splats",
