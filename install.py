@@ -229,6 +229,30 @@ def write_launcher() -> Path:
     return launcher
 
 
+def note_file() -> Path:
+    """Where the extension looks for this folder: in the user's configuration folder of this system."""
+    system = platform.system()
+    if system == "Windows":
+        base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+    elif system == "Darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return base / "digidouble" / "installation.json"
+
+
+def note_installation() -> None:
+    """Tell Blender's extension where the backend is; without the note the artist chooses the folder himself."""
+    note = note_file()
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        temporary = note.with_suffix(".part")
+        temporary.write_text(json.dumps({"home": str(ROOT)}, indent=1), encoding="utf-8")
+        os.replace(str(temporary), str(note))
+    except OSError as error:
+        say(f"Blender will not find the backend by itself, since {note} cannot be written ({error.strerror}).")
+
+
 def install(groups: "tuple[str, ...]" = ("base",)) -> float:
     """Everything that the groups need, both environments at the same time. Returns seconds spent."""
     check_python()
@@ -256,6 +280,7 @@ def install(groups: "tuple[str, ...]" = ("base",)) -> float:
     if failures:
         raise failures[0]
     launcher = write_launcher()
+    note_installation()
     seconds = time.monotonic() - start
     if worked:
         say(f"Installed in {seconds:.0f} s. The command is {launcher}")

@@ -13,13 +13,15 @@ _inside = f"{__package__}.interchange"
 _root = _inside if importlib.util.find_spec(_inside) else "interchange"
 
 if TYPE_CHECKING:
-    from interchange import cameras, capture, colour, consent, errors, exr, landmarks, mesh, png, splats, whole_files
+    from interchange import (
+        cameras, capture, colour, consent, errors, exr, landmarks, mesh, png, service_errors, splats, whole_files,
+    )  # fmt: skip
 else:
-    cameras, capture, colour, consent, errors, exr, landmarks, mesh, png, splats, whole_files = (
+    cameras, capture, colour, consent, errors, exr, landmarks, mesh, png, service_errors, splats, whole_files = (
         importlib.import_module(f"{_root}.{name}")
         for name in (
-            "cameras", "capture", "colour", "consent", "errors", "exr", "landmarks", "mesh", "png", "splats",
-            "whole_files",
+            "cameras", "capture", "colour", "consent", "errors", "exr", "landmarks", "mesh", "png", "service_errors",
+            "splats", "whole_files",
         )
     )  # fmt: skip
 
@@ -39,6 +41,6 @@ def network(name: str) -> Any:
 
 
 __all__ = [
-    "cameras", "capture", "colour", "consent", "errors", "exr", "landmarks", "mesh", "network", "png", "splats",
-    "whole_files",
+    "cameras", "capture", "colour", "consent", "errors", "exr", "landmarks", "mesh", "network", "png",
+    "service_errors", "splats", "whole_files",
 ]  # fmt: skip

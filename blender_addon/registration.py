@@ -8,6 +8,7 @@ for another platform, say) leaves a panel that says so instead of a traceback.
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import pkgutil
 from typing import Any
@@ -26,10 +27,13 @@ def register() -> None:
     for module in modules:
         module.register()
         _registered.append(module)
+    if getattr(bpy.app, "module", False):  # Blender does so itself before it ends; the bpy module would hang or crash
+        atexit.register(unregister)
 
 
 def unregister() -> None:
     """Take everything back."""
+    atexit.unregister(unregister)
     while _registered:
         _registered.pop().unregister()
 
@@ -37,8 +41,9 @@ def unregister() -> None:
 def _modules() -> list[Any]:
     """Everything with a register() and an unregister(), in order."""
     from . import preferences, properties
+    from .jobs import inbox
 
-    return [preferences, properties, *_rooms_modules("operators"), *_rooms_modules("panels")]
+    return [preferences, properties, *_rooms_modules("operators"), *_rooms_modules("panels"), inbox]
 
 
 def _rooms_modules(room: str) -> list[Any]:

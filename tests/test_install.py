@@ -14,6 +14,25 @@ import install
 ROOT = Path(install.__file__).parent
 
 
+@pytest.fixture(autouse=True)
+def note(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The note for Blender's extension, not in the user's own configuration."""
+    path = tmp_path / "config" / "digidouble" / "installation.json"
+    monkeypatch.setattr(install, "note_file", lambda: path)
+    return path
+
+
+def test_the_extension_is_told_where_the_backend_is(note: Path) -> None:
+    install.note_installation()
+    assert install.json.loads(note.read_text()) == {"home": str(ROOT)}
+
+
+def test_a_note_that_cannot_be_written_is_no_failure(note: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    note.parent.parent.write_text("a file where its folder should be")
+    install.note_installation()
+    assert "Blender will not find the backend by itself" in capsys.readouterr().out
+
+
 def test_wrong_python_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 1, "final", 0))
     assert install.main(["demo"]) == 2

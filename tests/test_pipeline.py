@@ -12,6 +12,7 @@ from backend import pipeline
 from backend.faceswap.settings import SwapSettings
 from backend.fitting.settings import FitSettings
 from interchange.errors import Cancelled, InputError
+from tests.fitting.scene import make_capture
 
 
 def toy_kind(monkeypatch: pytest.MonkeyPatch, log: list[str]) -> None:
@@ -83,3 +84,19 @@ def test_a_setting_out_of_range_is_told_in_its_own_words(values: dict[str, objec
 
 def test_settings_round_trip() -> None:
     assert pipeline.settings_from({"tone": 0.25}, SwapSettings).tone == 0.25
+
+
+@pytest.mark.slow
+def test_a_job_without_a_swap_fits_the_capture_itself(tmp_path: Path) -> None:
+    make_capture(tmp_path / "inputs" / "capture", train=4, held_out=1, size=32)
+    folders = [tmp_path / name for name in ("inputs", "work", "outputs")]
+    seen: list[str] = []
+    parameters = {"fit": {"iterations": 10, "splats": 300, "engine": "cpu"}}
+    result = pipeline.run_job("fit", parameters, *folders, lambda s, f, m: seen.append(s), lambda: False)
+    outputs = tmp_path / "outputs"
+    assert set(result["timing_s"]) == {"fit", "sign"} and "swap" not in seen
+    assert (outputs / "double" / "splats.ply").exists() and not (outputs / "swapped").exists()
+    manifest = json.loads((outputs / "double" / "manifest.json").read_text())
+    assert manifest["consent"] is None, "nobody's face is in it"
+    with pytest.raises(InputError, match="setting iterations is 0"):
+        pipeline.run_job("fit", {"fit": {"iterations": 0}}, *folders, lambda *_: None, lambda: False)

@@ -8,6 +8,8 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, FloatProperty, PointerProperty, StringProperty
 
+from .compute import DigidoubleCompute
+
 
 def redraw(_: Any = None, context: Any = None) -> None:
     """Have every sidebar draw again; an `update=` of properties, and called after changes from timers."""
@@ -45,6 +47,7 @@ class DigidoubleSession(bpy.types.PropertyGroup):
     activity: PointerProperty(type=DigidoubleActivity)  # type: ignore[valid-type]
     problem: StringProperty(update=redraw)  # type: ignore[valid-type]
     error_report: StringProperty()  # type: ignore[valid-type]
+    compute: PointerProperty(type=DigidoubleCompute)  # type: ignore[valid-type]
 
 
 GROUPS = (DigidoubleActivity, DigidoubleSession)

@@ -12,6 +12,7 @@ import pytest
 bpy = pytest.importorskip("bpy", reason="these tests run in Blender's environment")
 
 from interchange.capture import Capture  # noqa: E402
+from tests.blender_addon.jobs_office import office, rooms  # noqa: E402, F401 (fixtures for all tests of jobs)
 from tests.blender_addon.standin import build_standin  # noqa: E402
 
 
