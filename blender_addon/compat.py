@@ -37,6 +37,60 @@ def find_pass(grabbed: dict[str, npt.NDArray[np.float32]], name: str) -> npt.NDA
     raise KeyError(f"no pass {' or '.join(_PASS_NAMES[name])} among {', '.join(grabbed)}")
 
 
+def has_pass(grabbed: dict[str, npt.NDArray[np.float32]], name: str) -> bool:
+    """Whether Blender delivered the pass that we call `name`."""
+    return any(candidate in grabbed for candidate in _PASS_NAMES[name])
+
+
+def persistent_data_in_window() -> bool:
+    """Whether renders beside the window may keep their data: 4.3 crashed at the second one (GLXBadContext), 5.2 not."""
+    return bpy.app.version >= (5, 0, 0)
+
+
+def has_denoiser() -> bool:
+    """Whether this Blender was built with OpenImageDenoise; Debian's are not."""
+    try:
+        import _cycles
+    except ImportError:
+        return False
+    return bool(getattr(_cycles, "with_openimagedenoise", True))
+
+
+def assign_action(block: Any, action: Any) -> None:
+    """Put an action on a data-block that has animation data; from 4.4 on with a slot that suits it."""
+    data = block.animation_data
+    data.action = action
+    slot = _suitable_slot(action, block)
+    if slot is not None and data.action_slot != slot:
+        data.action_slot = slot
+
+
+def action_suits(action: Any, block: Any) -> bool:
+    """Whether an action holds something for this kind of data-block."""
+    if hasattr(action, "slots"):
+        return _suitable_slot(action, block) is not None
+    return action.id_root in ("", block.id_type)
+
+
+def _suitable_slot(action: Any, block: Any) -> Any | None:
+    """The action's slot of the block's name, or the first of its kind; None before 4.4 or if there is none."""
+    slots = [s for s in getattr(action, "slots", ()) if s.target_id_type in ("UNSPECIFIED", block.id_type)]
+    named = [s for s in slots if s.name_display == block.name]
+    return next(iter(named or slots), None)
+
+
+def action_slot_name(data: Any) -> str | None:
+    """The identifier of the slot that animation data plays, None before 4.4 or without one."""
+    slot = getattr(data, "action_slot", None)
+    return None if slot is None else slot.identifier
+
+
+def choose_slot(data: Any, identifier: str | None) -> None:
+    """Give animation data its slot back, by `action_slot_name`."""
+    if data.action is not None and hasattr(data, "action_slot"):
+        data.action_slot = None if identifier is None else data.action.slots.get(identifier)
+
+
 def use_nodes(block: Any) -> Any:
     """Give a material or world its node tree, and return it; from 5.0 on it always has one, and asking warns."""
     if bpy.app.version < (5, 0, 0):

@@ -102,7 +102,7 @@ def run_capture(options: argparse.Namespace, progress: errors.Progress, stop: Ca
 
     settings = CaptureSettings(
         avatar=options.avatar,
-        dome=Dome(options.train, options.held_out, seed=options.seed),
+        rig=Dome(options.train, options.held_out, seed=options.seed),
         render=_render_settings(options),
         pose=_pose_settings(options),
         needs_landmarks=not options.without_landmarks,
@@ -115,14 +115,13 @@ def run_portrait(options: argparse.Namespace, progress: errors.Progress, stop: C
     from .capture.portrait import take_portrait
 
     context = open_blend(options.blend)
-    take_portrait(options.out, options.avatar, _render_settings(options), _pose_settings(options), progress, context)
-    if stop():
-        raise errors.Cancelled
+    render, pose = _render_settings(options), _pose_settings(options)
+    take_portrait(options.out, options.avatar, render, pose, progress, context, stop)
 
 
 def run_truth(options: argparse.Namespace, progress: errors.Progress, stop: Callable[[], bool]) -> None:
     """Render the true swap."""
-    from .capture.capture import true_swap
+    from .capture.truth import true_swap
 
     captured = capture.Capture.load(options.capture)
     split = None if options.views == "all" else options.views

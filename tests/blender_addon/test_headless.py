@@ -55,7 +55,7 @@ def test_capture_killed_and_resumed_then_truth_and_import(blend: Path, tmp_path:
     done = run(*arguments)
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]  # nothing but JSON lines
-    assert events[0]["fraction"] >= 0.5 and events[-1]["fraction"] == 1 and set(events[0]) >= {"stage", "message"}
+    assert events[1]["fraction"] >= 0.5 and events[-1]["fraction"] == 1 and set(events[0]) >= {"stage", "message"}
     assert all((out / "views" / name).stat().st_mtime_ns == when for name, when in kept.items())
     captured = Capture.load(out)
     assert captured.poses[0].shape_keys == pytest.approx({"smile": 0.3})

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from blender_addon.capture import rigs
+from blender_addon.capture import framing, rigs
 from interchange.errors import InputError
 
 
@@ -47,7 +47,7 @@ def test_surround_frames_all_points_tightly() -> None:
     rng = np.random.default_rng(1)
     points = rng.normal(size=(500, 3)) * [0.08, 0.1, 0.15] + [1, 2, 3]
     directions = np.concatenate(rigs.dome_directions(rigs.Dome(20, 4)))
-    views = rigs.surround(points, directions, 85, 200, margin=0.05)
+    views = framing.surround(points, directions, framing.Lens(85, 200, 200), margin=0.05)
     for camera in views:
         pixels, depth = camera.project(points)
         assert depth.min() > 0 and pixels.min() > 0.05 * 200 - 0.1 and pixels.max() < 0.95 * 200 + 0.1
@@ -59,14 +59,14 @@ def test_surround_frames_all_points_tightly() -> None:
 
 
 def test_ring_starts_in_front_of_the_face() -> None:
-    ring = rigs.ring_directions(8, 0)
+    ring = rigs.ring_grid(rigs.Rings(8, held_out=0))
     np.testing.assert_allclose(ring[0], [0, -1, 0], atol=1e-12)
     np.testing.assert_allclose(ring[2], [1, 0, 0], atol=1e-12)
 
 
 def test_portrait_camera_sees_the_face_upright_and_large() -> None:
     marks = np.array([[-0.07, 0, 1.5], [0.07, 0, 1.5], [0, -0.05, 1.44], [0, -0.05, 1.6]])
-    camera = rigs.portrait_camera(marks, np.array([0, -1.0, 0.1]), 85, 400)
+    camera = framing.portrait_camera(marks, np.array([0, -1.0, 0.1]), framing.Lens(85, 400, 400))
     uv, depth = camera.project(marks)
     assert (depth > 0).all() and (uv > 0).all() and (uv < 400).all()
     assert uv[0, 0] < uv[1, 0] and uv[3, 1] < uv[2, 1]  # character's right is the picture's left; up is up
@@ -79,4 +79,4 @@ def test_impossible_rigs_are_refused() -> None:
     with pytest.raises(InputError, match="degrees"):
         rigs.Dome(low=50, high=-10)
     with pytest.raises(InputError, match="no extent"):
-        rigs.surround(np.zeros((4, 3)), rigs.ring_directions(3), 85, 100)
+        framing.surround(np.zeros((4, 3)), rigs.ring_grid(rigs.Rings(3, held_out=0)), framing.Lens(85, 100, 100))
