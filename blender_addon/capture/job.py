@@ -145,6 +145,7 @@ class RenderJob:
         while not self._waits and self._pending is not None and not self._pending[1].done():
             yield True
         self._collect()
+        yield True  # so that whoever watches sees the last view done
         self._finish()
 
     def _prepared(self) -> tuple[Renderer, CameraMan]:
