@@ -13,11 +13,11 @@ _inside = f"{__package__}.interchange"
 _root = _inside if importlib.util.find_spec(_inside) else "interchange"
 
 if TYPE_CHECKING:
-    from interchange import cameras, capture, colour, errors, exr, mesh, png, splats
+    from interchange import cameras, capture, colmap, colour, errors, exr, mesh, png, splats
 else:
-    cameras, capture, colour, errors, exr, mesh, png, splats = (
+    cameras, capture, colmap, colour, errors, exr, mesh, png, splats = (
         importlib.import_module(f"{_root}.{name}")
-        for name in ("cameras", "capture", "colour", "errors", "exr", "mesh", "png", "splats")
+        for name in ("cameras", "capture", "colmap", "colour", "errors", "exr", "mesh", "png", "splats")
     )
 
 
@@ -35,4 +35,4 @@ def network(name: str) -> Any:
         ) from error
 
 
-__all__ = ["cameras", "capture", "colour", "errors", "exr", "mesh", "network", "png", "splats"]
+__all__ = ["cameras", "capture", "colmap", "colour", "errors", "exr", "mesh", "network", "png", "splats"]

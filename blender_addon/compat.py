@@ -79,6 +79,26 @@ def _suitable_slot(action: Any, block: Any) -> Any | None:
     return next(iter(named or slots), None)
 
 
+def animated_paths(data: Any) -> list[str]:
+    """Data paths of everything that animation data sets: by its action, its NLA strips and its drivers."""
+    actions = [data.action] + [strip.action for track in data.nla_tracks for strip in track.strips]
+    paths = [driver.data_path for driver in data.drivers]
+    for action in actions:
+        if action is not None:
+            paths += action_paths(action)
+    return paths
+
+
+def action_paths(action: Any) -> list[str]:
+    """Data paths of all curves of an action, of all its slots; 5.0 has them in channel bags alone."""
+    if hasattr(action, "layers"):
+        strips = [strip for layer in action.layers for strip in layer.strips]
+        bags = [bag for strip in strips for bag in getattr(strip, "channelbags", ())]
+        if bags or not hasattr(action, "fcurves"):
+            return [curve.data_path for bag in bags for curve in bag.fcurves]
+    return [curve.data_path for curve in action.fcurves]
+
+
 def action_slot_name(data: Any) -> str | None:
     """The identifier of the slot that animation data plays, None before 4.4 or without one."""
     slot = getattr(data, "action_slot", None)

@@ -63,6 +63,7 @@ class CaptureJob:
         self._restore = Restore()
         self._views: RenderJob | None = None
         self._read = 0
+        self._stopped = False
         self.remarks: list[str] = []
         try:
             self._render, remark = possible_render(settings.render)
@@ -97,6 +98,19 @@ class CaptureJob:
         """See RenderJob."""
         return self._views is not None and self._views.busy
 
+    @property
+    def pace(self) -> float | None:
+        """Seconds a million samples of this job's views, None if it has rendered none."""
+        seconds = None if self._views is None else self._views.seconds_a_view
+        width, height = self._render.pixels
+        return None if seconds is None else seconds * 1e6 / (width * height * self._render.samples)
+
+    def stop(self) -> None:
+        """Have `step` raise Cancelled when the pose or render in progress is over."""
+        self._stopped = True
+        if self._views is not None:
+            self._views.stop()
+
     def step(self) -> bool:
         """Read a pose, or do a step of the views. Raises what RenderJob.step raises."""
         return next(self._work, False)
@@ -114,6 +128,8 @@ class CaptureJob:
         reader = _PoseReader(stage, avatar, self._render, self._restore, out, settings.needs_landmarks)
         poses: list[capture.Pose] = []
         for self._read, pose in enumerate(settings.all_poses):
+            if self._stopped:
+                raise errors.Cancelled
             poses.append(reader.read(pose, holder.take(pose.name)))
             yield True
         rig = rig_cameras(stage, settings, reader.points(), reader.frame)

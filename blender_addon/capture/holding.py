@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from .._interchange import errors
+from .animation import settle
 from .avatar import Avatar
-from .restore import Restore
+from .restore import Restore, finder
 from .scene import apply_pose
 from .settings import PoseSettings
 from .stage import Stage
@@ -28,7 +29,9 @@ class Holder:
         self._taken = Restore()
         self._name: str | None = None
         self._state: list[np.ndarray] = []
-        restore.later(self._taken.close)
+        whole = [*avatar.parts, *([] if avatar.armature is None else [avatar.armature])]
+        self._finders = [finder(item) for item in whole]
+        restore.later(self._release)
 
     def take(self, name: str) -> Any:
         """Hold a pose instead of the last one; returns the stage's dependency graph. Raises InputError if it cannot
@@ -40,9 +43,21 @@ class Holder:
         self._name, pose = name, self._poses[name]
         apply_pose(self._taken, self._avatar.parts, self._avatar.armature, pose)
         self._stage.scene.frame_set(self._frame if pose.frame is None else pose.frame)
-        depsgraph = self._stage.update()
+        settle(self._blocks(), self._stage.update())
         self._state = self._present()
-        return depsgraph
+        return self._stage.update()
+
+    def _blocks(self) -> list[Any]:
+        """What an avatar's animation may move: objects and shape keys."""
+        parts, armature = self._avatar.parts, self._avatar.armature
+        keys = [part.data.shape_keys for part in parts if part.data.shape_keys is not None]
+        return [*parts, *keys, *([] if armature is None else [armature])]
+
+    def _release(self) -> None:
+        """Give the artist's pose back, and have it evaluated again: Blender shows bones as last evaluated anywhere."""
+        self._taken.close()
+        for find in self._finders:
+            find().update_tag(refresh={"OBJECT", "DATA"})  # not its animation, or unkeyed changes were lost
 
     def check(self) -> None:
         """Raises InputError if the avatar does not stand as it did when the pose was taken."""

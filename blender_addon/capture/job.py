@@ -66,6 +66,7 @@ class RenderJob:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="digidouble finishing")
         self._pending: tuple[capture.View, Future[None]] | None = None
         self._work = self._views()
+        self._stopped = False
         self.rendered: list[str] = []
 
     @property
@@ -90,6 +91,15 @@ class RenderJob:
     def busy(self) -> bool:
         """A render of ours goes on beside the window; ESC ends it, `close` would wait for its end."""
         return self._renderer is not None and self._renderer.running
+
+    @property
+    def seconds_a_view(self) -> float | None:
+        """The median, None if none was rendered."""
+        return float(np.median(self._times)) if self._times else None
+
+    def stop(self) -> None:
+        """Have `step` raise Cancelled when the render in progress is over; its view is kept."""
+        self._stopped = True
 
     def step(self) -> bool:
         """Go on: True as long as there is more to do.
@@ -126,6 +136,8 @@ class RenderJob:
     def _views(self) -> Iterator[bool]:
         pose = ""
         while self._todo:
+            if self._stopped:
+                raise errors.Cancelled
             view, begin = self._todo[0], time.perf_counter()
             renderer, camera_man = self._prepared()
             if view.pose != pose:
@@ -137,12 +149,14 @@ class RenderJob:
             while renderer.running:
                 yield True
             grabbed = renderer.passes()
+            while not self._waits and not self._is_collectable():
+                yield True
             self._collect()
             self._todo.pop(0)
             self._hand_over(view, grabbed)
             self._times.append(time.perf_counter() - begin)
             yield True
-        while not self._waits and self._pending is not None and not self._pending[1].done():
+        while not self._waits and not self._is_collectable():
             yield True
         self._collect()
         yield True  # so that whoever watches sees the last view done
@@ -171,6 +185,9 @@ class RenderJob:
             finish_view, manifest, view, self._mesh[1], grabbed, self._render.denoise, self._shot.layers
         )
         self._pending = (view, job)
+
+    def _is_collectable(self) -> bool:
+        return self._pending is None or self._pending[1].done()
 
     def _collect(self) -> None:
         """Wait until the thread is done, and note the view as finished."""

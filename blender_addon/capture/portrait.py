@@ -66,6 +66,7 @@ class PortraitJob:
         self.remarks: list[str] = []
         self.fraction, self.message = 0.0, "reading the avatar"
         self._renderer: Renderer | None = None
+        self._stopped = False
         self._restore = Restore()
         try:
             self._render, remark = possible_render(render)
@@ -82,6 +83,10 @@ class PortraitJob:
     def busy(self) -> bool:
         """A render of ours goes on beside the window."""
         return self._renderer is not None and self._renderer.running
+
+    def stop(self) -> None:
+        """Have `step` raise Cancelled when the render is over."""
+        self._stopped = True
 
     def step(self) -> bool:
         """Go on: True as long as there is more to do."""
@@ -115,6 +120,8 @@ class PortraitJob:
         self._renderer.start()
         while self._renderer.running:
             yield True
+        if self._stopped:
+            raise errors.Cancelled
         images = images_from_passes(self._renderer.passes(), denoised=render.denoise)
         uv, _ = camera.project(captured.vertices[np.maximum(ids, 0)])
         points = {str(i): uv[i].round(4).tolist() for i in range(len(ids)) if ids[i] >= 0}

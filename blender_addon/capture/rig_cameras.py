@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import bpy
@@ -12,8 +13,16 @@ import numpy.typing as npt
 from .._interchange import cameras, errors
 from .framing import surround
 from .rigs import SceneCameras, directions_of, evenly
+from .scene import set_blender_camera
 from .settings import CaptureSettings
 from .stage import Stage
+
+COLLECTION = "Digidouble Cameras"
+MADE = "digidouble_rig"
+"""Custom property of camera objects (their split) and of the collection that `add_cameras` has made."""
+
+COLOURS = {"train": (0.15, 0.55, 1.0, 1.0), "held_out": (1.0, 0.5, 0.1, 1.0)}
+"""Of the cameras in the viewport, linear RGBA."""
 
 SplitCamera = tuple[str, cameras.Camera]
 """train or held_out, and the camera."""
@@ -87,14 +96,39 @@ def camera_names(collection: Any | None, view_layer: Any) -> tuple[str, ...]:
     return tuple(sorted(item.name for item in items if item.type == "CAMERA"))
 
 
-def add_cameras(views: list[tuple[str, cameras.Camera]], collection: Any) -> list[Any]:
-    """Real camera objects for named cameras, in a collection. Their lens gives K at the cameras' resolution."""
-    from .scene import set_blender_camera
+def add_cameras(scene: Any, views: Iterable[tuple[str, str, cameras.Camera]]) -> Any:
+    """Real camera objects in a new collection of the scene, held-out ones in another colour; returns the collection.
 
-    made = []
-    for name, camera in views:
+    views: name, split, camera. At the cameras' resolution Blender shows exactly the capture's pictures.
+    """
+    collection = bpy.data.collections.new(COLLECTION)
+    collection[MADE] = True
+    scene.collection.children.link(collection)
+    for name, split, camera in views:
         item = bpy.data.objects.new(name, bpy.data.cameras.new(name))
         collection.objects.link(item)
+        item[MADE], item.color = split, COLOURS[split]
         set_blender_camera(item, camera)
-        made.append(item)
-    return made
+    return collection
+
+
+def made_collection(scene: Any) -> Any | None:
+    """The scene's collection of cameras that `add_cameras` has made."""
+    return next((c for c in scene.collection.children_recursive if MADE in c), None)
+
+
+def remove_cameras(scene: Any) -> int:
+    """Remove what `add_cameras` has made in this scene; what the artist has put beside it stays. How many that were."""
+    count = 0
+    while (collection := made_collection(scene)) is not None:
+        for item in [item for item in collection.objects if MADE in item]:
+            data = item.data
+            bpy.data.objects.remove(item)
+            count += 1
+            if data.users == 0:
+                bpy.data.cameras.remove(data)
+        if collection.all_objects:
+            del collection[MADE]
+        else:
+            bpy.data.collections.remove(collection)
+    return count

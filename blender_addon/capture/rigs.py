@@ -7,6 +7,7 @@ character's left is +X, up is +Z. Azimuth 0 is in front of the face and grows to
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -61,6 +62,18 @@ class Sphere:
         _check_elevations("sphere", self.low, self.high)
 
 
+def _elevations(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def _names(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
+def _frames(values: Iterable[int]) -> tuple[int, ...]:
+    return tuple(values)
+
+
 @attrs.frozen
 class Rings:
     """Level rings of cameras, one above the other; one ring is a turntable.
@@ -70,7 +83,7 @@ class Rings:
     """
 
     per_ring: int = 24
-    elevations: tuple[float, ...] = attrs.field(default=(0.0,), converter=tuple)
+    elevations: tuple[float, ...] = attrs.field(default=(0.0,), converter=_elevations)
     held_out: int = 4
 
     def __attrs_post_init__(self) -> None:
@@ -112,8 +125,8 @@ class SceneCameras:
     held_out: how many of all are kept for judging.
     """
 
-    names: tuple[str, ...] = attrs.field(converter=tuple)
-    frames: tuple[int, ...] = attrs.field(default=(), converter=tuple)
+    names: tuple[str, ...] = attrs.field(converter=_names)
+    frames: tuple[int, ...] = attrs.field(default=(), converter=_frames)
     held_out: int = 0
 
     def __attrs_post_init__(self) -> None:

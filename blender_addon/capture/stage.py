@@ -10,6 +10,7 @@ from typing import Any
 import bpy
 
 from .._interchange import errors
+from .animation import keep_animated
 from .restore import Gone, Restore, finder, sweep_leftovers
 
 NAME = "digidouble capture"
@@ -22,6 +23,7 @@ class Stage:
         sweep_leftovers()
         find, layer_name = finder(scene), view_layer.name
         restore.later(lambda: find().view_layers[layer_name].update())  # the last thing: evaluate what came back
+        keep_animated(restore, scene)
         stage = restore.adopt(bpy.data.scenes, scene.copy())
         stage.name = NAME
         stage.animation_data_clear()  # keyed render settings would come back while rendering

@@ -18,7 +18,7 @@ _PLAIN = ("BOOLEAN", "INT", "FLOAT", "STRING", "ENUM")
 _SKIPPED = {
     "is_updated", "is_updated_data", "use_nodes", "is_evaluated", "session_uid", "tag", "is_missing",
     "depsgraph", "filepath_raw", "frame_duration", "bindcode", "has_data", "is_dirty", "is_runtime_data",
-    "frame_current_final", "bound_box", "dimensions",  # evaluated late for what is hidden
+    "frame_current_final", "bound_box", "dimensions", "is_unavailable", "enabled",  # worked out late
 }  # fmt: skip
 _DEPTH = 5
 
