@@ -150,6 +150,8 @@ def _give_values(find: Callable[[], Any], values: list[tuple[str, Any]]) -> None
         with contextlib.suppress(ValueError, AttributeError, KeyError, TypeError):  # deleted meanwhile, or read-only
             if _plain(block.path_resolve(path)) != value:
                 _set_path(block, path, value)
+    if block.id_type == "OBJECT":  # its place, and that of what hangs on it, is as last evaluated anywhere
+        block.update_tag(refresh={"OBJECT", "DATA"})
 
 
 def _set_path(block: Any, path: str, value: Any) -> None:

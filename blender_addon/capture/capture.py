@@ -184,7 +184,7 @@ class _PoseReader:
                 "Turn off modifiers that cut or merge depending on the pose.",
             )
         captured.save(self._out / mesh_path(pose.name))
-        self._clouds.append(np.unique(np.round(captured.vertices, 4), axis=0))
+        self._clouds.append(captured.vertices)
         self.fingerprints[pose.name] = fingerprint_of(
             stage, avatar, captured, self._textures, self._render, "capture"
         )

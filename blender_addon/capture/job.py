@@ -143,6 +143,8 @@ class RenderJob:
             if view.pose != pose:
                 self._shot.hold(view.pose)
                 pose = view.pose
+            while renderer.running:  # the artist renders something
+                yield True
             self._shot.check()
             camera_man.place(view.camera)
             renderer.start()

@@ -24,11 +24,14 @@ _DARK = 0.004  # albedo below which light cannot be told from the picture
 
 
 class CyclesTap:
-    """Listens to Cycles' renders until it is closed. Raises InputError if Cycles is turned off in this Blender."""
+    """Listens to Cycles' renders until it is closed. Raises InputError if Cycles is turned off in this Blender.
+
+    scene: only renders of the scene of this name count; the artist may render another beside.
+    """
 
     writes_file = False
 
-    def __init__(self) -> None:
+    def __init__(self, scene: str | None = None) -> None:
         try:
             import cycles
         except ImportError as error:
@@ -41,7 +44,7 @@ class CyclesTap:
 
         def render(engine: Any, depsgraph: Any) -> None:
             original(engine, depsgraph)
-            if not engine.is_preview:
+            if not engine.is_preview and scene in (None, depsgraph.scene.name):
                 grabbed.update(_result_of(engine))
 
         self._ours = render

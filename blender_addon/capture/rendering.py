@@ -40,8 +40,8 @@ class Renderer:
     """Renders the camera of a stage. waits: `start` returns when the picture is there; else ask `running`."""
 
     def __init__(self, stage: Stage, restore: Restore, engine: str, *, waits: bool) -> None:
-        self._stage, self._waits = stage, waits
-        self._source: _Source = CyclesTap() if engine == "CYCLES" else _EeveeFile(stage)
+        self._stage, self._waits, self._name = stage, waits, stage.scene.name
+        self._source: _Source = CyclesTap(stage.scene.name) if engine == "CYCLES" else _EeveeFile(stage)
         self._cancelled = False
         if not waits:
             view = bpy.context.preferences.view
@@ -50,7 +50,7 @@ class Renderer:
 
     @property
     def running(self) -> bool:
-        """A render that `start` has begun is not over."""
+        """A render is not over: the one that `start` has begun, or one that the artist has begun beside it."""
         return not self._waits and bool(bpy.app.is_job_running("RENDER"))
 
     def start(self) -> None:
@@ -81,8 +81,9 @@ class Renderer:
         if self._on_cancel in bpy.app.handlers.render_cancel:
             bpy.app.handlers.render_cancel.remove(self._on_cancel)
 
-    def _on_cancel(self, *_: Any) -> None:  # from the thread of the render
-        self._cancelled = True
+    def _on_cancel(self, scene: Any, *_: Any) -> None:  # from the thread of the render
+        if scene.name == self._name:
+            self._cancelled = True
 
 
 class _EeveeFile:

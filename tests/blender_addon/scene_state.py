@@ -24,7 +24,8 @@ _DEPTH = 5
 
 
 def snapshot() -> dict[str, Any]:
-    """The state of the open file."""
+    """The state of the open file, evaluated."""
+    bpy.context.view_layer.update()
     state: dict[str, Any] = {"blocks": _blocks()}
     for scene in bpy.data.scenes:
         state["scene", scene.name] = _struct(scene, _DEPTH)
@@ -69,9 +70,15 @@ def _blocks() -> dict[str, Any]:
             blocks = getattr(bpy.data, prop.identifier)
             if prop.identifier == "images":  # Blender makes the Render Result at the first render
                 blocks = [image for image in blocks if image.type != "RENDER_RESULT"]
-            if prop.identifier not in ("window_managers", "workspaces", "screens", "libraries"):
-                found[prop.identifier] = [(b.name_full, b.users) for b in blocks]
+            if prop.identifier not in ("window_managers", "workspaces", "screens", "libraries", "all_ids"):
+                found[prop.identifier] = [(b.name_full, _users(b)) for b in blocks]
     return found
+
+
+def _users(block: Any) -> int:
+    """4.2 counts what is in a copied scene twice and takes it off once, its own Linked Copy too: left out there."""
+    counted_wrong = bpy.app.version < (4, 3, 0) and block.id_type in ("OBJECT", "COLLECTION")
+    return -1 if counted_wrong else block.users
 
 
 def _layer(layer: Any) -> dict[str, Any]:
@@ -98,7 +105,9 @@ def _struct(struct: Any, depth: int) -> Any:
         name = prop.identifier
         if name in _SKIPPED or name.startswith("bl_") or name == "rna_type":
             continue
-        if prop.type in _PLAIN:
+        if name == "users":
+            state[name] = _users(struct)
+        elif prop.type in _PLAIN:
             state[name] = _plain(getattr(struct, name))
         elif prop.type == "POINTER":
             state[name] = _pointer(getattr(struct, name), depth)
