@@ -19,8 +19,8 @@ from blender_addon.capture.presets import PRESETS
 from blender_addon.folders import safe_name
 from blender_addon.panels import cameras as cameras_panel
 from blender_addon.panels import capture as capture_panel
-from interchange.capture import Capture
 from interchange.cameras import world_to_camera_from_blender
+from interchange.capture import Capture
 from tests.blender_addon.scene_state import difference, snapshot
 from tests.blender_addon.standin import build_standin
 

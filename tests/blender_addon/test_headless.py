@@ -67,6 +67,16 @@ def test_capture_killed_and_resumed_then_truth_and_import(blend: Path, tmp_path:
     assert hashlib.sha256(blend.read_bytes()).hexdigest() == before
 
 
+def test_rigs_and_poses_by_option(blend: Path, tmp_path: Path) -> None:
+    out = tmp_path / "c"
+    options = ["--rig", "turntable", "--frames", "1:3:2", "--train", "3", "--held-out", "1", "--size", "32"]
+    done = run("capture", "--blend", blend, "--out", out, *options, "--height", "48", "--samples", "1")
+    assert done.returncode == 0, done.stderr
+    captured = Capture.load(out)
+    assert [p.name for p in captured.poses] == ["frame_0001", "frame_0003"] and len(captured.views) == 8
+    assert all(abs(v.camera.forward[2]) < 1e-9 and v.camera.height == 48 for v in captured.views)  # all level
+
+
 def test_portrait_is_a_source_folder(blend: Path, tmp_path: Path) -> None:
     done = run("portrait", "--blend", blend, "--out", tmp_path / "s", "--size", "64", "--samples", "2")
     assert done.returncode == 0, done.stderr
@@ -89,6 +99,8 @@ def test_portrait_is_a_source_folder(blend: Path, tmp_path: Path) -> None:
         (["capture", "--blend", "BLEND", "--out", "OUT", "--avatar", "Z"], "no avatar called 'Z'"),
         (["capture", "--blend", "BLEND", "--out", "OUT", "--expression", "smile"], "Write it like smile=0.3"),
         (["capture", "--blend", "BLEND"], "required: --out"),
+        (["capture", "--blend", "BLEND", "--out", "OUT", "--frames", "x"], "Write them like 1:48"),
+        (["capture", "--blend", "BLEND", "--out", "OUT", "--rig", "scene"], "no cameras to take"),
         (["truth", "--capture", "x", "--blend", "BLEND", "--skin", "y.png", "--out", "OUT"], "is missing"),
         (["import", "--splats", "BLEND", "--out", "OUT.blend"], "is no splat file"),
         (["import", "--splats", "BLEND", "--out", "OUT"], "not a .blend file name"),
