@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .._interchange import cameras, capture, mesh
 from .passes import images_from_passes
-from .pixels import Hits, find_hits, object_coverage, view_masks
+from .pixels import TOLERANCE, Hits, find_hits, object_coverage, view_masks
 from .settings import LAYERS
 
 
@@ -47,7 +47,9 @@ def view_images(
     """
     images = images_from_passes(grabbed, denoised=denoised)
     assert images.depth is not None
-    hits = find_hits(camera, captured.vertices, captured.faces, images.depth)
+    # a sample may lie a pixel's diagonal off, and surfaces slope
+    tolerance = 3 / float(camera.K[0, 0]) if jittered else TOLERANCE
+    hits = find_hits(camera, captured.vertices, captured.faces, images.depth, tolerance)
     if jittered:
         images.depth = exact_depth(camera, captured, hits, images.depth)
     levels = [grabbed[name] for name in sorted(grabbed) if name.startswith("CryptoObject")]

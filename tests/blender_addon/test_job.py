@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import attrs
 import bpy
 import numpy as np
 import pytest
@@ -290,3 +291,33 @@ class TestBadInput:
             RenderSettings(size=3)
         with pytest.raises(InputError, match="samples"):
             RenderSettings(samples=0)
+
+
+@pytest.mark.slow
+def test_eevee_delivers_every_layer(standin: Any, tmp_path: Path) -> None:
+    """Colours premultiplied, masks exact, depth at the pixels' centres, as from Cycles."""
+    scene = bpy.context.scene
+    before = whole_state()
+    settings = CaptureSettings(rig=Dome(1, 0), render=RenderSettings(size=64, samples=2, engine="EEVEE"))
+    manifest = capture_avatar(tmp_path / "e", settings)
+    assert not difference(before, whole_state()) and scene.render.engine != "CYCLES"
+    manifest = Capture.load(tmp_path / "e")
+    assert manifest.renderer["engine"] == "EEVEE" and manifest.renderer["denoise"] is False
+    render = RenderSettings(size=64, samples=16, denoise=False)
+    cycles = capture_avatar(tmp_path / "c", attrs.evolve(settings, render=render))
+    view = manifest.views[0]
+    ours, theirs = manifest.load_view(view), cycles.load_view(cycles.views[0])
+    whole = (ours.alpha > 0.999) & (theirs.alpha > 0.999)
+    assert whole.sum() > 1000 and np.abs(ours.alpha - theirs.alpha).mean() < 0.02
+    both = (ours.depth > 0) & (theirs.depth > 0)
+    off = np.abs(ours.depth - theirs.depth)[both] / theirs.depth[both]
+    assert np.median(off) < 5e-5 and np.quantile(off, 0.95) < 1e-3  # at outlines another surface may be seen
+    assert both.sum() > 0.98 * (theirs.depth > 0).sum()
+    assert np.quantile(np.abs(ours.uv - theirs.uv)[both], 0.95) < 1e-3
+    assert np.median(np.abs(ours.albedo - theirs.albedo)[whole]) < 0.06
+    gloss = (ours.rgb - ours.albedo * ours.light)[whole]
+    assert np.abs(np.median(gloss)) < 0.1 and ours.light[whole].mean() > 0.05
+    for name, mask in theirs.masks.items():
+        assert np.abs(ours.masks[name] - mask).mean() < 0.02, name
+    edge = (ours.alpha > 0.1) & (ours.alpha < 0.9)
+    assert (ours.light[edge] <= ours.alpha[edge, None] * 4).all() and not ours.rgb[ours.alpha == 0].any()
