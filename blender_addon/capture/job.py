@@ -17,7 +17,7 @@ from .._interchange import capture, errors, mesh
 from .digest import Fingerprint
 from .finishing import finish_view
 from .rendering import Renderer
-from .restore import Restore
+from .restore import Gone, Restore
 from .resume import Finished
 from .scene import CameraMan, set_up_render
 from .settings import LAYERS, RenderSettings
@@ -109,7 +109,7 @@ class RenderJob:
         """
         try:
             return next(self._work, False)
-        except ReferenceError as error:
+        except (ReferenceError, Gone) as error:
             raise errors.InputError(
                 "Something that the capture needs was deleted or undone.",
                 "Start the capture again: the finished views are kept.",

@@ -85,8 +85,9 @@ def _draw_figures(layout: Any, context: Any) -> None:
     views = (train + held_out) * (1 if chosen.spread == "SPREAD" else poses)
     budget = estimate(render, views, set(chosen.layers), chosen.pace)
     box = layout.box().column(align=True)
-    text = f"{train} views + {held_out} held out"
-    box.label(text=text if views == train + held_out else f"{text}, {poses} poses: {views} pictures")
+    box.label(text=f"{train} views + {held_out} held out")
+    if poses > 1:
+        box.label(text=f"{poses} poses: {views} pictures")
     if context.scene.digidouble.cameras.rig != "SCENE":
         K = render.lens.intrinsics
         box.label(text=f"K: f {K[0, 0]:.1f} px, centre {K[0, 2]:g}, {K[1, 2]:g}")

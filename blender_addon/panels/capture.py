@@ -78,7 +78,7 @@ def _draw_poses(layout: Any, chosen: Any, width: int) -> None:
         for name in ("expression_count", "expression_keys", "expression_strength", "expression_seed"):
             column.prop(chosen, name)
     if chosen.poses != "CURRENT":
-        layout.prop(chosen, "spread")
+        layout.prop(chosen, "spread", text="")
         sentence(layout, "A double is fitted to the first pose; all are there for other trainers.", width, "INFO")
 
 

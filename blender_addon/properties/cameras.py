@@ -42,7 +42,7 @@ class DigidoubleCameras(bpy.types.PropertyGroup):
         update=redraw, description="Height of the highest cameras, as an angle from the middle of the avatar",
     )  # fmt: skip
     face_weight: FloatProperty(  # type: ignore[valid-type]
-        name="Towards the Face", default=2.0, min=0.0, max=20.0, soft_max=6.0, update=redraw,
+        name="Face Weight", default=2.0, min=0.0, max=20.0, soft_max=6.0, update=redraw,
         description="How much denser the cameras stand in front of the face than behind the head; 0 is even",
     )  # fmt: skip
     seed: IntProperty(  # type: ignore[valid-type]

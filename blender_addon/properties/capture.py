@@ -77,7 +77,7 @@ class DigidoubleCapture(bpy.types.PropertyGroup):
         description="How many; the first is the neutral face",
     )  # fmt: skip
     expression_keys: IntProperty(  # type: ignore[valid-type]
-        name="Shape Keys Each", default=3, min=1, max=50, description="Up to how many shape keys are mixed at a time"
+        name="Keys Each", default=3, min=1, max=50, description="Up to how many shape keys are mixed at a time"
     )
     expression_strength: FloatProperty(  # type: ignore[valid-type]
         name="Strength", default=0.8, min=0.05, max=1.0, subtype="FACTOR",
