@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
 import attrs
+import cv2
 import numpy as np
 import OpenEXR
 import plyfile
