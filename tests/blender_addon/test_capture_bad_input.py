@@ -14,13 +14,14 @@ from blender_addon.capture import restore as restore_module
 from blender_addon.capture import scene as scene_module
 from blender_addon.capture import stage as stage_module
 from blender_addon.capture.capture import CaptureJob, capture_avatar
+from blender_addon.capture.passes import CyclesTap
 from blender_addon.capture.restore import MARK, Restore, sweep_leftovers
 from blender_addon.capture.rigs import Dome, SceneCameras
 from blender_addon.capture.settings import CaptureSettings, RenderSettings
 from blender_addon.capture.stage import Stage
 from blender_addon.jobs.machine import run
 from interchange.capture import Capture
-from interchange.errors import InputError
+from interchange.errors import Cancelled, InputError
 from tests.blender_addon.scene_state import difference, snapshot
 from tests.blender_addon.standin import build_standin
 
@@ -236,3 +237,47 @@ def test_restoring_goes_by_name_after_an_undo(standin: Any) -> None:
     bpy.data.objects.remove(bpy.data.objects["renamed"])
     with pytest.raises(restore_module.Gone):
         find()
+
+
+def test_the_way_of_a_window(standin: Any, tmp_path: Path) -> None:
+    """Renders that do not block (here they do, for want of a window): the same pictures, nothing left behind."""
+    before = snapshot()
+    job = CaptureJob(tmp_path / "w", QUICK, bpy.context, waits=False)
+    while job.step():
+        assert not job.busy
+        if job.rendered:
+            assert bpy.context.preferences.view.render_display_type == "NONE"
+    job.close()
+    assert not difference(before, snapshot())
+    capture_avatar(tmp_path / "b", QUICK)
+    one, other = Capture.load(tmp_path / "w"), Capture.load(tmp_path / "b")
+    for a, b in zip(one.views, other.views, strict=True):
+        np.testing.assert_array_equal(one.load_view(a).rgb, other.load_view(b).rgb)
+
+
+def test_stop_keeps_the_view_in_progress(standin: Any, tmp_path: Path) -> None:
+    before = snapshot()
+    job = CaptureJob(tmp_path, QUICK, bpy.context, waits=False)
+    with pytest.raises(Cancelled):
+        while job.step():
+            if len(job.rendered) == 1:  # the second one is rendered, and being written
+                job.stop()
+    job.close()
+    assert not difference(before, snapshot())
+    assert [len(list((tmp_path / "views").glob("*.exr"))), (tmp_path / "capture.json").exists()] == [2, False]
+    again = CaptureJob(tmp_path, QUICK, bpy.context)
+    run(again, "capture")
+    assert len(again.rendered) == 2
+
+
+def test_the_artists_own_render_is_not_taken_for_ours(standin: Any) -> None:
+    scene = bpy.context.scene
+    scene.camera = bpy.data.objects.new("mine", bpy.data.cameras.new("mine"))
+    scene.collection.objects.link(scene.camera)
+    scene.render.engine, scene.cycles.samples = "CYCLES", 1
+    scene.render.resolution_x = scene.render.resolution_y = 16
+    ours, any_one = CyclesTap("digidouble capture"), CyclesTap()
+    bpy.ops.render.render()
+    assert not ours.take() and any_one.take()
+    any_one.close()
+    ours.close()
