@@ -6,6 +6,7 @@ Where a feature can be asked for, it is asked for; version numbers are compared 
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import bpy
@@ -45,6 +46,36 @@ def has_pass(grabbed: dict[str, npt.NDArray[np.float32]], name: str) -> bool:
 def persistent_data_in_window() -> bool:
     """Whether renders beside the window may keep their data: 4.3 crashed at the second one (GLXBadContext), 5.2 not."""
     return bpy.app.version >= (5, 0, 0)
+
+
+def hide_cycles_display(hide: bool) -> bool:
+    """Before 5.0, let Cycles render without drawing what it renders; whether that was done.
+
+    Measured on 4.3 in a window: one render after another crashes in every second capture (GLXBadContext), as each
+    makes a context for drawing in its own thread; without the drawing in none. 5.2 does not. Not done while a 3D view
+    shows a Cycles render, which would stand still.
+    """
+    if bpy.app.version >= (5, 0, 0) or bpy.app.background or (hide and _cycles_is_on_screen()):
+        return False
+    try:
+        import _cycles
+        import cycles
+    except ImportError:
+        return False
+    user = os.path.dirname(os.path.abspath(bpy.utils.user_resource("CONFIG", path="")))
+    _cycles.init(os.path.dirname(cycles.__file__), user, hide)  # as the bundled add-on does when it is turned on
+    return True
+
+
+def _cycles_is_on_screen() -> bool:
+    """Whether a 3D view shows a scene rendered by Cycles."""
+    spaces = [
+        (window.scene, area.spaces.active)
+        for window in bpy.context.window_manager.windows
+        for area in window.screen.areas
+        if area.type == "VIEW_3D"
+    ]
+    return any(scene.render.engine == "CYCLES" and space.shading.type == "RENDERED" for scene, space in spaces)
 
 
 def has_denoiser() -> bool:

@@ -47,6 +47,8 @@ class Renderer:
             view = bpy.context.preferences.view
             restore.set(view, "render_display_type", "NONE")  # no window pops up for each view
             bpy.app.handlers.render_cancel.append(self._on_cancel)
+            if engine == "CYCLES" and compat.hide_cycles_display(True):
+                restore.later(lambda: compat.hide_cycles_display(False))
 
     @property
     def running(self) -> bool:

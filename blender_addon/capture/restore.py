@@ -31,7 +31,7 @@ class Restore:
     """
 
     def __init__(self) -> None:
-        self._undo: list[Callable[[], None]] = []
+        self._undo: list[Callable[[], object]] = []
 
     def set(self, owner: Any, name: str, value: Any) -> None:
         """`owner.name = value`, to be taken back."""
@@ -53,7 +53,7 @@ class Restore:
         for name in names:
             self.set(owner, name, getattr(owner, name))
 
-    def later(self, undo: Callable[[], None]) -> None:
+    def later(self, undo: Callable[[], object]) -> None:
         """Call `undo` when closing."""
         self._undo.append(undo)
 
