@@ -52,8 +52,8 @@ def hide_cycles_display(hide: bool) -> bool:
     """Before 5.0, let Cycles render without drawing what it renders; whether that was done.
 
     Measured on 4.3 in a window: one render after another crashes in every second capture (GLXBadContext), as each
-    makes a context for drawing in its own thread; without the drawing in none. 5.2 does not. Not done while a 3D view
-    shows a Cycles render, which would stand still.
+    makes a context for drawing in its own thread; without the drawing in none. 5.2 does not. The price: ESC ends a view
+    only after its present batch of samples. Not done while a 3D view shows a Cycles render, which would stand still.
     """
     if bpy.app.version >= (5, 0, 0) or bpy.app.background or (hide and _cycles_is_on_screen()):
         return False
