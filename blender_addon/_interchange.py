@@ -14,16 +14,26 @@ _root = _inside if importlib.util.find_spec(_inside) else "interchange"
 
 if TYPE_CHECKING:
     from interchange import (
-        cameras, capture, colour, consent, errors, exr, landmarks, mesh, png, service_errors, splats, whole_files,
-    )  # fmt: skip
+        cameras,
+        capture,
+        colmap,
+        colour,
+        consent,
+        errors,
+        exr,
+        landmarks,
+        mesh,
+        png,
+        service_errors,
+        splats,
+        whole_files,
+    )
 else:
-    cameras, capture, colour, consent, errors, exr, landmarks, mesh, png, service_errors, splats, whole_files = (
-        importlib.import_module(f"{_root}.{name}")
-        for name in (
-            "cameras", "capture", "colour", "consent", "errors", "exr", "landmarks", "mesh", "png", "service_errors",
-            "splats", "whole_files",
-        )
-    )  # fmt: skip
+    for _name in (
+        "cameras", "capture", "colmap", "colour", "consent", "errors", "exr", "landmarks", "mesh", "png",
+        "service_errors", "splats", "whole_files",
+    ):  # fmt: skip
+        globals()[_name] = importlib.import_module(f"{_root}.{_name}")
 
 
 def network(name: str) -> Any:
@@ -41,6 +51,6 @@ def network(name: str) -> Any:
 
 
 __all__ = [
-    "cameras", "capture", "colour", "consent", "errors", "exr", "landmarks", "mesh", "network", "png",
+    "cameras", "capture", "colmap", "colour", "consent", "errors", "exr", "landmarks", "mesh", "network", "png",
     "service_errors", "splats", "whole_files",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ Where a feature can be asked for, it is asked for; version numbers are compared 
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import bpy
@@ -40,6 +41,110 @@ def find_pass(grabbed: dict[str, npt.NDArray[np.float32]], name: str) -> npt.NDA
         if candidate in grabbed:
             return grabbed[candidate]
     raise KeyError(f"no pass {' or '.join(_PASS_NAMES[name])} among {', '.join(grabbed)}")
+
+
+def has_pass(grabbed: dict[str, npt.NDArray[np.float32]], name: str) -> bool:
+    """Whether Blender delivered the pass that we call `name`."""
+    return any(candidate in grabbed for candidate in _PASS_NAMES[name])
+
+
+def persistent_data_in_window() -> bool:
+    """Whether renders beside the window may keep their data: 4.3 crashed at the second one (GLXBadContext), 5.2 not."""
+    return bpy.app.version >= (5, 0, 0)
+
+
+def hide_cycles_display(hide: bool) -> bool:
+    """Before 5.0, let Cycles render without drawing what it renders; whether that was done.
+
+    Measured on 4.3 in a window: one render after another crashes in every second capture (GLXBadContext), as each
+    makes a context for drawing in its own thread; without the drawing in none. 5.2 does not. The price: ESC ends a view
+    only after its present batch of samples. Not done while a 3D view shows a Cycles render, which would stand still.
+    """
+    if bpy.app.version >= (5, 0, 0) or bpy.app.background or (hide and _cycles_is_on_screen()):
+        return False
+    try:
+        import _cycles
+        import cycles
+    except ImportError:
+        return False
+    user = os.path.dirname(os.path.abspath(bpy.utils.user_resource("CONFIG", path="")))
+    _cycles.init(os.path.dirname(cycles.__file__), user, hide)  # as the bundled add-on does when it is turned on
+    return True
+
+
+def _cycles_is_on_screen() -> bool:
+    """Whether a 3D view shows a scene rendered by Cycles."""
+    spaces = [
+        (window.scene, area.spaces.active)
+        for window in bpy.context.window_manager.windows
+        for area in window.screen.areas
+        if area.type == "VIEW_3D"
+    ]
+    return any(scene.render.engine == "CYCLES" and space.shading.type == "RENDERED" for scene, space in spaces)
+
+
+def has_denoiser() -> bool:
+    """Whether this Blender was built with OpenImageDenoise; Debian's are not."""
+    try:
+        import _cycles
+    except ImportError:
+        return False
+    return bool(getattr(_cycles, "with_openimagedenoise", True))
+
+
+def assign_action(block: Any, action: Any) -> None:
+    """Put an action on a data-block that has animation data; from 4.4 on with a slot that suits it."""
+    data = block.animation_data
+    data.action = action
+    slot = _suitable_slot(action, block)
+    if slot is not None and data.action_slot != slot:
+        data.action_slot = slot
+
+
+def action_suits(action: Any, block: Any) -> bool:
+    """Whether an action holds something for this kind of data-block."""
+    if hasattr(action, "slots"):
+        return _suitable_slot(action, block) is not None
+    return action.id_root in ("", block.id_type)
+
+
+def _suitable_slot(action: Any, block: Any) -> Any | None:
+    """The action's slot of the block's name, or the first of its kind; None before 4.4 or if there is none."""
+    slots = [s for s in getattr(action, "slots", ()) if s.target_id_type in ("UNSPECIFIED", block.id_type)]
+    named = [s for s in slots if s.name_display == block.name]
+    return next(iter(named or slots), None)
+
+
+def animated_paths(data: Any) -> list[str]:
+    """Data paths of everything that animation data sets: by its action, its NLA strips and its drivers."""
+    actions = [data.action] + [strip.action for track in data.nla_tracks for strip in track.strips]
+    paths = [driver.data_path for driver in data.drivers]
+    for action in actions:
+        if action is not None:
+            paths += action_paths(action)
+    return paths
+
+
+def action_paths(action: Any) -> list[str]:
+    """Data paths of all curves of an action, of all its slots; 5.0 has them in channel bags alone."""
+    if hasattr(action, "layers"):
+        strips = [strip for layer in action.layers for strip in layer.strips]
+        bags = [bag for strip in strips for bag in getattr(strip, "channelbags", ())]
+        if bags or not hasattr(action, "fcurves"):
+            return [curve.data_path for bag in bags for curve in bag.fcurves]
+    return [curve.data_path for curve in action.fcurves]
+
+
+def action_slot_name(data: Any) -> str | None:
+    """The identifier of the slot that animation data plays, None before 4.4 or without one."""
+    slot = getattr(data, "action_slot", None)
+    return None if slot is None else slot.identifier
+
+
+def choose_slot(data: Any, identifier: str | None) -> None:
+    """Give animation data its slot back, by `action_slot_name`."""
+    if data.action is not None and hasattr(data, "action_slot"):
+        data.action_slot = None if identifier is None else data.action.slots.get(identifier)
 
 
 def use_nodes(block: Any) -> Any:

@@ -97,17 +97,58 @@ def open_blend(path: Path | None) -> Any:
 def run_capture(options: argparse.Namespace, progress: errors.Progress, stop: Callable[[], bool]) -> None:
     """Render an avatar from all sides."""
     from .capture.capture import capture_avatar
-    from .capture.rigs import Dome
     from .capture.settings import CaptureSettings
 
+    frames = None if options.frames is None else _frames(options.frames)
+    context = open_blend(options.blend)
     settings = CaptureSettings(
         avatar=options.avatar,
-        dome=Dome(options.train, options.held_out, seed=options.seed),
+        rig=_rig(options, context),
         render=_render_settings(options),
         pose=_pose_settings(options),
+        poses=_poses(options, frames, context),
+        spread=options.spread,
         needs_landmarks=not options.without_landmarks,
     )
-    capture_avatar(options.out, settings, progress, stop, open_blend(options.blend))
+    capture_avatar(options.out, settings, progress, stop, context)
+
+
+def _rig(options: argparse.Namespace, context: Any) -> Any:
+    """The cameras that are asked for."""
+    from .capture import rigs
+
+    train, held_out = options.train, options.held_out
+    if options.rig == "sphere":
+        return rigs.Sphere(train, held_out, seed=options.seed)
+    if options.rig == "turntable":
+        return rigs.Rings(train + held_out, held_out=held_out)
+    if options.rig != "scene":
+        return rigs.Dome(train, held_out, seed=options.seed)
+    names = tuple(sorted(item.name for item in context.scene.objects if item.type == "CAMERA"))
+    return rigs.SceneCameras(names, held_out=min(held_out, max(len(names) - 1, 0)))
+
+
+def _poses(options: argparse.Namespace, frames: tuple[int, int, int] | None, context: Any) -> list[Any]:
+    """More poses than one, if they are asked for."""
+    from .capture.poses import frame_poses, random_expressions
+    from .capture.request import sliders_of
+
+    if frames is not None:
+        return frame_poses(*frames)
+    if options.expressions is not None:
+        return random_expressions(sliders_of(context, options.avatar), options.expressions, options.seed)
+    return []
+
+
+def _frames(text: str) -> tuple[int, int, int]:
+    """START:END or START:END:STEP. Raises InputError otherwise."""
+    try:
+        numbers = [int(part) for part in text.split(":")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (2, 3):
+        raise errors.InputError(f"{text!r} are no frames.", "Write them like 1:48 or 1:48:4.")
+    return numbers[0], numbers[1], numbers[2] if len(numbers) == 3 else 1
 
 
 def run_portrait(options: argparse.Namespace, progress: errors.Progress, stop: Callable[[], bool]) -> None:
@@ -115,14 +156,13 @@ def run_portrait(options: argparse.Namespace, progress: errors.Progress, stop: C
     from .capture.portrait import take_portrait
 
     context = open_blend(options.blend)
-    take_portrait(options.out, options.avatar, _render_settings(options), _pose_settings(options), progress, context)
-    if stop():
-        raise errors.Cancelled
+    render, pose = _render_settings(options), _pose_settings(options)
+    take_portrait(options.out, options.avatar, render, pose, progress, context, stop)
 
 
 def run_truth(options: argparse.Namespace, progress: errors.Progress, stop: Callable[[], bool]) -> None:
     """Render the true swap."""
-    from .capture.capture import true_swap
+    from .capture.truth import true_swap
 
     captured = capture.Capture.load(options.capture)
     split = None if options.views == "all" else options.views
@@ -158,7 +198,13 @@ def run_import(options: argparse.Namespace, progress: errors.Progress, stop: Cal
 def _render_settings(options: argparse.Namespace) -> Any:
     from .capture.settings import RenderSettings
 
-    return RenderSettings(size=options.size, samples=options.samples, lens_mm=options.lens)
+    return RenderSettings(
+        size=options.size,
+        samples=options.samples,
+        lens_mm=options.lens,
+        height=options.height,
+        engine=options.engine.upper(),
+    )
 
 
 def _pose_settings(options: argparse.Namespace) -> Any:
@@ -197,7 +243,15 @@ def build_parser() -> argparse.ArgumentParser:
     _avatar_options(command, "the capture folder to write")
     command.add_argument("--train", type=int, default=40, metavar="N", help="views to fit on (default 40)")
     command.add_argument("--held-out", type=int, default=8, metavar="N", help="views kept for judging (default 8)")
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="turns the pattern of cameras (default 0)")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="picks pattern and expressions (default 0)")
+    command.add_argument(
+        "--rig", choices=("dome", "sphere", "turntable", "scene"), default="dome",
+        help="where the cameras stand; scene: those in the file (default dome)",
+    )  # fmt: skip
+    several = command.add_mutually_exclusive_group()
+    several.add_argument("--frames", metavar="START:END[:STEP]", help="a pose for each of these frames")
+    several.add_argument("--expressions", type=int, metavar="N", help="poses with random shape keys, by the seed")
+    command.add_argument("--spread", action="store_true", help="spread the cameras over the poses")
     command.add_argument("--without-landmarks", action="store_true", help="allow an avatar without face landmarks")
     _quality_options(command, size=320, samples=8)
 
@@ -241,6 +295,8 @@ def _avatar_options(command: argparse.ArgumentParser, out: str) -> None:
 
 def _quality_options(command: argparse.ArgumentParser, *, size: int, samples: int) -> None:
     command.add_argument("--size", type=int, default=size, metavar="PIXELS", help=f"edge of a picture (default {size})")
+    command.add_argument("--height", type=int, metavar="PIXELS", help="of pictures that are not square")
+    command.add_argument("--engine", choices=("cycles", "eevee"), default="cycles", help="default cycles")
     command.add_argument("--samples", type=int, default=samples, metavar="N", help=f"per pixel (default {samples})")
     command.add_argument("--lens", type=float, default=85.0, metavar="MM", help="lens on a 36 mm sensor (default 85)")
 

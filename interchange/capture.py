@@ -262,10 +262,14 @@ class Capture:
     def nerfstudio_transforms(self) -> dict[str, Any]:
         """The same views as nerfstudio's transforms.json (OpenGL cameras, PNG previews with alpha)."""
         frames = []
+        order = {pose.name: number for number, pose in enumerate(self.poses)}
         for view in self.views:
             camera = view.camera
+            # for trainers of moving scenes; others take a capture of one pose
+            moment = {"pose": view.pose, "time": order[view.pose] / (len(order) - 1)} if len(order) > 1 else {}
             frames.append(
-                {
+                moment
+                | {
                     "file_path": view.preview,
                     "w": camera.width,
                     "h": camera.height,

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The three jobs on an avatar: capture it, render the true swap of a capture, take its portrait."""
+"""Capturing an avatar: poses are read, cameras placed, views rendered, a manifest written."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,25 @@ import numpy as np
 import numpy.typing as npt
 
 from .._interchange import cameras, capture, errors, mesh, png
-from . import rigs
+from ..jobs.machine import run
 from .avatar import Avatar, find_avatar
 from .digest import Fingerprint
-from .geometry import current_expression, extract, objects_of
-from .job import RenderJob, Shot, run
-from .scene import Restore, apply_pose, has_lights, light_studio, show_only
+from .geometry import current_expression, extract, frame_of, objects_of
+from .holding import Holder
+from .job import RenderJob, Shot
+from .poses import shares
+from .restore import Restore
+from .rig_cameras import rig_cameras
+from .scene import has_lights, light_studio, possible_render, show_only
 from .settings import CaptureSettings, PoseSettings, RenderSettings, plain
-from .textures import image_as_srgb, load_skin, surface_of
+from .stage import Stage, check_nothing_renders
+from .textures import Surface, image_as_srgb, surface_of
 
-POSE = "rest"
 Cancel = Callable[[], bool]
 
 
-def _never() -> bool:
+def never() -> bool:
+    """Nobody cancels."""
     return False
 
 
@@ -34,142 +39,191 @@ def capture_avatar(
     out: Path,
     settings: CaptureSettings,
     progress: errors.Progress | None = None,
-    cancelled: Cancel = _never,
+    cancelled: Cancel = never,
     context: Any = None,
 ) -> capture.Capture:
     """Capture an avatar of the open file into the folder `out` and return its manifest.
 
     A second call with the same scene and settings renders only what is missing. Raises InputError for an avatar that
-    cannot be captured or a folder that cannot be written, Cancelled when told; the scene is as before in any case.
+    cannot be captured or a folder that cannot be written, Cancelled when told; the file is as before in any case.
     """
-    job, manifest = start_capture(out, settings, context or bpy.context)
-    run(job, progress, cancelled)
-    return manifest
+    job = CaptureJob(out, settings, context or bpy.context)
+    run(job, "capture", progress, cancelled)
+    return job.manifest
 
 
-def start_capture(out: Path, settings: CaptureSettings, context: Any) -> tuple[RenderJob, capture.Capture]:
-    """The job of `capture_avatar`, to be stepped; its `close()` gives the scene back."""
-    restore = Restore()
-    try:
-        return _start_capture(Path(out), settings, context, restore)
-    except BaseException:
-        restore.close()
-        raise
+class CaptureJob:
+    """The machine of `capture_avatar`. waits: renders block, each step is a view; else they go on beside the window.
 
-
-def _start_capture(
-    out: Path, settings: CaptureSettings, context: Any, restore: Restore
-) -> tuple[RenderJob, capture.Capture]:
-    scene, view_layer = context.scene, context.view_layer
-    avatar, captured, bones, lights = _stage(restore, context, settings.avatar, settings.pose, settings.needs_landmarks)
-    frame = avatar.frame[:3, :3]
-    train, held_out = rigs.dome_directions(settings.dome)
-    directions = np.concatenate([train, held_out]) @ frame.T
-    views = rigs.surround(captured.vertices, directions, settings.render.lens_mm, settings.render.size)
-    _make_folder(out)
-    surfaces = [surface_of(part) for part in avatar.parts]
-    textures = [None if s.image is None else image_as_srgb(s.image) for s in surfaces]
-    paths = [_save_texture(out, part.name, t) for part, t in zip(avatar.parts, textures, strict=True)]
-    counts = np.bincount(captured.face_object, minlength=len(avatar.parts)).tolist()
-    captured.save(out / f"meshes/{POSE}.npz")
-    manifest = capture.Capture(
-        folder=out,
-        name=avatar.name,
-        views=[_view("train", i, c) for i, c in enumerate(views[: len(train)])]
-        + [_view("held_out", i, c) for i, c in enumerate(views[len(train) :])],
-        poses=[
-            capture.Pose(POSE, f"meshes/{POSE}.npz", scene.frame_current, current_expression(avatar), bones),
-        ],
-        objects=objects_of(avatar, counts, [(p, s.base_color) for p, s in zip(paths, surfaces, strict=True)]),
-        avatar=avatar.info,
-        renderer=_renderer(settings.render, lights),
-        provenance={"settings": plain(settings)},
-    )
-    shot = Shot(manifest, captured, _fingerprint(scene, avatar, captured, textures, settings.render, "capture"))
-    return RenderJob(scene, view_layer, settings.render, shot, restore), manifest
-
-
-def true_swap(
-    source: capture.Capture,
-    skin: Path,
-    out: Path,
-    split: str | None = "held_out",
-    progress: errors.Progress | None = None,
-    cancelled: Cancel = _never,
-    context: Any = None,
-) -> capture.Capture:
-    """Render a capture's views again with another skin on the head: what a perfect swap would look like.
-
-    Same avatar, pose, cameras, light and quality; only the head's base colour image is exchanged. split: train,
-    held_out or None for all. The open file must be the captured one. Resumes like `capture_avatar`.
+    Making it raises InputError for what can be seen at once: no avatar, an edit mode, a folder that cannot be written.
     """
-    context, out = context or bpy.context, Path(out)
-    views = [v for v in source.views if split in (None, v.split)]
-    if not views:
-        raise errors.InputError(f"The capture {source.folder} has no {split} views.", "Capture with --held-out 8.")
-    settings = settings_of(source)
-    restore = Restore()
-    try:
-        avatar, captured, bones, lights = _stage(restore, context, settings.avatar or source.name, settings.pose, False)
-        _check_same(source, captured)
-        image = load_skin(skin)
-        restore.later(lambda: bpy.data.images.remove(image))
-        node = surface_of(avatar.head).node
-        if node is None:
-            raise errors.InputError(f"The head {avatar.head.name!r} has no skin image.", "Wire one into Base Color.")
-        restore.set(node, "image", image)
-        _make_folder(out)
-        texture = image_as_srgb(image)
-        head = source.objects[0]
-        path = _save_texture(out, head.name, texture)
-        captured.save(out / f"meshes/{POSE}.npz")
-        pose = source.pose_of(views[0])
-        objects = [capture.ObjectInfo(head.name, head.part, head.first_face, head.face_count, path)]
-        objects += [
-            capture.ObjectInfo(o.name, o.part, o.first_face, o.face_count, None, o.base_color)
-            for o in source.objects[1:]
-        ]
-        manifest = capture.Capture(
+
+    def __init__(self, out: Path, settings: CaptureSettings, context: Any, *, waits: bool = True) -> None:
+        self._out, self._settings, self._waits = Path(out), settings, waits
+        self._restore = Restore()
+        self._views: RenderJob | None = None
+        self._read = 0
+        self._stopped = False
+        self.remarks: list[str] = []
+        try:
+            self._render, remark = possible_render(settings.render)
+            self.remarks += [remark] if remark else []
+            check_ready(context)
+            avatar = find_avatar(context.scene, context.view_layer, settings.avatar)
+            make_folder(self._out)
+            self._stage = Stage(self._restore, context.scene, context.view_layer)
+            self._work = self._steps(avatar)
+        except BaseException:
+            self._restore.close()
+            raise
+
+    @property
+    def fraction(self) -> float:
+        """0..1: of the views."""
+        return 0.0 if self._views is None else self._views.fraction
+
+    @property
+    def message(self) -> str:
+        """For the progress line."""
+        count = len(self._settings.all_poses)
+        return f"pose {self._read} of {count}" if self._views is None else self._views.message
+
+    @property
+    def rendered(self) -> list[str]:
+        """Names of the views that this job has rendered; others were there already."""
+        return [] if self._views is None else self._views.rendered
+
+    @property
+    def busy(self) -> bool:
+        """See RenderJob."""
+        return self._views is not None and self._views.busy
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds a million samples of this job's views, None if it has rendered none."""
+        seconds = None if self._views is None else self._views.seconds_a_view
+        width, height = self._render.pixels
+        return None if seconds is None else seconds * 1e6 / (width * height * self._render.samples)
+
+    def stop(self) -> None:
+        """Have `step` raise Cancelled when the pose or render in progress is over."""
+        self._stopped = True
+        if self._views is not None:
+            self._views.stop()
+
+    def step(self) -> bool:
+        """Read a pose, or do a step of the views. Raises what RenderJob.step raises."""
+        return next(self._work, False)
+
+    def close(self) -> None:
+        """Give the file back as it was, if need be when the render in progress is over."""
+        if self._views is not None:
+            self._views.close()
+        else:
+            self._restore.close()
+
+    def _steps(self, avatar: Avatar) -> Iterator[bool]:
+        settings, stage, out = self._settings, self._stage, self._out
+        holder = Holder(stage, avatar, settings.all_poses, self._restore)
+        reader = _PoseReader(stage, avatar, self._render, self._restore, out, settings.needs_landmarks)
+        poses: list[capture.Pose] = []
+        for self._read, pose in enumerate(settings.all_poses):
+            if self._stopped:
+                raise errors.Cancelled
+            poses.append(reader.read(pose, holder.take(pose.name)))
+            yield True
+        rig = rig_cameras(stage, settings, reader.points(), reader.frame)
+        self.manifest = capture.Capture(
             folder=out,
-            name=f"{source.name} true swap",
-            views=views,
-            poses=[capture.Pose(pose.name, f"meshes/{POSE}.npz", pose.frame, pose.shape_keys, bones)],
-            objects=objects,
-            avatar=source.avatar,
-            renderer=_renderer(settings.render, lights),
-            provenance={"true_swap_of": source.name, "skin": Path(skin).name},
+            name=avatar.name,
+            views=list_views(poses, rig, settings.spread),
+            poses=poses,
+            objects=reader.objects(),
+            avatar=avatar.info,
+            renderer=describe_renderer(self._render, reader.lights),
+            provenance={"settings": plain(settings)},
         )
-        fingerprint = _fingerprint(context.scene, avatar, captured, [texture], settings.render, "true swap")
-        shot = Shot(manifest, captured, fingerprint, layers=("albedo", "depth"))
-        job = RenderJob(context.scene, context.view_layer, settings.render, shot, restore)
-    except BaseException:
-        restore.close()
-        raise
-    run(job, progress, cancelled)
-    return manifest
+        shot = Shot(self.manifest, reader.fingerprints, settings.layers, holder.take, holder.check)
+        self._views = RenderJob(stage, self._render, shot, self._restore, waits=self._waits)
+        while self._views.step():
+            yield True
 
 
-def _stage(
-    restore: Restore, context: Any, name: str | None, pose: PoseSettings, needs_landmarks: bool
-) -> tuple[Avatar, mesh.Mesh, list[capture.Bone], str]:
-    """Pose the avatar, read its mesh, light it if nothing does, hide all else from the cameras."""
-    scene, view_layer = context.scene, context.view_layer
+class _PoseReader:
+    """Reads mesh, bones and fingerprint of one pose after another; lights the avatar if nothing does."""
+
+    def __init__(
+        self, stage: Stage, avatar: Avatar, render: RenderSettings, restore: Restore, out: Path, needs_landmarks: bool
+    ) -> None:
+        self._stage, self._avatar, self._render, self._restore = stage, avatar, render, restore
+        self._out, self._needs_landmarks = out, needs_landmarks
+        self._surfaces = [surface_of(part) for part in avatar.parts]
+        self._textures = [None if s.image is None else image_as_srgb(s.image) for s in self._surfaces]
+        self._paths: list[str | None] = []
+        self._clouds: list[npt.NDArray] = []
+        self._counts: list[int] = []
+        self.lights = ""
+        self.frame = np.eye(4)
+        self.fingerprints: dict[str, Fingerprint] = {}
+
+    def read(self, pose: PoseSettings, depsgraph: Any) -> capture.Pose:
+        """Read the pose that is held. Raises InputError for one whose faces differ from the first one's."""
+        avatar, stage = self._avatar, self._stage
+        captured, bones = extract(avatar, stage.view_layer, needs_landmarks=self._needs_landmarks)
+        depsgraph = stage.update()
+        counts = np.bincount(captured.face_object, minlength=len(avatar.parts)).tolist()
+        if not self.fingerprints:
+            self._counts = counts
+            self.frame = frame_of(avatar, depsgraph)
+            self.lights = light_if_dark(self._restore, stage, captured.vertices, self.frame[:3, :3])
+            show_only(self._restore, stage.scene, avatar.parts)
+            self._paths = [save_texture(self._out, p.name, t) for p, t in self._parts()]
+        elif counts != self._counts:
+            raise errors.InputError(
+                f"The avatar has other faces in the pose {pose.name!r} than in the first one.",
+                "Turn off modifiers that cut or merge depending on the pose.",
+            )
+        captured.save(self._out / mesh_path(pose.name))
+        self._clouds.append(captured.vertices)
+        self.fingerprints[pose.name] = fingerprint_of(
+            stage, avatar, captured, self._textures, self._render, "capture"
+        )
+        frame = stage.scene.frame_current
+        return capture.Pose(pose.name, mesh_path(pose.name), frame, current_expression(avatar, depsgraph), bones)
+
+    def _parts(self) -> Iterator[tuple[Any, Any]]:
+        return zip(self._avatar.parts, self._textures, strict=True)
+
+    def points(self) -> npt.NDArray:
+        """(N, 3) vertices of all poses."""
+        return np.concatenate(self._clouds)
+
+    def objects(self) -> list[capture.ObjectInfo]:
+        """The avatar's parts with their textures."""
+        return describe_objects(self._avatar, self._counts, self._paths, self._surfaces)
+
+
+def describe_objects(
+    avatar: Avatar, counts: list[int], paths: list[str | None], surfaces: list[Surface]
+) -> list[capture.ObjectInfo]:
+    """`ObjectInfo` of all parts."""
+    return objects_of(avatar, counts, [(p, s.base_color) for p, s in zip(paths, surfaces, strict=True)])
+
+
+def check_ready(context: Any) -> None:
+    """Raises InputError in an edit mode or while something is rendered."""
     if context.mode != "OBJECT":
         raise errors.InputError("Blender is in an edit mode.", "Go back to object mode (Tab) and try again.")
-    avatar = find_avatar(scene, view_layer, name)
-    if pose.frame is not None and pose.frame != scene.frame_current:
-        before = scene.frame_current
-        restore.later(lambda: scene.frame_set(before))
-        scene.frame_set(pose.frame)
-    apply_pose(restore, avatar.parts, avatar.armature, pose)
-    captured, bones = extract(avatar, view_layer, needs_landmarks=needs_landmarks)
-    lights = "scene"
-    if not has_lights(scene):
-        lights = "stock"
-        centre, radius = extent(captured.vertices)
-        light_studio(restore, scene, centre, radius, avatar.frame[:3, :3])
-    show_only(restore, scene, avatar.parts)
-    return avatar, captured, bones, lights
+    check_nothing_renders()
+
+
+def light_if_dark(restore: Restore, stage: Stage, vertices: npt.NDArray, turn: npt.NDArray) -> str:
+    """Put up stock lights unless the artist has lit the scene; "stock" or "scene"."""
+    if has_lights(stage.scene):
+        return "scene"
+    centre, radius = extent(vertices)
+    light_studio(restore, stage.scene, centre, radius, turn)
+    return "stock"
 
 
 def extent(vertices: npt.NDArray) -> tuple[npt.NDArray, float]:  # (V, 3)
@@ -178,12 +232,32 @@ def extent(vertices: npt.NDArray) -> tuple[npt.NDArray, float]:  # (V, 3)
     return (low + high) / 2, float(np.linalg.norm(high - low) / 2)
 
 
-def _view(split: str, number: int, camera: cameras.Camera) -> capture.View:
-    name = f"{split}_{number:03d}"
-    return capture.View(name, split, POSE, camera, f"views/{name}.exr", f"previews/{name}.png")
+def list_views(poses: list[capture.Pose], rig: list[tuple[str, cameras.Camera]], spread: bool) -> list[capture.View]:
+    """All views: training ones first where there is one pose, else pose by pose. Named split_number[_pose].
+
+    rig: split and camera. The number is the camera's, so that views of one camera share it.
+    """
+    splits = [split for split, _ in rig]
+    numbers = [splits[:i].count(split) for i, split in enumerate(splits)]
+    views = []
+    for pose, camera in shares(len(poses), splits, spread):
+        name = f"{splits[camera]}_{numbers[camera]:03d}"
+        name = name if len(poses) == 1 else f"{name}_{poses[pose].name}"
+        views.append(
+            capture.View(
+                name, splits[camera], poses[pose].name, rig[camera][1], f"views/{name}.exr", f"previews/{name}.png"
+            )
+        )
+    return views
 
 
-def _make_folder(out: Path) -> None:
+def mesh_path(pose: str) -> str:
+    """Path of a pose's mesh in the folder."""
+    return f"meshes/{pose}.npz"
+
+
+def make_folder(out: Path) -> None:
+    """The capture folder and its rooms. Raises InputError if it cannot be written."""
     try:
         for name in ("", "meshes", "textures"):
             (out / name).mkdir(parents=True, exist_ok=True)
@@ -193,7 +267,8 @@ def _make_folder(out: Path) -> None:
         ) from error
 
 
-def _save_texture(out: Path, name: str, texture: npt.NDArray[np.uint8] | None) -> str | None:
+def save_texture(out: Path, name: str, texture: npt.NDArray[np.uint8] | None) -> str | None:
+    """Write a base colour; its path in the folder, None without one."""
     if texture is None:
         return None
     path = f"textures/{bpy.path.clean_name(name)}.png"
@@ -201,24 +276,27 @@ def _save_texture(out: Path, name: str, texture: npt.NDArray[np.uint8] | None) -
     return path
 
 
-def _renderer(render: RenderSettings, lights: str) -> dict[str, Any]:
+def describe_renderer(render: RenderSettings, lights: str) -> dict[str, Any]:
+    """The manifest's note on how the pictures were made."""
     return {
-        "engine": "CYCLES",
         "blender": bpy.app.version_string,
         "platform": platform.system(),
         "lights": lights,
         **plain(render),
+        "height": render.pixels[1],
     }
 
 
-def _fingerprint(
-    scene: Any,
+def fingerprint_of(
+    stage: Stage,
     avatar: Avatar,
     captured: mesh.Mesh,
     textures: list[npt.NDArray[np.uint8] | None],
     render: RenderSettings,
     kind: str,
 ) -> Fingerprint:
+    """Everything that the pictures of the pose that is held depend on, but the camera."""
+    scene, depsgraph = stage.scene, stage.update()
     fingerprint = Fingerprint()
     fingerprint.add([kind, bpy.app.version_string, plain(render)])
     fingerprint.add_mesh(captured)
@@ -228,16 +306,17 @@ def _fingerprint(
         for slot in part.material_slots:
             if slot.material is not None:
                 fingerprint.add_nodes(slot.material.node_tree)
+    parts = set(avatar.parts)
     for item in sorted(scene.objects, key=lambda o: o.name):
-        if item not in avatar.parts and item.type in ("LIGHT", "MESH"):
-            fingerprint.add_object(item)
+        if item not in parts and item.type in ("LIGHT", "MESH"):
+            fingerprint.add_object(item, depsgraph)
     if scene.world is not None:
         fingerprint.add_nodes(scene.world.node_tree)
     return fingerprint
 
 
 def settings_of(source: capture.Capture) -> CaptureSettings:
-    """The settings that a capture was made with, out of its manifest."""
+    """The settings that a capture was made with, out of its manifest; its rig is not needed, the views have cameras."""
     stored = source.provenance.get("settings")
     if not isinstance(stored, dict):
         raise errors.InputError(f"The capture {source.folder} does not say how it was made.", "Capture it again.")
@@ -245,14 +324,5 @@ def settings_of(source: capture.Capture) -> CaptureSettings:
         avatar=stored["avatar"] or source.name,
         render=RenderSettings(**stored["render"]),
         pose=PoseSettings(**stored["pose"]),
+        poses=[PoseSettings(**pose) for pose in stored.get("poses", ())],
     )
-
-
-def _check_same(source: capture.Capture, captured: mesh.Mesh) -> None:
-    before = source.load_mesh()
-    if before.vertices.shape != captured.vertices.shape or not np.allclose(
-        before.vertices, captured.vertices, atol=1e-4
-    ):
-        raise errors.InputError(
-            f"The avatar in this file is not the one in the capture {source.folder}.", "Open the file it was made from."
-        )

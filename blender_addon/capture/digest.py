@@ -37,10 +37,10 @@ class Fingerprint:
         for field in attrs.fields(mesh.Mesh):
             self.add_array(getattr(captured, field.name))
 
-    def add_object(self, item: Any) -> None:
-        """Where an object is and, if it is a light, how it shines."""
+    def add_object(self, item: Any, depsgraph: Any) -> None:
+        """Where an object is, as evaluated, and, if it is a light, how it shines."""
         self.add([item.name, item.hide_render])
-        self.add_array(np.array(item.matrix_world))
+        self.add_array(np.array(item.evaluated_get(depsgraph).matrix_world))
         if item.type == "LIGHT":
             self.add(_values(item.data))
             self.add_nodes(item.data.node_tree)
@@ -55,6 +55,12 @@ class Fingerprint:
             self.add([node.name, node.type, _values(node), inputs, image.name if image else None])
         for link in tree.links:
             self.add([link.from_node.name, link.from_socket.name, link.to_node.name, link.to_socket.identifier])
+
+    def copy(self) -> Fingerprint:
+        """A fingerprint of the same so far, to be added to on its own."""
+        other = Fingerprint()
+        other._hash = self._hash.copy()
+        return other
 
     def copy_with(self, camera: cameras.Camera) -> str:
         """The fingerprint of one view."""

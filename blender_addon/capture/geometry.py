@@ -13,7 +13,7 @@ import numpy.typing as npt
 from .._interchange import capture, errors, mesh
 from .avatar import Avatar, landmark_ids, part_of
 from .checks import check_landmarks, check_numbers, check_unwrapped
-from .scene import Restore
+from .restore import Restore
 
 Region = mesh.Region
 Array = npt.NDArray[Any]
@@ -46,9 +46,10 @@ def extract(avatar: Avatar, view_layer: Any, *, needs_landmarks: bool) -> tuple[
     ids = landmark_ids(avatar.head, needed=needs_landmarks)
     names = [bone.name for bone in avatar.armature.pose.bones] if avatar.armature else []
     with Restore() as restore:
-        _show_as_rendered(restore, avatar)
+        _show_as_rendered(restore, avatar, view_layer)
         posed = _read_parts(avatar, view_layer, names)
-        bones = _bones(avatar)
+        frame = frame_of(avatar, view_layer.depsgraph)
+        bones = _bones(avatar, frame, view_layer.depsgraph)
         _put_to_rest(restore, avatar)
         rest = _read_parts(avatar, view_layer, [])  # the weights are known by now
     view_layer.update()
@@ -59,10 +60,18 @@ def extract(avatar: Avatar, view_layer: Any, *, needs_landmarks: bool) -> tuple[
                 "Turn off modifiers that cut or merge depending on the pose.",
             )
     check_unwrapped(avatar.head.name, posed[0].face_uvs)
-    captured = _join(avatar, posed, rest, ids)
+    captured = _join(avatar, frame, posed, rest, ids)
     if needs_landmarks:
         check_landmarks(avatar.head.name, ids, captured.rest_vertices)
     return captured, bones
+
+
+def frame_of(avatar: Avatar, depsgraph: Any) -> Array:
+    """(4, 4) rigid transform from the avatar's own axes to the world, as evaluated (animated, constrained)."""
+    matrix: Array = np.array((avatar.armature or avatar.head).evaluated_get(depsgraph).matrix_world)
+    left, _, right = np.linalg.svd(matrix[:3, :3])
+    matrix[:3, :3] = left @ right
+    return matrix
 
 
 def objects_of(avatar: Avatar, faces_per_object: list[int], surfaces: list[tuple[str | None, list[float]]]) -> list:
@@ -76,22 +85,22 @@ def objects_of(avatar: Avatar, faces_per_object: list[int], surfaces: list[tuple
     ]
 
 
-def current_expression(avatar: Avatar) -> dict[str, float]:
-    """Shape keys of all parts that are not at zero, by name."""
+def current_expression(avatar: Avatar, depsgraph: Any) -> dict[str, float]:
+    """Shape keys of all parts that are not at zero, by name, as evaluated (animated, driven)."""
     keys: dict[str, float] = {}
     for part in avatar.parts:
-        blocks = part.data.shape_keys.key_blocks if part.data.shape_keys else ()
+        blocks = part.data.shape_keys.evaluated_get(depsgraph).key_blocks if part.data.shape_keys else ()
         keys |= {b.name: float(b.value) for b in blocks[1:] if b.value != 0 and not b.mute}
     return keys
 
 
-def _show_as_rendered(restore: Restore, avatar: Avatar) -> None:
+def _show_as_rendered(restore: Restore, avatar: Avatar, view_layer: Any) -> None:
     """Make the viewport's evaluation equal to the render's: visibility, modifiers, subdivision levels."""
     for item in [*avatar.parts, *([avatar.armature] if avatar.armature else [])]:
         restore.set(item, "hide_viewport", False)
-        if item.hide_get():
-            restore.later(functools.partial(item.hide_set, True))
-            item.hide_set(False)
+        if item.hide_get(view_layer=view_layer):
+            restore.later(functools.partial(item.hide_set, True, view_layer=view_layer))
+            item.hide_set(False, view_layer=view_layer)
         for modifier in item.modifiers:
             restore.set(modifier, "show_viewport", modifier.show_render)
             if modifier.type in ("SUBSURF", "MULTIRES"):
@@ -179,11 +188,12 @@ def _bone_weights(part: Any, data: Any, bone_names: list[str]) -> tuple[Array, A
     return index, np.where(total > 0, weight / np.maximum(total, 1e-12), 0).astype(np.float32)
 
 
-def _bones(avatar: Avatar) -> list[capture.Bone]:
+def _bones(avatar: Avatar, frame: Array, depsgraph: Any) -> list[capture.Bone]:
     if avatar.armature is None:
         return []
-    world = np.array(avatar.armature.matrix_world)
-    own = np.linalg.inv(avatar.frame) @ world  # what is left of the object's matrix is its scale
+    armature = avatar.armature.evaluated_get(depsgraph)
+    world = np.array(armature.matrix_world)
+    own = np.linalg.inv(frame) @ world  # what is left of the object's matrix is its scale
     return [
         capture.Bone(
             bone.name,
@@ -191,13 +201,13 @@ def _bones(avatar: Avatar) -> list[capture.Bone]:
             (own @ np.array(bone.bone.matrix_local)).tolist(),
             (world @ np.array(bone.matrix)).tolist(),
         )
-        for bone in avatar.armature.pose.bones
+        for bone in armature.pose.bones
     ]
 
 
-def _join(avatar: Avatar, posed: list[_Part], rest: list[_Part], landmarks: Array) -> mesh.Mesh:
+def _join(avatar: Avatar, frame: Array, posed: list[_Part], rest: list[_Part], landmarks: Array) -> mesh.Mesh:
     starts = np.concatenate([[0], np.cumsum([len(p.vertices) for p in posed])])
-    to_own = np.linalg.inv(avatar.frame)
+    to_own: Array = np.linalg.inv(frame)
     rest_vertices = np.concatenate([p.vertices for p in rest]) @ to_own[:3, :3].T + to_own[:3, 3]
     head_only = {
         name: np.concatenate([posed[0].soft[name], np.zeros(starts[-1] - len(posed[0].vertices), np.float32)])

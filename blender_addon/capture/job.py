@@ -1,63 +1,79 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A capture as a state machine: one view a step, so that a timer can step it in the window and a loop headless."""
+"""The views of a capture as a state machine: one view a step without a window; in one, a look whether it is done."""
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import attrs
+import bpy
 import numpy as np
 
-from .._interchange import cameras, capture, errors, mesh
+from .._interchange import capture, errors, mesh
 from .digest import Fingerprint
-from .passes import CyclesTap, images_from_passes
-from .pixels import find_hits, object_coverage, view_masks
-from .scene import CameraMan, Restore, set_up_render
-from .settings import RenderSettings
+from .finishing import finish_view
+from .rendering import Renderer
+from .restore import Gone, Restore
+from .resume import Finished
+from .scene import CameraMan, set_up_render
+from .settings import LAYERS, RenderSettings
+from .stage import Stage
 
-RESUME = "resume.json"
-_RESUME_FORMAT, _RESUME_VERSION = "digidouble-resume", 1
+_LOOK_AGAIN_S = 0.1
+
+
+def _nothing(*_: Any) -> None:
+    pass
 
 
 @attrs.frozen(eq=False)
 class Shot:
-    """What a render job needs beyond the scene: manifest to be, the mesh seen, names of its objects, fingerprint.
+    """What a render job needs beyond the stage.
 
-    layers: what beside RGBA and masks goes into the EXR files.
+    manifest: of the folder to be, its meshes are written already. fingerprints: by pose. layers: what beside RGBA and
+    masks goes into the EXR files. hold: takes a pose by name before its views are rendered; check: raises InputError if
+    the avatar has been changed since.
     """
 
     manifest: capture.Capture
-    captured: mesh.Mesh
-    fingerprint: Fingerprint
-    layers: tuple[str, ...] = ("albedo", "light", "depth", "normal", "uv")
+    fingerprints: dict[str, Fingerprint]
+    layers: tuple[str, ...] = LAYERS
+    hold: Callable[[str], None] = _nothing
+    check: Callable[[], None] = _nothing
 
 
 class RenderJob:
     """Renders the views of a manifest into its folder; finished views of the same fingerprint are kept.
 
-    `restore` holds the changes made to the scene so far; the job adds its own and takes all back in `close()`, which
-    the one who steps must call whatever happens (`run` does).
+    While a view is rendered, the one before is finished and written in a thread (NumPy and files only). `restore` holds
+    the changes made to the file so far; the job adds its own and takes all back in `close()`, which the one who steps
+    must call whatever happens (`run` does).
     """
 
-    def __init__(self, scene: Any, view_layer: Any, render: RenderSettings, shot: Shot, restore: Restore) -> None:
-        self._scene, self._view_layer, self._shot, self._restore = scene, view_layer, shot, restore
-        self._denoised = render.denoise
-        self._tap = CyclesTap()
-        self._done = _finished_views(shot)
-        self._todo = [v for v in shot.manifest.views if v.name not in self._done]
+    def __init__(
+        self, stage: Stage, render: RenderSettings, shot: Shot, restore: Restore, *, waits: bool = True
+    ) -> None:
+        self._stage, self._render, self._shot, self._restore, self._waits = stage, render, shot, restore, waits
+        self._finished = Finished(shot.manifest, shot.fingerprints)
+        self._todo = [v for v in shot.manifest.views if v.name not in self._finished]
         self._times: list[float] = []
+        self._renderer: Renderer | None = None
+        self._mesh: tuple[str, mesh.Mesh] | None = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="digidouble finishing")
+        self._pending: tuple[capture.View, Future[None]] | None = None
+        self._work = self._views()
+        self._stopped = False
         self.rendered: list[str] = []
-        self._camera_man: CameraMan | None = None
-        self._render = render
 
     @property
     def fraction(self) -> float:
         """0..1 of the views are there."""
         total = len(self._shot.manifest.views)
-        return 1.0 if not total else (total - len(self._todo)) / total
+        return len(self._finished) / total if total else 1.0
 
     @property
     def seconds_left(self) -> float | None:
@@ -67,137 +83,137 @@ class RenderJob:
     @property
     def message(self) -> str:
         """For the progress line."""
-        total = len(self._shot.manifest.views)
-        text = f"view {total - len(self._todo)} of {total}"
+        text = f"view {len(self._finished)} of {len(self._shot.manifest.views)}"
         left = self.seconds_left
         return text if left is None else f"{text}, {int(left) // 60}:{int(left) % 60:02d} left"
 
-    def step(self) -> bool:
-        """Render the next view, or finish. True as long as there is more to do.
+    @property
+    def busy(self) -> bool:
+        """A render of ours goes on beside the window; ESC ends it, `close` would wait for its end."""
+        return self._renderer is not None and self._renderer.running
 
-        Raises InputError when a view cannot be rendered or written (a full disk); what is finished stays.
+    @property
+    def seconds_a_view(self) -> float | None:
+        """The median, None if none was rendered."""
+        return float(np.median(self._times)) if self._times else None
+
+    def stop(self) -> None:
+        """Have `step` raise Cancelled when the render in progress is over; its view is kept."""
+        self._stopped = True
+
+    def step(self) -> bool:
+        """Go on: True as long as there is more to do.
+
+        Raises InputError when a view cannot be rendered or written (a full disk), or somebody has changed what is
+        captured; Cancelled when ESC has ended a render. What is finished stays.
         """
-        if not self._todo:
-            self._finish()
-            return False
-        view, begin = self._todo[0], time.perf_counter()
         try:
-            self._render_view(view)
-        except OSError as error:
+            return next(self._work, False)
+        except (ReferenceError, Gone) as error:
             raise errors.InputError(
-                f"The view {view.name} cannot be written ({error.strerror or error}).",
-                "Free some disk space or choose another folder; the finished views are kept.",
+                "Something that the capture needs was deleted or undone.",
+                "Start the capture again: the finished views are kept.",
             ) from error
-        self._todo.pop(0)
-        self._times.append(time.perf_counter() - begin)
-        return True
 
     def close(self) -> None:
-        """Give the scene back as it was."""
-        self._tap.close()
+        """Give the file back as it was; if a render of ours still goes on, when that is over."""
+        if self.busy:
+            bpy.app.timers.register(self._close_later, first_interval=_LOOK_AGAIN_S)
+            return
+        with contextlib.suppress(errors.InputError, OSError):  # whoever closes has another reason to tell
+            self._collect()
+        self._writer.shutdown()
+        if self._renderer is not None:
+            self._renderer.close()
         self._restore.close()
 
-    def _render_view(self, view: capture.View) -> None:
-        if self._camera_man is None:
-            self._prepare()
-        assert self._camera_man is not None
-        self._camera_man.place(view.camera)
-        grabbed = self._tap.render(self._scene)
-        images = self._finished_images(view.camera, grabbed)
-        folder = self._shot.manifest.folder
-        capture.write_preview(folder / view.preview, images)
-        capture.write_view(folder / view.exr, images)
-        self._done[view.name] = self._shot.fingerprint.copy_with(view.camera)
-        _save_finished(folder, self._done)
+    def _close_later(self) -> float | None:
+        if self.busy:
+            return _LOOK_AGAIN_S
+        self.close()
+        return None
+
+    def _views(self) -> Iterator[bool]:
+        pose = ""
+        while self._todo:
+            if self._stopped:
+                raise errors.Cancelled
+            view, begin = self._todo[0], time.perf_counter()
+            renderer, camera_man = self._prepared()
+            if view.pose != pose:
+                self._shot.hold(view.pose)
+                pose = view.pose
+            while renderer.running:  # the artist renders something
+                yield True
+            self._shot.check()
+            camera_man.place(view.camera)
+            renderer.start()
+            while renderer.running:
+                yield True
+            grabbed = renderer.passes()
+            while not self._waits and not self._is_collectable():
+                yield True
+            self._collect()
+            self._todo.pop(0)
+            self._hand_over(view, grabbed)
+            self._times.append(time.perf_counter() - begin)
+            yield True
+        while not self._waits and not self._is_collectable():
+            yield True
+        self._collect()
+        yield True  # so that whoever watches sees the last view done
+        self._finish()
+
+    def _prepared(self) -> tuple[Renderer, CameraMan]:
+        """Set everything up before the first render; a capture that has all its views needs none of it."""
+        if self._renderer is None:
+            folder = self._shot.manifest.folder
+            with _in_words("The capture"):
+                if not self._finished:
+                    (folder / capture.MANIFEST).unlink(missing_ok=True)  # it would describe other pictures
+                for name in ("views", "previews"):
+                    (folder / name).mkdir(parents=True, exist_ok=True)
+            set_up_render(self._stage, self._render, waits=self._waits)
+            self._camera_man = CameraMan(self._restore, self._stage)
+            self._renderer = Renderer(self._stage, self._restore, self._render.engine, waits=self._waits)
+        return self._renderer, self._camera_man
+
+    def _hand_over(self, view: capture.View, grabbed: dict[str, Any]) -> None:
+        """Have the thread finish and write a view."""
+        manifest = self._shot.manifest
+        if self._mesh is None or self._mesh[0] != view.pose:
+            self._mesh = (view.pose, manifest.load_mesh(manifest.pose_of(view)))
+        job = self._writer.submit(
+            finish_view, manifest, view, self._mesh[1], grabbed, self._render.denoise, self._shot.layers
+        )
+        self._pending = (view, job)
+
+    def _is_collectable(self) -> bool:
+        return self._pending is None or self._pending[1].done()
+
+    def _collect(self) -> None:
+        """Wait until the thread is done, and note the view as finished."""
+        if self._pending is None:
+            return
+        (view, job), self._pending = self._pending, None
+        with _in_words(f"The view {view.name}"):
+            job.result()
+            self._finished.add(view)
         self.rendered.append(view.name)
 
-    def _prepare(self) -> None:
-        folder = self._shot.manifest.folder
-        if not self._done:
-            (folder / capture.MANIFEST).unlink(missing_ok=True)  # it would describe other pictures
-        for name in ("views", "previews"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        set_up_render(self._restore, self._scene, self._view_layer, self._render)
-        self._camera_man = CameraMan(self._restore, self._scene)
-        self._tap.open()
-
-    def _finished_images(self, camera: cameras.Camera, grabbed: dict) -> capture.ViewImages:
-        shot = self._shot
-        images = images_from_passes(grabbed, denoised=self._denoised)
-        assert images.depth is not None
-        hits = find_hits(camera, shot.captured.vertices, shot.captured.faces, images.depth)
-        levels = [grabbed[name] for name in sorted(grabbed) if name.startswith("CryptoObject")]
-        coverage = [object_coverage(levels, item.name) for item in shot.manifest.objects]
-        images.masks = view_masks(coverage, [item.part for item in shot.manifest.objects], hits, shot.captured)
-        images.uv = hits.interpolate(shot.captured.face_uvs)
-        for layer in ("albedo", "light", "depth", "normal", "uv"):
-            if layer not in shot.layers:
-                setattr(images, layer, None)
-        return images
-
     def _finish(self) -> None:
-        try:
-            self._sweep()
+        with _in_words(f"The manifest of {self._shot.manifest.folder}"):
+            self._finished.sweep()
             self._shot.manifest.save_manifest()
-        except OSError as error:
-            raise errors.InputError(
-                f"The manifest of {self._shot.manifest.folder} cannot be written ({error.strerror}).",
-                "Free some disk space; the finished views are kept.",
-            ) from error
 
 
-    def _sweep(self) -> None:
-        """Delete views that an earlier capture of more views left in the folder."""
-        manifest = self._shot.manifest
-        ours = {manifest.folder / path for view in manifest.views for path in (view.exr, view.preview)}
-        for pattern in ("views/*.exr", "previews/*.png"):
-            for path in manifest.folder.glob(pattern):
-                if path not in ours and path.stem.rpartition("_")[0] in ("train", "held_out"):
-                    path.unlink()
-
-
-def run(
-    job: RenderJob, progress: errors.Progress | None = None, cancelled: Callable[[], bool] = lambda: False
-) -> list[str]:
-    """Step a job to its end and close it; the names of the views that were rendered (others were there already).
-
-    Raises Cancelled between two views when told, InputError as `step` does; the scene is restored in any case.
-    """
+@contextlib.contextmanager
+def _in_words(what: str) -> Iterator[None]:
+    """An OSError as the sentence that `what` cannot be written."""
     try:
-        if progress:
-            progress("capture", job.fraction, job.message)
-        while job.step():
-            if progress:
-                progress("capture", job.fraction, job.message)
-            if cancelled():
-                raise errors.Cancelled
-    finally:
-        job.close()
-    return job.rendered
-
-
-def _finished_views(shot: Shot) -> dict[str, str]:
-    """Fingerprints of the manifest's views whose EXR and preview are there, readable and of the same making."""
-    folder = shot.manifest.folder
-    try:
-        noted = capture.read_json(folder / RESUME, _RESUME_FORMAT, _RESUME_VERSION)["views"]
-    except (errors.InputError, KeyError):
-        return {}
-    done = {}
-    for view in shot.manifest.views:
-        digest = shot.fingerprint.copy_with(view.camera)
-        if noted.get(view.name) == digest and (folder / view.preview).is_file() and _readable(folder / view.exr):
-            done[view.name] = digest
-    return done
-
-
-def _readable(path: Path) -> bool:
-    try:
-        capture.read_view(path, ())
-    except errors.InputError:
-        return False
-    return True
-
-
-def _save_finished(folder: Path, done: dict[str, str]) -> None:
-    capture.write_json(folder / RESUME, {"format": _RESUME_FORMAT, "version": _RESUME_VERSION, "views": done})
+        yield
+    except OSError as error:
+        raise errors.InputError(
+            f"{what} cannot be written ({error.strerror or error}).",
+            "Free some disk space or choose another folder; the finished views are kept.",
+        ) from error

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cycles' passes in memory: one render of a view, and what its passes become.
+"""Cycles' passes in memory, and what the passes of a view become.
 
 The render result of Cycles is read inside its own `render` callback: no file, no compositor, about 10 ms. That rests on
-the bundled add-on's class `cycles.CyclesRender`, the same in 4.2, 4.5 and 5.0.
+the bundled add-on's class `cycles.CyclesRender`, the same in 4.2 to 5.2. In a window the callback runs in the render's
+thread, and so touches nothing but NumPy and the engine's own result.
 """
 
 from __future__ import annotations
@@ -23,78 +24,98 @@ _DARK = 0.004  # albedo below which light cannot be told from the picture
 
 
 class CyclesTap:
-    """Context manager around renders; `render(scene)` returns the passes by Blender's own names, rows top-down."""
+    """Listens to Cycles' renders until it is closed. Raises InputError if Cycles is turned off in this Blender.
 
-    def __init__(self) -> None:
-        self._original: Any = None
-        self._grabbed: dict[str, Image] = {}
+    scene: only renders of the scene of this name count; the artist may render another beside.
+    """
 
-    def __enter__(self) -> CyclesTap:
-        self.open()
-        return self
+    writes_file = False
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def open(self) -> None:
-        """Listen to Cycles' renders. Raises InputError if Cycles is turned off in this Blender."""
+    def __init__(self, scene: str | None = None) -> None:
         try:
             import cycles
         except ImportError as error:
             raise errors.InputError(
                 "Cycles is not available in this Blender.", "Turn it on: Preferences > Add-ons > Cycles."
             ) from error
-
-        original, grabbed = cycles.CyclesRender.render, self._grabbed
+        self._grabbed: dict[str, Image] = {}
+        self._original: Any = cycles.CyclesRender.render
+        original, grabbed = self._original, self._grabbed
 
         def render(engine: Any, depsgraph: Any) -> None:
             original(engine, depsgraph)
-            result = engine.get_result()
-            for layer in result.layers:
-                for item in layer.passes:
-                    # a buffer of any other shape falls back to a loop over numbers, minutes long
-                    flat = np.empty(result.resolution_x * result.resolution_y * item.channels, np.float32)
-                    item.rect.foreach_get(flat)
-                    picture = flat.reshape(result.resolution_y, result.resolution_x, item.channels)
-                    grabbed[item.name] = picture[::-1]
+            if not engine.is_preview and scene in (None, depsgraph.scene.name):
+                grabbed.update(_result_of(engine))
 
+        self._ours = render
         cycles.CyclesRender.render = render
-        self._original = original
 
-    def close(self) -> None:
-        """Give Cycles its own callback back."""
-        if self._original is not None:
-            import cycles
+    def clear(self) -> None:
+        """Forget the last render."""
+        self._grabbed.clear()
 
-            cycles.CyclesRender.render = self._original
-            self._original = None
+    def take(self) -> dict[str, Image]:
+        """The passes of the last render by Blender's own names, rows top-down; empty if there was none."""
+        taken = dict(self._grabbed)
+        self._grabbed.clear()
+        return taken
 
     def render(self, scene: Any) -> dict[str, Image]:
-        """Render the scene's camera. Raises InputError if Blender delivers no picture."""
-        self._grabbed.clear()
+        """Render the scene's own camera here and now; its passes. Raises InputError if Blender delivers no picture."""
+        self.clear()
         try:
-            bpy.ops.render.render(scene=scene.name, write_still=False)
+            with bpy.context.temp_override(scene=scene):
+                bpy.ops.render.render(write_still=False)
         except RuntimeError as error:
             raise errors.InputError(f"Blender could not render ({str(error).strip()}).", "Try it with F12.") from error
-        if not self._grabbed:
+        grabbed = self.take()
+        if not grabbed:
             raise errors.InputError("Blender delivered no picture.", "Is another render running? Try it with F12.")
-        return dict(self._grabbed)
+        return grabbed
+
+    def __enter__(self) -> CyclesTap:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give Cycles its own callback back, unless somebody else has put another one over ours."""
+        import cycles
+
+        if cycles.CyclesRender.render is self._ours:
+            cycles.CyclesRender.render = self._original
+
+
+def _result_of(engine: Any) -> dict[str, Image]:
+    """All passes of an engine's result, rows top-down."""
+    result, grabbed = engine.get_result(), {}
+    for layer in result.layers:
+        for item in layer.passes:
+            # a buffer of any other shape falls back to a loop over numbers, minutes long
+            flat = np.empty(result.resolution_x * result.resolution_y * item.channels, np.float32)
+            item.rect.foreach_get(flat)
+            grabbed[item.name] = flat.reshape(result.resolution_y, result.resolution_x, item.channels)[::-1]
+    return grabbed
 
 
 def images_from_passes(grabbed: dict[str, Image], *, denoised: bool) -> capture.ViewImages:
-    """Colours, depth and normals of a view; UV and masks are filled in by pixels.py.
+    """Colours, depth and normals of a view, rows top-down; UV and masks are filled in by pixels.py.
 
     Cycles delivers Combined and diffuse colour premultiplied by coverage, but the diffuse light divided by the diffuse
-    colour, that is straight; it is multiplied by alpha here, so that all colours of a capture are premultiplied.
+    colour, that is straight; it is multiplied by alpha here, so that all colours of a capture are premultiplied. EEVEE
+    delivers all diffuse light in one pass, and that premultiplied (measured: its edges are alpha times the inside).
     """
     combined = compat.find_pass(grabbed, "combined")
     alpha = np.clip(combined[..., 3], 0, 1)
     rgb = np.where(alpha[..., None] > 0, np.maximum(combined[..., :3], 0), 0)  # denoising leaves dust in the empty
     albedo = np.maximum(compat.find_pass(grabbed, "albedo"), 0)
-    light = compat.find_pass(grabbed, "diffuse_direct") + compat.find_pass(grabbed, "diffuse_indirect")
+    light = compat.find_pass(grabbed, "diffuse_direct")
+    if compat.has_pass(grabbed, "diffuse_indirect"):  # Cycles
+        light = (light + compat.find_pass(grabbed, "diffuse_indirect")) * alpha[..., None]
     light = np.maximum(light, 0)
     if denoised:
-        light = clean_light(light, rgb, albedo, alpha)
+        light = clean_light(light, rgb, albedo, alpha)  # whole pixels alone, so straight or not is the same
     depth = compat.find_pass(grabbed, "depth")[..., 0]
     normal = compat.find_pass(grabbed, "normal")
     length = np.linalg.norm(normal, axis=-1, keepdims=True)
@@ -102,8 +123,8 @@ def images_from_passes(grabbed: dict[str, Image], *, denoised: bool) -> capture.
         rgb=rgb,
         alpha=alpha,
         albedo=albedo,
-        light=light * alpha[..., None],
-        depth=np.where(depth < 1e9, depth, 0),  # Cycles writes 1e10 where nothing is
+        light=light,
+        depth=np.where((depth < 1e9) & (alpha > 0), depth, 0),  # 1e10 (Cycles) or clip_end (EEVEE) where nothing is
         normal=np.where(length > 1e-6, normal / np.maximum(length, 1e-6), 0),
     )
 

@@ -17,7 +17,7 @@ from .._interchange import cameras, mesh
 
 Array = npt.NDArray[Any]
 
-_TOLERANCE = 1e-3
+TOLERANCE = 1e-3
 """Largest difference of depth, relative, between a triangle and what Cycles saw at the pixel."""
 
 
@@ -35,11 +35,13 @@ class Hits:
         return np.einsum("hwk,hwk...->hw...", weights, flat).astype(np.float32)
 
 
-def find_hits(camera: cameras.Camera, vertices: Array, faces: Array, depth: Array) -> Hits:
+def find_hits(
+    camera: cameras.Camera, vertices: Array, faces: Array, depth: Array, tolerance: float = TOLERANCE
+) -> Hits:
     """Match triangles (F, 3) of world vertices (V, 3) with a rendered planar depth (H, W), 0 = nothing.
 
     Each triangle is tried at the pixel centres in its bounding box; of those that contain the centre the one nearest in
-    depth to the render wins. Triangles that reach behind the camera are left out.
+    depth to the render wins. Triangles that reach behind the camera are left out. tolerance: relative, of the depth.
     """
     height, width = depth.shape
     uv, z = camera.project(vertices)
@@ -56,7 +58,7 @@ def find_hits(camera: cameras.Camera, vertices: Array, faces: Array, depth: Arra
         hit_depth = 1 / over_depth.sum(axis=1)
     seen = depth.ravel()[pixel]
     error = np.abs(hit_depth - seen)
-    keep = np.flatnonzero(inside & (seen > 0) & (error < _TOLERANCE * seen))
+    keep = np.flatnonzero(inside & (seen > 0) & (error < tolerance * seen))
     keep = keep[np.argsort(-error[keep], kind="stable")]  # the best is written last and stays
     face = np.full(height * width, -1, np.int32)
     weights = np.zeros((height * width, 3))

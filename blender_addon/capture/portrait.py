@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,18 @@ import bpy
 import numpy as np
 
 from .._interchange import capture, colour, errors, png
-from . import rigs
+from ..jobs.machine import run
 from .avatar import find_avatar
-from .geometry import extract
-from .passes import CyclesTap, images_from_passes
-from .scene import CameraMan, Restore, apply_pose, light_studio, set_up_render, show_only
+from .capture import Cancel, check_ready, never
+from .framing import portrait_camera
+from .geometry import extract, frame_of
+from .holding import Holder
+from .passes import images_from_passes
+from .rendering import Renderer
+from .restore import Restore
+from .scene import CameraMan, light_studio, possible_render, set_up_render, show_only
 from .settings import PoseSettings, RenderSettings
+from .stage import Stage
 
 _BACKGROUND = (0.22, 0.24, 0.27)  # linear: a plain studio wall
 
@@ -28,6 +35,7 @@ def take_portrait(
     pose: PoseSettings,
     progress: errors.Progress | None = None,
     context: Any = None,
+    cancelled: Cancel = never,
 ) -> Path:
     """Write portrait.png, landmarks.json and consent.json of an avatar into the folder `out`; returns the picture.
 
@@ -35,30 +43,90 @@ def take_portrait(
     white card that faces the light would be just white. Landmarks are the projected vertices, in pixels with centres at
     +0.5. Raises InputError for an avatar that is not there or has no landmarks.
     """
-    context, out = context or bpy.context, Path(out)
-    scene, view_layer = context.scene, context.view_layer
-    with Restore() as restore, CyclesTap() as tap:
-        avatar = find_avatar(scene, view_layer, avatar_name)
-        apply_pose(restore, avatar.parts, avatar.armature, pose)
-        captured, _ = extract(avatar, view_layer, needs_landmarks=True)
+    job = PortraitJob(out, avatar_name, render, pose, context or bpy.context)
+    run(job, "portrait", progress, cancelled)
+    return job.picture
+
+
+class PortraitJob:
+    """The machine of `take_portrait`. waits: its one render blocks; else it goes on beside the window."""
+
+    def __init__(
+        self,
+        out: Path,
+        avatar_name: str | None,
+        render: RenderSettings,
+        pose: PoseSettings,
+        context: Any,
+        *,
+        waits: bool = True,
+    ) -> None:
+        self._out, self._waits = Path(out), waits
+        self.picture = self._out / "portrait.png"
+        self.remarks: list[str] = []
+        self.fraction, self.message = 0.0, "reading the avatar"
+        self._renderer: Renderer | None = None
+        self._stopped = False
+        self._restore = Restore()
+        try:
+            self._render, remark = possible_render(render)
+            self.remarks += [remark] if remark else []
+            check_ready(context)
+            avatar = find_avatar(context.scene, context.view_layer, avatar_name)
+            stage = Stage(self._restore, context.scene, context.view_layer)
+            self._work = self._steps(stage, avatar, pose)
+        except BaseException:
+            self._restore.close()
+            raise
+
+    @property
+    def busy(self) -> bool:
+        """A render of ours goes on beside the window."""
+        return self._renderer is not None and self._renderer.running
+
+    def stop(self) -> None:
+        """Have `step` raise Cancelled when the render is over."""
+        self._stopped = True
+
+    def step(self) -> bool:
+        """Go on: True as long as there is more to do."""
+        return next(self._work, False)
+
+    def close(self) -> None:
+        """Give the file back as it was, if need be when the render in progress is over."""
+        if self.busy:
+            bpy.app.timers.register(lambda: self.close() if not self.busy else 0.1, first_interval=0.1)
+            return
+        if self._renderer is not None:
+            self._renderer.close()
+        self._restore.close()
+
+    def _steps(self, stage: Stage, avatar: Any, pose: PoseSettings) -> Iterator[bool]:
+        restore, render = self._restore, self._render
+        depsgraph = Holder(stage, avatar, [pose], restore).take(pose.name)
+        turn = frame_of(avatar, depsgraph)[:3, :3]
+        captured, _ = extract(avatar, stage.view_layer, needs_landmarks=True)
         ids = captured.landmarks
         marked = captured.vertices[ids[ids >= 0]].astype(np.float64)
-        turn = avatar.frame[:3, :3]
-        camera = rigs.portrait_camera(marked, turn @ np.array([0.0, -1.0, 0.0]), render.lens_mm, render.size)
+        camera = portrait_camera(marked, turn @ np.array([0.0, -1.0, 0.0]), render.lens)
         radius = float(np.linalg.norm(marked.max(axis=0) - marked.min(axis=0))) / 2 * 1.6
-        light_studio(restore, scene, marked.mean(axis=0), radius, turn, portrait=True)
-        show_only(restore, scene, avatar.parts)
-        set_up_render(restore, scene, view_layer, render)
-        CameraMan(restore, scene).place(camera)
-        if progress:
-            progress("portrait", 0.1, f"rendering {avatar.name}")
-        images = images_from_passes(tap.render(scene), denoised=True)
+        light_studio(restore, stage.scene, marked.mean(axis=0), radius, turn, portrait=True)
+        show_only(restore, stage.scene, avatar.parts)
+        set_up_render(stage, render, waits=self._waits)
+        CameraMan(restore, stage).place(camera)
+        self._renderer = Renderer(stage, restore, render.engine, waits=self._waits)
+        self.fraction, self.message = 0.1, f"rendering {avatar.name}"
+        yield True
+        self._renderer.start()
+        while self._renderer.running:
+            yield True
+        if self._stopped:
+            raise errors.Cancelled
+        images = images_from_passes(self._renderer.passes(), denoised=render.denoise)
         uv, _ = camera.project(captured.vertices[np.maximum(ids, 0)])
         points = {str(i): uv[i].round(4).tolist() for i in range(len(ids)) if ids[i] >= 0}
-    _write_source(out, _over_wall(images), points, avatar.name)
-    if progress:
-        progress("portrait", 1.0, "done")
-    return out / "portrait.png"
+        _write_source(self._out, _over_wall(images), points, avatar.name)
+        self.fraction, self.message = 1.0, "done"
 
 
 def _over_wall(images: capture.ViewImages) -> np.ndarray:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the cameras stand. Pure mathematics, no bpy.
+"""In which directions the cameras of a rig stand. Pure mathematics, no bpy.
 
 Directions are unit vectors from the avatar to the camera in the avatar's own axes: the face looks along -Y, the
 character's left is +X, up is +Z. Azimuth 0 is in front of the face and grows towards +X; elevation grows upwards.
@@ -7,23 +7,20 @@ character's left is +X, up is +Z. Azimuth 0 is in front of the face and grows to
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from .._interchange import cameras, errors
+from .._interchange import errors
 
 Array = npt.NDArray[Any]
 
-SENSOR_MM = 36.0
-"""Width of the sensor that lens lengths refer to, Blender's default."""
-
 MOST_VIEWS = 10_000
-"""Of one kind in a dome; more is a slip of the keyboard."""
+"""Of one kind in a rig; more is a slip of the keyboard."""
 
-_UP = np.array([0.0, 0.0, 1.0])
 _GOLDEN = (np.sqrt(5) - 1) / 2
 
 
@@ -43,15 +40,141 @@ class Dome:
     seed: int = 0
 
     def __attrs_post_init__(self) -> None:
-        for count, least, kind in ((self.train, 1, "training"), (self.held_out, 0, "held-out")):
-            if not least <= count <= MOST_VIEWS:
-                raise errors.InputError(
-                    f"A dome of {count} {kind} views is not possible.", f"Ask for {least} to {MOST_VIEWS}."
-                )
-        if not -89 <= self.low < self.high <= 89:
+        _check_counts("dome", self.train, self.held_out)
+        _check_elevations("dome", self.low, self.high)
+
+
+@attrs.frozen
+class Sphere:
+    """Cameras spread evenly over a ball (Fibonacci lattice), or over the part of it between two elevations.
+
+    train, held_out: numbers of views. low, high: elevations in degrees. seed: turns the pattern.
+    """
+
+    train: int = 40
+    held_out: int = 8
+    low: float = -60.0
+    high: float = 80.0
+    seed: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        _check_counts("sphere", self.train, self.held_out)
+        _check_elevations("sphere", self.low, self.high)
+
+
+def _elevations(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def _names(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
+def _frames(values: Iterable[int]) -> tuple[int, ...]:
+    return tuple(values)
+
+
+@attrs.frozen
+class Rings:
+    """Level rings of cameras, one above the other; one ring is a turntable.
+
+    per_ring: cameras a ring, the first in front of the face. elevations: degrees. held_out: how many of all are kept
+    for judging.
+    """
+
+    per_ring: int = 24
+    elevations: tuple[float, ...] = attrs.field(default=(0.0,), converter=_elevations)
+    held_out: int = 4
+
+    def __attrs_post_init__(self) -> None:
+        if not self.elevations:
+            raise errors.InputError("The rig has no ring.", "Give one elevation or more, for example 0.")
+        _check_elevations("ring", min(self.elevations), max(self.elevations), same=True)
+        _check_counts("set of rings", self.per_ring * len(self.elevations) - self.held_out, self.held_out)
+
+
+@attrs.frozen
+class LightStage:
+    """Rows and columns of cameras around the face, as in a light stage or a scanning rig.
+
+    azimuth: half the angle in degrees that the columns span, 180 for all around. low, high: elevations of the lowest
+    and highest row. held_out: how many of all are kept for judging.
+    """
+
+    rows: int = 4
+    columns: int = 9
+    azimuth: float = 90.0
+    low: float = -20.0
+    high: float = 40.0
+    held_out: int = 4
+
+    def __attrs_post_init__(self) -> None:
+        if self.rows < 1 or self.columns < 1 or not 0 < self.azimuth <= 180:
             raise errors.InputError(
-                f"A dome from {self.low} to {self.high} degrees is not possible.", "Stay within -89 to 89, low first."
+                f"A light stage of {self.rows} x {self.columns} cameras over {self.azimuth} degrees is not possible.",
+                "Give at least one row and column, and up to 180 degrees to each side.",
             )
+        _check_elevations("light stage", self.low, self.high, same=self.rows == 1)
+        _check_counts("light stage", self.rows * self.columns - self.held_out, self.held_out)
+
+
+@attrs.frozen
+class SceneCameras:
+    """Cameras that stand in the scene, by name. frames: where an animated one is sampled; empty = where it is now.
+
+    held_out: how many of all are kept for judging.
+    """
+
+    names: tuple[str, ...] = attrs.field(converter=_names)
+    frames: tuple[int, ...] = attrs.field(default=(), converter=_frames)
+    held_out: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        if not self.names:
+            raise errors.InputError("There are no cameras to take.", "Select some, or name a collection of cameras.")
+        _check_counts("set", len(self.names) * max(len(self.frames), 1) - self.held_out, self.held_out)
+
+
+Rig = Dome | Sphere | Rings | LightStage
+
+
+def directions_of(rig: Rig) -> tuple[Array, Array]:
+    """Directions of the training (train, 3) and held-out (held_out, 3) cameras of a rig."""
+    if isinstance(rig, Dome):
+        return dome_directions(rig)
+    if isinstance(rig, Sphere):
+        return sphere_directions(rig)
+    every = ring_grid(rig) if isinstance(rig, Rings) else stage_grid(rig)
+    chosen = evenly(len(every), rig.held_out)
+    return every[~chosen], every[chosen]
+
+
+def view_count(rig: Rig | SceneCameras) -> tuple[int, int]:
+    """How many training and held-out views a rig has."""
+    if isinstance(rig, (Dome, Sphere)):
+        return rig.train, rig.held_out
+    if isinstance(rig, Rings):
+        total = rig.per_ring * len(rig.elevations)
+    elif isinstance(rig, LightStage):
+        total = rig.rows * rig.columns
+    else:
+        total = len(rig.names) * max(len(rig.frames), 1)
+    return total - rig.held_out, rig.held_out
+
+
+def _check_counts(kind: str, train: int, held_out: int) -> None:
+    for count, least, name in ((train, 1, "training"), (held_out, 0, "held-out")):
+        if not least <= count <= MOST_VIEWS:
+            raise errors.InputError(
+                f"A {kind} of {count} {name} views is not possible.", f"Ask for {least} to {MOST_VIEWS}."
+            )
+
+
+def _check_elevations(kind: str, low: float, high: float, *, same: bool = False) -> None:
+    if not -89 <= low <= high <= 89 or (low == high and not same):
+        raise errors.InputError(
+            f"A {kind} from {low} to {high} degrees is not possible.", "Stay within -89 to 89, low first."
+        )
 
 
 def direction(azimuth: Array | float, elevation: Array | float) -> Array:
@@ -93,60 +216,44 @@ def _weighted_azimuth(uniform: Array, weight: float) -> Array:  # (N,) 0..1 -> r
     return np.interp(uniform, cumulative / cumulative[-1], grid)
 
 
-def ring_directions(count: int, elevation_deg: float = 5.0) -> Array:
-    """(count, 3) evenly spaced directions at one height, the first in front of the face: for turntables."""
-    return direction(np.arange(count) * 2 * np.pi / count, np.full(count, np.radians(elevation_deg)))
+def sphere_directions(sphere: Sphere) -> tuple[Array, Array]:
+    """A Fibonacci lattice between two elevations: training (train, 3) and held-out (held_out, 3) directions.
 
-
-def intrinsics(lens_mm: float, size: int) -> Array:
-    """K (3, 3) of a square picture of `size` pixels through a lens on a 36 mm sensor."""
-    focal = lens_mm / SENSOR_MM * size
-    return np.array([[focal, 0.0, size / 2], [0.0, focal, size / 2], [0.0, 0.0, 1.0]])
-
-
-def surround(points: Array, directions: Array, lens_mm: float, size: int, margin: float = 0.04) -> list[cameras.Camera]:
-    """Cameras along world `directions` (N, 3) that each see all `points` (V, 3) as large as the frame allows.
-
-    Every camera looks straight against its direction; its place is the nearest one that leaves `margin` of the
-    picture's side free all around. With r = m / f a point at local (x, y, z) is inside if |x - tx| <= r (d + z), so the
-    smallest distance is (max(x - r z) - min(x + r z)) / 2r and tx the mean of these two; likewise for y.
-    Raises InputError if the points have no extent.
+    Source: Gonzalez, "Measurement of Areas on a Sphere Using Fibonacci and Latitude-Longitude Lattices", 2010.
     """
-    K = intrinsics(lens_mm, size)
-    centre = (points.min(axis=0) + points.max(axis=0)) / 2
-    reach = (0.5 - margin) * size / K[0, 0]
-    cloud = np.unique(np.round(points - centre, 4), axis=0)
-    views = []
-    for outward in directions:
-        turn = cameras.look_at(outward, np.zeros(3), _UP, K, size, size).rotation
-        local = cloud @ turn.T
-        high = (local[:, :2] - reach * local[:, 2:]).max(axis=0)
-        low = (local[:, :2] + reach * local[:, 2:]).min(axis=0)
-        distance = float((high - low).max()) / (2 * reach)
-        if distance <= 0:
-            raise errors.InputError("The avatar has no extent, so no camera can frame it.", "Check mesh and scale.")
-        target = centre + turn[:2].T @ ((high + low) / 2)
-        views.append(cameras.look_at(target + distance * outward, target, _UP, K, size, size))
-    return views
+    count = sphere.train + sphere.held_out
+    phase = np.random.default_rng(sphere.seed).random() if sphere.seed else 0.0
+    low, high = np.sin(np.radians([sphere.low, sphere.high]))
+    index = np.arange(count)
+    elevation = np.arcsin(low + (high - low) * (index + 0.5) / count)
+    azimuth = 2 * np.pi * ((index * _GOLDEN + phase) % 1.0)
+    every, chosen = direction(azimuth, elevation), evenly(count, sphere.held_out)
+    return every[~chosen], every[chosen]
 
 
-def portrait_camera(
-    landmarks: Array,  # (N, 3) world
-    facing: Array,  # (3,) world, where the face looks
-    lens_mm: float,
-    size: int,
-    fill: float = 0.42,
-) -> cameras.Camera:
-    """A camera straight in front of the face; the landmarks' height fills `fill` of the picture, slightly below centre.
-
-    Raises InputError if the landmarks have no height.
+def ring_grid(rings: Rings) -> Array:
+    """(rings * per_ring, 3) directions, ring by ring from the first elevation; every other ring is turned by half a
+    step, so that no two cameras stand above each other.
     """
-    K = intrinsics(lens_mm, size)
-    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
-    height = float(high[2] - low[2])
-    if height <= 0:
-        raise errors.InputError("The avatar's landmarks lie at one height.", "Set its 68 landmarks again.")
-    target = (low + high) / 2 + np.array([0.0, 0.0, 0.12 * height])
-    level = np.array([facing[0], facing[1], 0.0])
-    distance = K[0, 0] * height / (fill * size)
-    return cameras.look_at(target + distance * level / np.linalg.norm(level), target, _UP, K, size, size)
+    step = 2 * np.pi / rings.per_ring
+    turned = [np.arange(rings.per_ring) * step + (number % 2) * step / 2 for number in range(len(rings.elevations))]
+    return np.concatenate(
+        [direction(a, np.full(len(a), np.radians(e))) for a, e in zip(turned, rings.elevations, strict=True)]
+    )
+
+
+def stage_grid(stage: LightStage) -> Array:
+    """(rows * columns, 3) directions, row by row from the lowest, each from the character's right (-X) to the left."""
+    whole = stage.azimuth == 180  # both ends would be one camera behind the head
+    azimuth = np.radians(np.linspace(-stage.azimuth, stage.azimuth, stage.columns + whole))[: stage.columns]
+    azimuth = azimuth if stage.columns > 1 else np.zeros(1)
+    elevation = np.radians(np.linspace(stage.low, stage.high, stage.rows) if stage.rows > 1 else [stage.low])
+    grid_elevation, grid_azimuth = np.meshgrid(elevation, azimuth, indexing="ij")
+    return direction(grid_azimuth.ravel(), grid_elevation.ravel())
+
+
+def evenly(count: int, held_out: int) -> Array:
+    """(count,) bool: `held_out` of them true, at even steps."""
+    chosen = np.zeros(count, bool)
+    chosen[((np.arange(held_out) + 0.5) * count / max(held_out, 1)).astype(int)] = True
+    return chosen

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Changes to the artist's scene that are always taken back: after success, a cancel or an exception."""
+"""What a capture sets up: render settings and camera on a stage, pose, light and visibility of what stands on it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
+import attrs
 import bpy
 import numpy as np
 import numpy.typing as npt
@@ -15,57 +14,22 @@ from mathutils import Euler, Matrix, Vector
 
 from .. import compat
 from .._interchange import cameras, errors
-from .rigs import SENSOR_MM
+from .animation import play_action, stop_animation
+from .framing import SENSOR_MM
+from .restore import Restore, finder
 from .settings import PoseSettings, RenderSettings
+from .stage import Stage
 
 
-class Restore:
-    """Remembers what it changes and undoes it in reverse order, all of it even if one step fails.
-
-    Use as a context manager, or call `close()`; closing twice is harmless.
-    """
-
-    def __init__(self) -> None:
-        self._undo: list[Callable[[], None]] = []
-
-    def set(self, owner: Any, name: str, value: Any) -> None:
-        """`owner.name = value`, to be taken back."""
-        old = getattr(owner, name)
-        old = tuple(old) if type(old).__name__ in ("bpy_prop_array", "Vector", "Euler", "Quaternion", "Color") else old
-        self.later(lambda: setattr(owner, name, old))
-        setattr(owner, name, value)
-
-    def keep(self, owner: Any, *names: str) -> None:
-        """Remember attributes that something else is about to change."""
-        for name in names:
-            self.set(owner, name, getattr(owner, name))
-
-    def later(self, undo: Callable[[], None]) -> None:
-        """Call `undo` when closing."""
-        self._undo.append(undo)
-
-    def new(self, blocks: Any, *args: Any) -> Any:
-        """A new data-block of `bpy.data.<blocks>` that is removed when closing."""
-        block = blocks.new(*args)
-        self.later(lambda: blocks.remove(block))
-        return block
-
-    def close(self) -> None:
-        """Undo everything. Raises the first failure after having tried the rest."""
-        failure: Exception | None = None
-        while self._undo:
-            try:
-                self._undo.pop()()
-            except Exception as error:  # the rest of the scene must come back all the same
-                failure = failure or error
-        if failure is not None:
-            raise failure
-
-    def __enter__(self) -> Restore:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+def possible_render(render: RenderSettings) -> tuple[RenderSettings, str | None]:
+    """The quality without what this Blender cannot do, and a remark if something is lost."""
+    if render.engine == "EEVEE":
+        return attrs.evolve(render, denoise=False), None
+    if render.denoise and not compat.has_denoiser():
+        return attrs.evolve(render, denoise=False), (
+            "This Blender was built without OpenImageDenoise: the pictures are noisy. Use more samples."
+        )
+    return render, None
 
 
 _PASSES = (
@@ -74,52 +38,78 @@ _PASSES = (
 )  # fmt: skip
 
 
-def set_up_render(restore: Restore, scene: Any, view_layer: Any, settings: RenderSettings) -> None:
-    """Cycles with our passes and quality; nothing of the artist's compositing, borders, stereo or motion blur."""
-    render, cycles = scene.render, scene.cycles
-    restore.set(render, "use_persistent_data", False)  # off frees what an earlier quality left behind, see below
+def set_up_render(stage: Stage, settings: RenderSettings, *, waits: bool) -> None:
+    """Our passes and quality; nothing of the artist's compositing, borders, stereo or motion blur.
+
+    waits: the renders block, and nobody draws beside them.
+    """
+    scene = stage.scene
+    render, view_layer = scene.render, stage.view_layer
+    render.use_persistent_data = False  # off frees what an earlier capture left behind, see below
+    width, height = settings.pixels
     for name, value in {
-        "engine": "CYCLES", "resolution_x": settings.size, "resolution_y": settings.size, "resolution_percentage": 100,
+        "resolution_x": width, "resolution_y": height, "resolution_percentage": 100,
         "pixel_aspect_x": 1.0, "pixel_aspect_y": 1.0, "film_transparent": True, "use_border": False,
         "use_crop_to_border": False, "use_compositing": False, "use_sequencer": False, "use_motion_blur": False,
         "use_multiview": False, "use_simplify": False, "use_freestyle": False, "use_single_layer": False,
+        "use_stamp": False, "use_file_extension": True, "use_overwrite": True, "use_placeholder": False,
+        "use_lock_interface": False,
     }.items():  # fmt: skip
-        restore.set(render, name, value)
+        setattr(render, name, value)
+    (_set_up_cycles if settings.engine == "CYCLES" else _set_up_eevee)(scene, settings)
+    view_layer.use = True
+    for name in _PASSES:
+        setattr(view_layer, name, True)
+    view_layer.pass_cryptomatte_depth = 6
+    view_layer.samples = 0
+    view_layer.material_override = None
+    # Measured: with persistent data kept from an earlier render, a change of samples is ignored; hence off, then on.
+    render.use_persistent_data = settings.engine == "CYCLES" and (waits or compat.persistent_data_in_window())
+
+
+def _set_up_cycles(scene: Any, settings: RenderSettings) -> None:
+    scene.render.engine = "CYCLES"
+    cycles = scene.cycles
     for name, value in {
         "samples": settings.samples, "use_adaptive_sampling": False, "time_limit": 0.0, "seed": 0,
-        "use_animated_seed": False, "use_denoising": settings.denoise, "denoiser": "OPENIMAGEDENOISE",
-        "denoising_input_passes": "RGB_ALBEDO_NORMAL", "denoising_prefilter": "FAST", "denoising_quality": "FAST",
+        "use_animated_seed": False, "use_denoising": settings.denoise,
         "max_bounces": settings.bounces + 1, "diffuse_bounces": settings.bounces, "glossy_bounces": settings.bounces,
         "transmission_bounces": max(settings.bounces, 4), "caustics_reflective": False, "caustics_refractive": False,
         "pixel_filter_type": "BLACKMAN_HARRIS", "filter_width": 1.5, "film_transparent_glass": False,
     }.items():  # fmt: skip
         if name in cycles.bl_rna.properties:
-            restore.set(cycles, name, value)
-    for layer in scene.view_layers:
-        restore.set(layer, "use", layer == view_layer)
-    for name in _PASSES:
-        restore.set(view_layer, name, True)
-    restore.set(view_layer, "pass_cryptomatte_depth", 6)
-    restore.set(view_layer, "samples", 0)
-    for marker in scene.timeline_markers:
-        restore.set(marker, "camera", None)  # a marker would switch the camera while rendering
-    # Measured: with persistent data kept from an earlier render, a change of samples is ignored; hence off, then on.
-    render.use_persistent_data = True
+            setattr(cycles, name, value)
+    if settings.denoise:
+        for name, value in {
+            "denoiser": "OPENIMAGEDENOISE", "denoising_input_passes": "RGB_ALBEDO_NORMAL",
+            "denoising_prefilter": "FAST", "denoising_quality": "FAST",
+        }.items():  # fmt: skip
+            if name in cycles.bl_rna.properties:
+                setattr(cycles, name, value)
+
+
+def _set_up_eevee(scene: Any, settings: RenderSettings) -> None:
+    scene.render.engine = compat.eevee_engine()
+    scene.eevee.taa_render_samples = settings.samples
+    scene.render.filter_size = 1.5
+    if "use_raytracing" in scene.eevee.bl_rna.properties:
+        scene.eevee.use_raytracing = False  # screen-space light differs from view to view
 
 
 class CameraMan:
-    """A camera of our own in the scene, put exactly where an interchange camera is."""
+    """A camera of our own on the stage, put exactly where an interchange camera is."""
 
-    def __init__(self, restore: Restore, scene: Any) -> None:
-        self._data = restore.new(bpy.data.cameras, "digidouble capture")
-        self._item = restore.new(bpy.data.objects, "digidouble capture", self._data)
-        restore.set(scene, "camera", scene.camera)
-        scene.collection.objects.link(self._item)
-        scene.camera = self._item
+    def __init__(self, restore: Restore, stage: Stage) -> None:
+        scene = stage.scene
+        data = restore.new(bpy.data.cameras, "digidouble capture")
+        item = restore.new(bpy.data.objects, "digidouble capture", data)
+        scene.collection.objects.link(item)
+        scene.camera = item
+        self._find = finder(item)
 
     def place(self, camera: cameras.Camera) -> None:
         """Take the position, lens and shift of `camera`."""
-        set_blender_camera(self._item, camera)
+        set_blender_camera(self._find(), camera)
 
 
 def set_blender_camera(item: Any, camera: cameras.Camera) -> None:
@@ -138,23 +128,27 @@ def set_blender_camera(item: Any, camera: cameras.Camera) -> None:
 
 def show_only(restore: Restore, scene: Any, parts: list[Any]) -> None:
     """Only the avatar is seen; all else still lights it, shades it and mirrors in it."""
+    shown = set(parts)
     for item in scene.objects:
-        if item not in parts:
+        if item.visible_camera and item not in shown:
             restore.set(item, "visible_camera", False)
 
 
 def apply_pose(restore: Restore, parts: list[Any], armature: Any | None, settings: PoseSettings) -> None:
-    """Set shape keys on all parts together and turn bones.
+    """Play the action, set shape keys on all parts together and turn bones; the frame is the stage's matter.
 
-    Raises InputError if the avatar has no such expression or bone, or the expression does not go that far.
+    Raises InputError if the avatar has no such action, expression or bone, or the expression does not go that far.
     """
     known: set[str] = set()
+    if settings.action is not None:
+        keys = [part.data.shape_keys for part in parts if part.data.shape_keys is not None]
+        play_action(restore, [*([] if armature is None else [armature]), *keys], settings.action)
     for part in parts:
         blocks = part.data.shape_keys.key_blocks if part.data.shape_keys else ()
         known |= {block.name for block in blocks}
         asked = [block for block in blocks if block.name in settings.expression]
         if asked:
-            _stop_animation(restore, part.data.shape_keys)
+            stop_animation(restore, part.data.shape_keys)
         for block in asked:
             _check_slider(block, settings.expression[block.name])
             restore.set(block, "value", settings.expression[block.name])
@@ -164,7 +158,7 @@ def apply_pose(restore: Restore, parts: list[Any], armature: Any | None, setting
                 f"The avatar has no expression {name!r}.", f"It has {', '.join(sorted(known - {'Basis'})) or 'none'}."
             )
     if settings.bones and armature is not None:
-        _stop_animation(restore, armature)
+        stop_animation(restore, armature)
     for name, degrees in settings.bones.items():
         bone = armature.pose.bones.get(name) if armature is not None else None
         if bone is None:
@@ -181,19 +175,6 @@ def _check_slider(block: Any, value: float) -> None:
             f"The expression {block.name!r} cannot be {value:g}.",
             f"It goes from {block.slider_min:g} to {block.slider_max:g}.",
         )
-
-
-def _stop_animation(restore: Restore, block: Any) -> None:
-    """Let actions and drivers leave a data-block alone, or rendering would set their values again."""
-    data = block.animation_data
-    if data is None:
-        return
-    if getattr(data, "action_slot", None) is not None:
-        restore.keep(data, "action_slot")  # undone after the action is back
-    restore.set(data, "action", None)
-    restore.set(data, "use_nla", False)
-    for driver in data.drivers:
-        restore.set(driver, "mute", True)
 
 
 def has_lights(scene: Any) -> bool:

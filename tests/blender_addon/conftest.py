@@ -50,7 +50,7 @@ def captured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Capture]:
     build_standin("A")
     folder: Path = tmp_path_factory.mktemp("capture")
     settings = CaptureSettings(
-        dome=Dome(3, 1),
+        rig=Dome(3, 1),
         render=RenderSettings(size=128, samples=4),
         pose=PoseSettings({"smile": 0.5}, {"head": (0.0, 0.0, 12.0)}),
     )

@@ -55,7 +55,7 @@ def test_capture_killed_and_resumed_then_truth_and_import(blend: Path, tmp_path:
     done = run(*arguments)
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]  # nothing but JSON lines
-    assert events[0]["fraction"] >= 0.5 and events[-1]["fraction"] == 1 and set(events[0]) >= {"stage", "message"}
+    assert events[1]["fraction"] >= 0.5 and events[-1]["fraction"] == 1 and set(events[0]) >= {"stage", "message"}
     assert all((out / "views" / name).stat().st_mtime_ns == when for name, when in kept.items())
     captured = Capture.load(out)
     assert captured.poses[0].shape_keys == pytest.approx({"smile": 0.3})
@@ -65,6 +65,16 @@ def test_capture_killed_and_resumed_then_truth_and_import(blend: Path, tmp_path:
     same = Capture.load(tmp_path / "t").load_view(view)
     np.testing.assert_allclose(same.rgb, captured.load_view(view).rgb, atol=2e-3)  # its own skin: the same picture
     assert hashlib.sha256(blend.read_bytes()).hexdigest() == before
+
+
+def test_rigs_and_poses_by_option(blend: Path, tmp_path: Path) -> None:
+    out = tmp_path / "c"
+    options = ["--rig", "turntable", "--frames", "1:3:2", "--train", "3", "--held-out", "1", "--size", "32"]
+    done = run("capture", "--blend", blend, "--out", out, *options, "--height", "48", "--samples", "1")
+    assert done.returncode == 0, done.stderr
+    captured = Capture.load(out)
+    assert [p.name for p in captured.poses] == ["frame_0001", "frame_0003"] and len(captured.views) == 8
+    assert all(abs(v.camera.forward[2]) < 1e-9 and v.camera.height == 48 for v in captured.views)  # all level
 
 
 def test_portrait_is_a_source_folder(blend: Path, tmp_path: Path) -> None:
@@ -89,6 +99,8 @@ def test_portrait_is_a_source_folder(blend: Path, tmp_path: Path) -> None:
         (["capture", "--blend", "BLEND", "--out", "OUT", "--avatar", "Z"], "no avatar called 'Z'"),
         (["capture", "--blend", "BLEND", "--out", "OUT", "--expression", "smile"], "Write it like smile=0.3"),
         (["capture", "--blend", "BLEND"], "required: --out"),
+        (["capture", "--blend", "BLEND", "--out", "OUT", "--frames", "x"], "Write them like 1:48"),
+        (["capture", "--blend", "BLEND", "--out", "OUT", "--rig", "scene"], "no cameras to take"),
         (["truth", "--capture", "x", "--blend", "BLEND", "--skin", "y.png", "--out", "OUT"], "is missing"),
         (["import", "--splats", "BLEND", "--out", "OUT.blend"], "is no splat file"),
         (["import", "--splats", "BLEND", "--out", "OUT"], "not a .blend file name"),

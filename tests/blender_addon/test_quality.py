@@ -16,7 +16,7 @@ from interchange.capture import ViewImages
 
 def one_view(folder: Path, samples: int, denoise: bool) -> ViewImages:
     render = RenderSettings(size=128, samples=samples, denoise=denoise)
-    manifest = capture_avatar(folder, CaptureSettings(dome=Dome(1, 0, low=0, high=20, seed=7), render=render))
+    manifest = capture_avatar(folder, CaptureSettings(rig=Dome(1, 0, low=0, high=20, seed=7), render=render))
     return manifest.load_view(manifest.views[0])
 
 

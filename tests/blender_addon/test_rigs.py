@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from blender_addon.capture import rigs
+from blender_addon.capture import framing, rigs
 from interchange.errors import InputError
 
 
@@ -47,7 +47,7 @@ def test_surround_frames_all_points_tightly() -> None:
     rng = np.random.default_rng(1)
     points = rng.normal(size=(500, 3)) * [0.08, 0.1, 0.15] + [1, 2, 3]
     directions = np.concatenate(rigs.dome_directions(rigs.Dome(20, 4)))
-    views = rigs.surround(points, directions, 85, 200, margin=0.05)
+    views = framing.surround(points, directions, framing.Lens(85, 200, 200), margin=0.05)
     for camera in views:
         pixels, depth = camera.project(points)
         assert depth.min() > 0 and pixels.min() > 0.05 * 200 - 0.1 and pixels.max() < 0.95 * 200 + 0.1
@@ -59,14 +59,14 @@ def test_surround_frames_all_points_tightly() -> None:
 
 
 def test_ring_starts_in_front_of_the_face() -> None:
-    ring = rigs.ring_directions(8, 0)
+    ring = rigs.ring_grid(rigs.Rings(8, held_out=0))
     np.testing.assert_allclose(ring[0], [0, -1, 0], atol=1e-12)
     np.testing.assert_allclose(ring[2], [1, 0, 0], atol=1e-12)
 
 
 def test_portrait_camera_sees_the_face_upright_and_large() -> None:
     marks = np.array([[-0.07, 0, 1.5], [0.07, 0, 1.5], [0, -0.05, 1.44], [0, -0.05, 1.6]])
-    camera = rigs.portrait_camera(marks, np.array([0, -1.0, 0.1]), 85, 400)
+    camera = framing.portrait_camera(marks, np.array([0, -1.0, 0.1]), framing.Lens(85, 400, 400))
     uv, depth = camera.project(marks)
     assert (depth > 0).all() and (uv > 0).all() and (uv < 400).all()
     assert uv[0, 0] < uv[1, 0] and uv[3, 1] < uv[2, 1]  # character's right is the picture's left; up is up
@@ -79,4 +79,65 @@ def test_impossible_rigs_are_refused() -> None:
     with pytest.raises(InputError, match="degrees"):
         rigs.Dome(low=50, high=-10)
     with pytest.raises(InputError, match="no extent"):
-        rigs.surround(np.zeros((4, 3)), rigs.ring_directions(3), 85, 100)
+        framing.surround(np.zeros((4, 3)), rigs.ring_grid(rigs.Rings(3, held_out=0)), framing.Lens(85, 100, 100))
+
+
+@pytest.mark.parametrize("rig", [
+    rigs.Dome(20, 4), rigs.Sphere(40, 8), rigs.Sphere(30, 0, -89, 89, seed=4), rigs.Rings(12, (-10, 10, 30), 6),
+    rigs.Rings(8, held_out=0), rigs.LightStage(3, 7, held_out=3), rigs.LightStage(1, 1, held_out=0),
+    rigs.LightStage(2, 12, azimuth=180, held_out=4),
+])  # fmt: skip
+def test_every_rig_keeps_its_counts_and_stands_nowhere_twice(rig: rigs.Rig) -> None:
+    train, held_out = rigs.directions_of(rig)
+    assert (len(train), len(held_out)) == rigs.view_count(rig)
+    every = np.concatenate([train, held_out])
+    np.testing.assert_allclose(np.linalg.norm(every, axis=1), 1)
+    between = angles(every, every) + 360 * np.eye(len(every))
+    assert between.min() > 1
+
+
+def test_sphere_is_even() -> None:
+    every = np.concatenate(rigs.sphere_directions(rigs.Sphere(200, 0, -89, 89)))
+    nearest = (angles(every, every) + 360 * np.eye(len(every))).min(axis=1)
+    assert nearest.std() / nearest.mean() < 0.15
+
+
+def test_light_stage_runs_from_the_right_to_the_left_upwards() -> None:
+    grid = rigs.stage_grid(rigs.LightStage(2, 3, azimuth=90, low=0, high=30, held_out=0))
+    np.testing.assert_allclose(grid[:3], [[-1, 0, 0], [0, -1, 0], [1, 0, 0]], atol=1e-12)
+    np.testing.assert_allclose(grid[3:, 2], 0.5, atol=1e-12)
+
+
+@pytest.mark.parametrize(("width", "height"), [(300, 150), (120, 320)])
+def test_surround_fills_pictures_that_are_not_square(width: int, height: int) -> None:
+    points = np.random.default_rng(1).normal(size=(400, 3)) * [0.08, 0.1, 0.15] + [1, 2, 3]
+    lens = framing.Lens(50, width, height)
+    for camera in framing.surround(points, rigs.ring_grid(rigs.Rings(6, held_out=0)), lens, margin=0.05):
+        pixels, _ = camera.project(points)
+        low, high = pixels.min(axis=0) / [width, height], pixels.max(axis=0) / [width, height]
+        assert low.min() > 0.049 and high.max() < 0.951
+        assert (high - low).max() == pytest.approx(0.9, abs=5e-3)
+        assert camera.K[0, 0] == pytest.approx(50 / 36 * max(width, height))
+
+
+def test_a_fixed_distance_is_kept() -> None:
+    points = np.random.default_rng(1).uniform(-0.1, 0.1, (100, 3)) + [0, 0, 1.5]
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    for camera in framing.surround(points, rigs.ring_grid(rigs.Rings(5, held_out=0)), framing.Lens(50, 64, 64), 2.0):
+        assert np.linalg.norm(camera.position - middle) == pytest.approx(2.0)
+        np.testing.assert_allclose(camera.project(middle[None])[0], [[32, 32]], atol=1e-9)
+    with pytest.raises(InputError, match="inside the avatar"):
+        framing.surround(points, rigs.ring_grid(rigs.Rings(5, held_out=0)), framing.Lens(50, 64, 64), 0.05)
+
+
+@pytest.mark.parametrize(("make", "sentence"), [
+    (lambda: rigs.Sphere(low=10, high=10), "degrees"),
+    (lambda: rigs.Rings(elevations=()), "no ring"),
+    (lambda: rigs.Rings(4, held_out=4), "0 training views"),
+    (lambda: rigs.LightStage(0, 4), "light stage"),
+    (lambda: rigs.LightStage(azimuth=200), "180 degrees"),
+    (lambda: rigs.SceneCameras(()), "no cameras"),
+])  # fmt: skip
+def test_more_impossible_rigs(make: object, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        make()

@@ -53,6 +53,14 @@ def test_portrait_auto_fit_uses_the_larger_side() -> None:
     np.testing.assert_allclose(vertical[:2, 2], [240 - 64, 320 + 128])
 
 
+def test_pixels_that_are_not_square_have_two_focal_lengths() -> None:
+    """Blender's own projection is the judge in tests/blender_addon/test_projection.py; here what the formula means."""
+    K = intrinsics_from_blender(50, 36, 24, "AUTO", 0.1, 0.2, 400, 300, 1.0, 2.0)
+    assert K[1, 1] == pytest.approx(K[0, 0] / 2)  # a pixel twice as high holds twice the angle
+    assert K[0, 0] == pytest.approx(50 / 36 * 600)  # 300 pixels of height 2 are the longer side
+    assert K[0, 2] == pytest.approx(200 - 0.1 * 600) and K[1, 2] == pytest.approx(150 + 0.2 * 300)
+
+
 def test_the_splat_frame_sees_the_same_picture() -> None:
     camera = look_at([0.4, -2, 0.3], [0, 0, 0.1], [0, 0, 1], K, 320, 240)
     points = np.random.default_rng(1).normal(size=(20, 3)) * 0.3

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import attrs
 import cv2
 import numpy as np
 import OpenEXR
@@ -205,7 +206,15 @@ def test_capture_round_trip(tmp_path: Path, rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(capture.load_mesh().faces, quad_mesh().faces)
     assert capture.load_texture(capture.objects[0]).shape == (8, 8, 3)
     frames = json.loads((capture.folder / "transforms.json").read_text())["frames"]
-    assert frames[0]["fl_x"] == 50 and len(frames) == 2
+    assert frames[0]["fl_x"] == 50 and len(frames) == 2 and "time" not in frames[0]
+
+
+def test_frames_of_several_poses_carry_their_moment(tmp_path: Path, rng: np.random.Generator) -> None:
+    capture = small_capture(tmp_path / "capture", rng)
+    capture.poses.append(attrs.evolve(capture.poses[0], name="smile"))
+    capture.views[1] = attrs.evolve(capture.views[1], pose="smile")
+    frames = capture.nerfstudio_transforms()["frames"]
+    assert [(f["pose"], f["time"]) for f in frames] == [("rest", 0.0), ("smile", 1.0)]
 
 
 def test_damaged_capture_is_one_sentence(tmp_path: Path, rng: np.random.Generator) -> None:

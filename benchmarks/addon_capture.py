@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A capture against a bare script that renders the same views with the same settings, and memory over many views.
+
+Runs in a Python that has bpy: `python benchmarks/addon_capture.py --json FILE`, from the repository's root. The bare
+script sets a camera, calls Blender's render operator and has Blender write its own multilayer EXR, with the same
+passes, nothing else: no masks, no exact UVs, no preview, no resuming. Wall time is taken in turns, capture and bare
+script, and the medians are compared; processor time is given beside it, as it does not depend on what else runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+
+def measure(
+    folder: Path, rounds: int = 3, views: int = 16, size: int = 256, samples: int = 32, many: int = 100
+) -> dict[str, float]:
+    """Figures of the stand-in avatar: overhead (share of the bare script's wall time), overhead_cpu, seconds a view of
+    both, and growth_mb, resident memory from the tenth to the last of `many` views at 128 pixels.
+    """
+    import bpy
+
+    from blender_addon.capture.capture import CaptureJob
+    from blender_addon.capture.rigs import Dome
+    from blender_addon.capture.settings import CaptureSettings, RenderSettings
+    from blender_addon.jobs.machine import run
+    from tests.blender_addon.standin import build_standin
+
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    build_standin("A", segments=96, image_size=1024)
+    _light(bpy)
+    settings = CaptureSettings(rig=Dome(views, 0), render=RenderSettings(size=size, samples=samples))
+    times: dict[str, list[tuple[float, float]]] = {"capture": [], "bare": []}
+    _bare(bpy, folder / "warm", settings, 1)  # the first render of a process loads kernels
+    for number in range(rounds):
+        job = CaptureJob(folder / f"capture{number}", settings, bpy.context)
+        times["capture"].append(_timed(lambda job=job: run(job, "capture")))  # type: ignore[misc]
+        times["bare"].append(_timed(lambda n=number: _bare(bpy, folder / f"bare{n}", settings, views)))  # type: ignore[misc]
+    walls = {name: median(wall for wall, _ in found) for name, found in times.items()}
+    cpus = {name: median(cpu for _, cpu in found) for name, found in times.items()}
+    tiny = CaptureSettings(rig=Dome(many, 0), render=RenderSettings(size=128, samples=1))
+    return {
+        "overhead": walls["capture"] / walls["bare"] - 1,
+        "overhead_cpu": cpus["capture"] / cpus["bare"] - 1,
+        "capture_s_a_view": walls["capture"] / views,
+        "bare_s_a_view": walls["bare"] / views,
+        "growth_mb": _growth(CaptureJob(folder / "many", tiny, bpy.context)),
+    }
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, float]:
+    """Wall and processor seconds."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def _light(bpy: Any) -> None:
+    """A lamp and a world, so that neither side has to put up lights."""
+    lamp = bpy.data.objects.new("lamp", bpy.data.lights.new("lamp", "AREA"))
+    bpy.context.scene.collection.objects.link(lamp)
+    lamp.location, lamp.rotation_euler, lamp.data.energy = (0.5, -2.0, 1.0), (1.2, 0.0, 0.2), 40.0
+    bpy.context.scene.world = bpy.data.worlds.new("world")
+
+
+def _bare(bpy: Any, folder: Path, settings: Any, views: int) -> None:
+    """The bare script: settings, a camera, Blender's own render and file, view after view."""
+    from blender_addon import compat
+    from blender_addon.capture.planning import plan_views
+    from blender_addon.capture.restore import Restore
+    from blender_addon.capture.scene import CameraMan, set_up_render
+    from blender_addon.capture.stage import Stage
+
+    plan = plan_views(bpy.context, settings)
+    with Restore() as restore:
+        stage = Stage(restore, bpy.context.scene, bpy.context.view_layer)
+        set_up_render(stage, settings.render, waits=True)
+        image = stage.scene.render.image_settings
+        compat.use_multilayer_exr(image)
+        image.color_depth, image.exr_codec = "16", "ZIP"
+        camera_man = CameraMan(restore, stage)
+        for view in plan.views[:views]:
+            camera_man.place(view.camera)
+            stage.scene.render.filepath = str(folder / f"{view.name}.exr")
+            with bpy.context.temp_override(scene=stage.scene):
+                bpy.ops.render.render(write_still=True)
+
+
+def _growth(job: Any) -> float:
+    """Megabytes of resident memory from the tenth view to the last."""
+    early = 0.0
+    try:
+        while job.step():
+            if len(job.rendered) == 10:
+                early = _resident_mb()
+    finally:
+        job.close()
+    return _resident_mb() - early
+
+
+def _resident_mb() -> float:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return pages * resource.getpagesize() / 1e6
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="captures and bare scripts in turn")
+    parser.add_argument("--views", type=int, default=16, metavar="N", help="a capture")
+    parser.add_argument("--size", type=int, default=256, metavar="PIXELS", help="edge of a picture")
+    parser.add_argument("--samples", type=int, default=32, metavar="N", help="a pixel")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure(Path(folder), options.rounds, options.views, options.size, options.samples)
+    for name, value in figures.items():
+        print(f"FIGURE {name} {value:.4f}")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

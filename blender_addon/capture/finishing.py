@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a render's passes to a view's files. Runs in a thread: NumPy and files, no bpy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._interchange import cameras, capture, mesh
+from .passes import images_from_passes
+from .pixels import TOLERANCE, Hits, find_hits, object_coverage, view_masks
+from .settings import LAYERS
+
+
+def finish_view(
+    manifest: capture.Capture,
+    view: capture.View,
+    captured: mesh.Mesh,
+    grabbed: dict[str, npt.NDArray[np.float32]],
+    denoised: bool,
+    layers: tuple[str, ...],
+) -> None:
+    """Write preview and EXR of a view. Raises OSError if they cannot be written."""
+    jittered = manifest.renderer.get("engine") == "EEVEE"
+    images = view_images(view.camera, captured, manifest.objects, grabbed, denoised=denoised, jittered=jittered)
+    for layer in LAYERS:
+        if layer not in layers:
+            setattr(images, layer, None)
+    capture.write_preview(manifest.folder / view.preview, images)
+    capture.write_view(manifest.folder / view.exr, images)
+
+
+def view_images(
+    camera: cameras.Camera,
+    captured: mesh.Mesh,
+    objects: list[capture.ObjectInfo],
+    grabbed: dict[str, Any],
+    *,
+    denoised: bool,
+    jittered: bool,
+) -> capture.ViewImages:
+    """All layers and masks of a view out of its passes (rows top-down, Blender's names) and the mesh that it shows.
+
+    jittered: depth is that of a sample somewhere near the pixel's centre (EEVEE).
+    """
+    images = images_from_passes(grabbed, denoised=denoised)
+    assert images.depth is not None
+    # a sample may lie a pixel's diagonal off, and surfaces slope
+    tolerance = 3 / float(camera.K[0, 0]) if jittered else TOLERANCE
+    hits = find_hits(camera, captured.vertices, captured.faces, images.depth, tolerance)
+    if jittered:
+        images.depth = exact_depth(camera, captured, hits, images.depth)
+    levels = [grabbed[name] for name in sorted(grabbed) if name.startswith("CryptoObject")]
+    coverage = [object_coverage(levels, item.name) for item in objects]
+    images.masks = view_masks(coverage, [item.part for item in objects], hits, captured)
+    images.uv = hits.interpolate(captured.face_uvs)
+    return images
+
+
+def exact_depth(camera: cameras.Camera, captured: mesh.Mesh, hits: Hits, depth: npt.NDArray) -> npt.NDArray:
+    """Planar depth (H, W) at the pixels' centres: of the triangle that is there, else what was rendered."""
+    _, z = camera.project(captured.vertices)
+    exact = hits.interpolate(z[captured.faces].astype(np.float32))
+    return np.where(hits.face >= 0, exact, depth).astype(np.float32)
