@@ -27,7 +27,7 @@ def read_attribute(data: Any, name: str) -> Array:
     """(N, C) values of a point attribute; (N, 1) of numbers. KeyError if there is none of this name."""
     attribute = data.attributes[name]
     field, width, kind = _FORM[attribute.data_type]
-    flat = np.empty(len(attribute.data) * width, kind)
+    flat: Array = np.empty(len(attribute.data) * width, kind)
     attribute.data.foreach_get(field, flat)
     return flat.reshape(-1, width)
 

@@ -14,8 +14,8 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..backend_home import backend_python, find_backend
 from .._interchange import cameras, errors, splats
+from ..backend_home import backend_python, find_backend
 from ..preferences import preferences
 from .edits import posed_cloud
 
@@ -116,7 +116,7 @@ def camera_of(scene: Any) -> cameras.Camera:
         raise errors.InputError("The scene has no camera.", "Add one: Add > Camera, then View > Cameras > Set Active.")
     data, render = item.data, scene.render
     if data.type != "PERSP":
-        raise errors.InputError(f"The camera {item.name!r} is not a perspective camera.", "Set its type to Perspective.")
+        raise errors.InputError(f"The camera {item.name!r} is no perspective camera.", "Set its type to Perspective.")
     width = max(1, int(render.resolution_x * render.resolution_percentage / 100))
     height = max(1, int(render.resolution_y * render.resolution_percentage / 100))
     K = cameras.intrinsics_from_blender(

@@ -4,9 +4,9 @@
 The fit wrote on which triangle of the *captured* mesh each splat was born. That mesh has the render's subdivision; what
 Blender evaluates has the viewport's, and may have none. So splats are bound to triangles of the base mesh: its vertices
 are the first ones of every subdivided mesh, on the limit surface at any level, and where the level is 0 the node group
-smooths. Everything that moves the evaluated mesh moves the splats: bones, shape keys, lattices, other modifiers. (Blending
-bones by weight would know only the first two.) Parts whose modifiers add geometry otherwise (Solidify, Mirror) are
-bound to their evaluated triangles instead.
+smooths. Everything that moves the evaluated mesh moves the splats: bones, shape keys, lattices, other modifiers.
+(Blending bones by weight would know only the first two.) Parts whose modifiers add geometry otherwise (Solidify,
+Mirror) are bound to their evaluated triangles instead.
 """
 
 from __future__ import annotations
@@ -166,9 +166,9 @@ def _base_triangles(data: Any, own: Array, places: Array) -> tuple[Array, _Candi
     else:
         return None
     data.calc_loop_triangles()
-    corners = np.empty(len(data.loop_triangles) * 3, np.int32)
-    data.loop_triangles.foreach_get("vertices", corners)
-    corners = corners.reshape(-1, 3)
+    flat: Array = np.empty(len(data.loop_triangles) * 3, np.int32)
+    data.loop_triangles.foreach_get("vertices", flat)
+    corners = flat.reshape(-1, 3)
     owner = np.empty(len(corners), np.int32)
     data.loop_triangles.foreach_get("polygon_index", owner)
     first = np.searchsorted(owner, np.arange(len(sizes)))

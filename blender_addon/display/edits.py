@@ -9,7 +9,6 @@ import attrs
 import bpy
 import numpy as np
 
-from .. import compat
 from .._interchange import cameras, errors, splats
 from .attributes import keep_points, read_attribute, subset, write_attribute
 from .follow import detach, modifiers
@@ -69,7 +68,7 @@ def delete_splats(item: Any, mask: Mask) -> None:
 
 
 def duplicate(item: Any, mask: Mask | None) -> Any:
-    """A copy of the object with data of its own, of the splats of a mask if one is given; it follows and looks alike."""
+    """A copy of the object with data of its own, of a mask's splats if one is given; it follows and looks alike."""
     copy = item.copy()
     copy.data = item.data.copy() if mask is None else subset(item.data, mask)
     for collection in item.users_collection or [bpy.context.scene.collection]:
@@ -89,7 +88,7 @@ def own(item: Any) -> None:
 
 
 def posed_cloud(item: Any, context: Any) -> splats.SplatCloud:
-    """The cloud as the avatar's present pose has it, hidden splats included; in the splat frame, placed in the world."""
+    """The cloud as the avatar's present pose has it, hidden splats too: in the splat frame, placed in the world."""
     with _without(item, (FILTER, SPLATS)):
         depsgraph = context.evaluated_depsgraph_get()
         depsgraph.update()
@@ -128,8 +127,3 @@ class _without:
     def __exit__(self, *_: object) -> None:
         for modifier, shown in self._found:
             modifier.show_viewport = shown
-
-
-def is_following(item: Any) -> bool:
-    """Whether the object follows its avatar now."""
-    return any(modifier.show_viewport and compat.modifier_input(modifier, "Avatar Part") for modifier in modifiers(item))

@@ -100,6 +100,7 @@ def _glow(b: Builder, distance: Any, source: str, factor: Any | None) -> None:
     alpha = b.math("MULTIPLY", b.math("MULTIPLY", peak, fall), b.math("LESS_THAN", distance, 1.0))
     if factor is not None:
         alpha = b.math("MULTIPLY", alpha, factor)
-    clear, glow = b.node("ShaderNodeBsdfTransparent").outputs[0], b.node("ShaderNodeEmission", {"Color": tint}).outputs[0]
+    clear = b.node("ShaderNodeBsdfTransparent").outputs[0]
+    glow = b.node("ShaderNodeEmission", {"Color": tint}).outputs[0]
     mix = b.node("ShaderNodeMixShader", {0: alpha, 1: clear, 2: glow}).outputs[0]
     b.node("ShaderNodeOutputMaterial", {"Surface": mix})

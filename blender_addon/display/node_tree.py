@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import bpy
@@ -20,14 +20,14 @@ class Builder:
     def __init__(self, tree: Any) -> None:
         self.tree = tree
 
-    def node(self, kind: str, inputs: dict[str | int, Any] | None = None, **settings: Any) -> Any:
+    def node(self, kind: str, inputs: Mapping[Any, Any] | None = None, **settings: Any) -> Any:
         """A node with settings, its inputs linked or set; inputs are found by number, identifier or name."""
         node = self.tree.nodes.new(kind)
         place = len(self.tree.nodes) - 1
         node.location, node.hide = (220 * (place // _ROWS), -60 * (place % _ROWS)), True
         for name, value in settings.items():
             setattr(node, name, value)
-        for key, value in (inputs or {}).items():
+        for key, value in (inputs or {}).items():  # after the settings, which decide what inputs there are
             self.connect(value, _input(node, key))
         return node
 
@@ -84,6 +84,11 @@ class Builder:
         self.connect(a, sockets[0])
         self.connect(b, sockets[1])
         return node.outputs[0]
+
+    def switch(self, kind: str, condition: Any, otherwise: Any, value: Any) -> Any:
+        """`value` where the condition holds."""
+        sockets = {"Switch": condition, "False": otherwise, "True": value}
+        return self.node("GeometryNodeSwitch", sockets, input_type=kind).outputs[0]
 
     def both(self, a: Any, b: Any) -> Any:
         """Logical and."""

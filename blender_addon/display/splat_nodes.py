@@ -125,9 +125,8 @@ def _with_looks(b: Builder, source: Any, view: _View, alpha: Any, degree: int) -
 def _alpha(b: Builder, source: Any, area_ratio: Any) -> Any:
     """Alpha in the middle: the opacity, less what the blur spreads where splats were trained so (Yu et al. 2024)."""
     loss = b.math("SQRT", b.math("MAXIMUM", area_ratio, 0.0))
-    kept = b.node("GeometryNodeSwitch", {0: source.outputs[ANTIALIASED], "False": 1.0, "True": loss}, input_type="FLOAT")
-    opacity = _base(b).outputs["Alpha"]
-    return b.math("MINIMUM", b.math("MULTIPLY", opacity, kept.outputs[0]), MOST)
+    kept = b.switch("FLOAT", source.outputs[ANTIALIASED], 1.0, loss)
+    return b.math("MINIMUM", b.math("MULTIPLY", _base(b).outputs["Alpha"], kept), MOST)
 
 
 def _reach(b: Builder, alpha: Any) -> Any:
@@ -206,7 +205,5 @@ def _for_the_scene(b: Builder, colour: Any, as_it_is: Any) -> Any:
         low = b.math("DIVIDE", value, 12.92)
         high = b.math("POWER", b.math("DIVIDE", b.math("ADD", value, 0.055), 1.055), 2.4)
         is_high = b.compare("GREATER_THAN", value, 0.04045)
-        linear.append(b.node("GeometryNodeSwitch", {0: is_high, "False": low, "True": high}, input_type="FLOAT").outputs[0])
-    return b.node(
-        "GeometryNodeSwitch", {0: as_it_is, "False": b.combined(*linear), "True": colour}, input_type="VECTOR"
-    ).outputs[0]  # fmt: skip
+        linear.append(b.switch("FLOAT", is_high, low, high))
+    return b.switch("VECTOR", as_it_is, b.combined(*linear), colour)

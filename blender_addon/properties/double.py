@@ -30,8 +30,9 @@ def look_of(item: Any) -> modes.Look:
     said = item.digidouble
     box = said.crop_box if said.use_crop and said.crop_box is not None else None
     return modes.Look(
-        said.mode or modes.POINTS_MODE, said.shape, said.density, said.least_opacity, said.largest, box, said.raw_colours
-    )
+        said.mode or modes.POINTS_MODE, said.shape, said.density, said.least_opacity, said.largest, box,
+        said.raw_colours,
+    )  # fmt: skip
 
 
 def _show(said: Any, context: Any) -> None:
@@ -85,12 +86,13 @@ class DigidoubleDouble(bpy.types.PropertyGroup):
     )  # fmt: skip
     raw_colours: BoolProperty(  # type: ignore[valid-type]
         name="Colours for Raw View",
-        description="Mix colours as splat viewers do. Set the scene's View Transform to Raw; other objects look wrong then",
+        description="Mix colours as splat viewers do. Needs the View Transform Raw, in which other objects look wrong",
         default=False, update=_show,
     )  # fmt: skip
     follow: BoolProperty(  # type: ignore[valid-type]
-        name="Follow the Avatar", description="Move with the avatar's bones and expressions", default=True, update=_follow
-    )
+        name="Follow the Avatar", description="Move with the avatar's bones and expressions",
+        default=True, update=_follow,
+    )  # fmt: skip
     show_avatar: BoolProperty(  # type: ignore[valid-type]
         name="Show the Avatar", description="Also show the avatar's mesh, in the viewport and in renders",
         default=True, update=_show_avatar,

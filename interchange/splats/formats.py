@@ -100,7 +100,7 @@ def _decode(data: bytes, path: Path) -> SplatCloud:
     if not data:
         raise InputError(f"{path} is empty.", "Export or copy it again.")
     if data.startswith(_LFS):
-        raise InputError(f"{path} is a Git LFS pointer, not the file itself.", "Run git lfs pull, or download the file.")
+        raise InputError(f"{path} is a Git LFS pointer, not the file itself.", "Run git lfs pull, or download it.")
     for magic, decode in _MAGIC:
         if data.startswith(magic):
             return decode(data, path)

@@ -10,8 +10,8 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon.display.demo import build_demo
 from blender_addon.display.attributes import read_attribute
+from blender_addon.display.demo import build_demo
 from blender_addon.display.pointcloud import import_splats, read_back
 from interchange.cameras import SPLAT_FROM_BLENDER
 from interchange.capture import Capture
