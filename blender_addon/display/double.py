@@ -92,9 +92,10 @@ def name_for(file: Path) -> str:
 
 def select_only(item: Any, context: Any) -> None:
     """Make an object the active and the only selected one."""
-    for other in context.view_layer.objects.selected if context.view_layer else ():
+    context.view_layer.update()  # or a new object is not known to it yet
+    for other in list(context.view_layer.objects.selected):
         other.select_set(False)
-    if item.name in context.view_layer.objects:
+    if context.view_layer.objects.get(item.name) == item:
         item.select_set(True)
         context.view_layer.objects.active = item
 

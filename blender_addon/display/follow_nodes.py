@@ -33,7 +33,10 @@ def _build(b: Builder, source: Any) -> Any:
     vertices = b.node("GeometryNodeAttributeDomainSize", {0: info.outputs["Geometry"]}).outputs["Point Count"]
     # without its subdivision (a viewport level of 0) the mesh is smoothed here, as it was for the capture
     coarse = b.compare("EQUAL", vertices, source.outputs[COARSE], "INT")
-    smooth = b.node("GeometryNodeSubdivisionSurface", {0: info.outputs["Geometry"], "Level": coarse}).outputs[0]
+    # (the node does not move vertices to the limit surface before 4.3: then they are up to 1 mm off, half of them 4 um)
+    creases = {"Edge Crease": b.attribute("crease_edge", "FLOAT"), "Vertex Crease": b.attribute("crease_vert", "FLOAT")}
+    smoothing = {0: info.outputs["Geometry"], "Level": coarse} | creases
+    smooth = b.node("GeometryNodeSubdivisionSurface", smoothing).outputs[0]
     usable = b.compare("GREATER_EQUAL", vertices, source.outputs[NEEDED], "INT")
     mine = b.compare("EQUAL", b.attribute(PART, "INT"), source.outputs[NUMBER], "INT")
     chosen = b.both(mine, usable)
