@@ -96,23 +96,38 @@ def show_native_splats(data: Any, native: bool) -> None:
     data.type = splats if native else next(name for name in names if name != splats)
 
 
-def modifier_input_id(modifier: Any, name: str) -> str:
+def modifier_input(modifier: Any, name: str) -> Any:
+    """The value of a geometry nodes modifier's input."""
+    identifier = _input_id(modifier, name)
+    if hasattr(modifier, "properties"):  # 5.2: typed properties; before, custom properties of the modifier
+        return getattr(modifier.properties.inputs, identifier).value
+    return modifier[identifier]
+
+
+def set_modifier_input(modifier: Any, name: str, value: Any) -> None:
+    """Set an input of a geometry nodes modifier, and have it evaluated again (which the assignment alone does not)."""
+    identifier = _input_id(modifier, name)
+    if hasattr(modifier, "properties"):
+        getattr(modifier.properties.inputs, identifier).value = value
+    else:
+        modifier[identifier] = value
+    modifier.id_data.update_tag()
+
+
+def modifier_input_path(modifier: Any, name: str) -> str:
+    """The path from the object to an input's value, for a driver."""
+    identifier = _input_id(modifier, name)
+    if hasattr(modifier, "properties"):
+        return f'modifiers["{modifier.name}"].properties.inputs.{identifier}.value'
+    return f'modifiers["{modifier.name}"]["{identifier}"]'
+
+
+def _input_id(modifier: Any, name: str) -> str:
     """The identifier of a node group's input. KeyError if it has none of this name."""
     for item in modifier.node_group.interface.items_tree:
         if item.item_type == "SOCKET" and item.in_out == "INPUT" and item.name == name:
             return str(item.identifier)
     raise KeyError(f"the node group {modifier.node_group.name!r} has no input {name!r}")
-
-
-def modifier_input(modifier: Any, name: str) -> Any:
-    """The value of a geometry nodes modifier's input."""
-    return modifier[modifier_input_id(modifier, name)]
-
-
-def set_modifier_input(modifier: Any, name: str, value: Any) -> None:
-    """Set an input of a geometry nodes modifier, and have it evaluated again (which the assignment alone does not)."""
-    modifier[modifier_input_id(modifier, name)] = value
-    modifier.id_data.update_tag()
 
 
 def _point_cloud_by_nodes(name: str, count: int) -> Any:

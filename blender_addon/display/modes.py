@@ -104,7 +104,7 @@ def _show_splats(item: Any, scene: Any, look: Look) -> None:
 
 def _drive_pixel(item: Any, modifier: Any, scene: Any) -> None:
     """Have the size of a pixel follow the active camera's lens and the render's resolution."""
-    path = f'modifiers["{modifier.name}"]["{compat.modifier_input_id(modifier, PIXEL)}"]'
+    path = compat.modifier_input_path(modifier, PIXEL)
     item.driver_remove(path)
     if scene.camera is None or scene.camera.type != "CAMERA":
         compat.set_modifier_input(modifier, PIXEL, 0.0)

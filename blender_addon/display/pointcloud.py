@@ -128,7 +128,7 @@ def read_back(item: Any) -> splats.SplatCloud:
     """The cloud that a splat object holds, in the splat frame (its object matrix is not applied).
 
     Raises InputError that names the missing attributes if it is no splat object. Scales and opacities pass through
-    their logarithm and logit, equal to float32 precision; opacities that had become 0 or 1 come back as logits of -69 and 16.6.
+    their logarithm and logit, equal to float32 precision; opacities that had become 0 or 1 come back as -69 and 16.6.
     """
     data = item.data
     attributes = data.attributes if item.type == "POINTCLOUD" else {}
@@ -139,7 +139,7 @@ def read_back(item: Any) -> splats.SplatCloud:
         )
     base = read_attribute(data, BASE).astype(np.float64)
     higher = [read_attribute(data, SH.format(k)) for k in range((cloud_degree(item) + 1) ** 2 - 1)]
-    opacity = np.clip(base[:, 3], 1e-30, 1 - 2.0**-24)  # the float32 next to 1
+    opacity = np.clip(base[:, 3], 1e-30, 1 - 2.0**-24)
     return splats.SplatCloud(
         read_attribute(data, "position"),
         np.log(np.maximum(read_attribute(data, "scale").astype(np.float64), 1e-30)),

@@ -25,6 +25,7 @@ MOST = 0.99
 """The greatest alpha of a splat; MAX_ALPHA of the backend's rasterizer."""
 _INRADIUS = 0.7946544722917661  # of an icosahedron in a unit ball
 _SH_C0 = 0.28209479177387814
+_UNITS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
 def splats_group(shape: str, degree: int) -> Any:
@@ -41,32 +42,52 @@ def splats_group(shape: str, degree: int) -> Any:
 
 
 class _View:
-    """The active camera in the cloud's own axes, and the splats as it sees them."""
+    """The active camera, and the splats as it sees them, however their object is turned, mirrored or stretched."""
 
     def __init__(self, b: Builder, source: Any) -> None:
-        camera = b.node("GeometryNodeInputActiveCamera").outputs[0]
-        info = b.node("GeometryNodeObjectInfo", {"Object": camera}, transform_space="RELATIVE")
-        self._b, self.rotation = b, info.outputs["Rotation"]
-        self.back = b.node("FunctionNodeInvertRotation", {0: self.rotation}).outputs[0]
-        self.away = b.vector("SUBTRACT", b.node("GeometryNodeInputPosition").outputs[0], info.outputs["Location"])
-        x, y, z = b.xyz(self.turned(self.away))
+        self._b = b
+        camera = _object_info(b, b.node("GeometryNodeInputActiveCamera").outputs[0])
+        own = _object_info(b, b.node("GeometryNodeSelfObject").outputs[0])
+        rigid = {"Translation": camera["Location"], "Rotation": camera["Rotation"]}  # a camera's scale means nothing
+        to_world = b.node("FunctionNodeCombineTransform", rigid).outputs[0]
+        from_world = b.node("FunctionNodeInvertMatrix", {0: to_world}).outputs[0]
+        self._into = b.node("FunctionNodeMatrixMultiply", {0: from_world, 1: own["Transform"]}).outputs[0]
+        self._out = b.node("FunctionNodeInvertMatrix", {0: self._into}).outputs[0]
+        self.position = b.node("GeometryNodeInputPosition").outputs[0]
+        eye = b.node("FunctionNodeTransformPoint", {0: (0.0, 0.0, 0.0), 1: self._out}).outputs[0]
+        self.away = b.vector("SUBTRACT", self.position, eye)
+        x, y, z = b.xyz(b.node("FunctionNodeTransformPoint", {0: self.position, 1: self._into}).outputs[0])
         self.depth = b.math("MULTIPLY", z, -1.0)
         self.slope = b.combined(b.math("DIVIDE", x, z), b.math("DIVIDE", y, z), 1.0)
         footprint = b.math("MULTIPLY", self.depth, source.outputs[PIXEL])
         self.blur = b.math("MULTIPLY", b.math("MULTIPLY", footprint, footprint), BLUR)
 
-    def turned(self, vector: Any) -> Any:
-        """A vector in the camera's axes (x right, y up, z towards the viewer)."""
-        return self._b.node("FunctionNodeRotateVector", {0: vector, 1: self.back}).outputs[0]
+    def seen(self, vector: Any) -> Any:
+        """A vector of the cloud in the camera's axes (x right, y up, z towards the viewer), metres of the world."""
+        return self._b.node("FunctionNodeTransformDirection", {0: vector, 1: self._into}).outputs[0]
+
+    def axis(self, unit: tuple[float, float, float]) -> Any:
+        """An axis of the camera, a metre of the world long, as a vector of the cloud."""
+        return self._b.node("FunctionNodeTransformDirection", {0: unit, 1: self._out}).outputs[0]
+
+    def growth(self) -> Any:
+        """Mean square of how much longer a vector of the cloud is in the world."""
+        b = self._b
+        squares = [b.vector("DOT_PRODUCT", v, v) for v in (self.seen(unit) for unit in _UNITS)]
+        return b.math("DIVIDE", b.total(squares, b.math), 3.0)
+
+
+def _object_info(b: Builder, item: Any) -> Any:
+    return b.node("GeometryNodeObjectInfo", {"Object": item}, transform_space="ORIGINAL").outputs
 
 
 def _build_cards(b: Builder, source: Any, degree: int) -> Any:
     view = _View(b, source)
     rotation, sizes = b.attribute("rotation", "QUATERNION"), b.xyz(b.attribute("scale", "FLOAT_VECTOR"))
     axes = []
-    for unit, size in zip(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), sizes, strict=True):
+    for unit, size in zip(_UNITS, sizes, strict=True):
         axis = b.node("FunctionNodeRotateVector", {0: unit, 1: rotation}).outputs[0]
-        local = view.turned(b.vector("SCALE", axis, size))
+        local = view.seen(b.vector("SCALE", axis, size))
         # on the plane of the card: what the perspective's Jacobian makes of it, in metres at the splat's depth
         axes.append(b.vector("SUBTRACT", local, b.vector("SCALE", view.slope, b.xyz(local)[2])))
     parts = [b.xyz(axis)[:2] for axis in axes]
@@ -77,9 +98,8 @@ def _build_cards(b: Builder, source: Any, degree: int) -> Any:
     alpha = _alpha(b, source, b.math("DIVIDE", _determinant(b, xx, yy, xy), _determinant(b, wide, high, xy)))
     reach = _reach(b, alpha)
     root = b.math("SQRT", b.math("MULTIPLY", wide, high))
-    size = b.combined(
-        b.math("MULTIPLY", b.math("SQRT", wide), reach), b.math("MULTIPLY", b.math("SQRT", high), reach), 1.0
-    )
+    half = [b.math("MULTIPLY", b.math("SQRT", value), reach) for value in (wide, high)]
+    sides = [b.vector("SCALE", view.axis(unit), size) for unit, size in zip(_UNITS, half, strict=False)]
     geometry = _with_looks(b, source, view, alpha, degree)
     geometry = b.store(geometry, LEAN, "FLOAT", b.math("DIVIDE", xy, root))
     visible = b.both(b.compare("GREATER_THAN", b.attribute(ALPHA, "FLOAT"), FAINTEST),
@@ -89,9 +109,11 @@ def _build_cards(b: Builder, source: Any, degree: int) -> Any:
     card = b.node("GeometryNodeSetMaterial", {"Geometry": card, "Material": card_material()}).outputs[0]
     cards = b.node(
         "GeometryNodeInstanceOnPoints",
-        {"Points": geometry, "Selection": visible, "Instance": card, "Rotation": view.rotation, "Scale": size},
+        {"Points": geometry, "Selection": visible, "Instance": card},
     ).outputs[0]  # fmt: skip
-    return b.node("GeometryNodeRealizeInstances", {0: cards}).outputs[0]
+    columns = [*sides, view.axis(_UNITS[2]), view.position]
+    placed = b.node("GeometryNodeSetInstanceTransform", {"Instances": cards, "Transform": _matrix(b, columns)})
+    return b.node("GeometryNodeRealizeInstances", {0: placed.outputs[0]}).outputs[0]
 
 
 def _build_balls(b: Builder, source: Any, degree: int) -> Any:
@@ -99,7 +121,8 @@ def _build_balls(b: Builder, source: Any, degree: int) -> Any:
     squared = b.attribute("scale", "FLOAT_VECTOR")
     squared = b.vector("MULTIPLY", squared, squared)
     # an even blur in the picture is an even growth of the variances at the splat's depth
-    grown = b.xyz(b.vector("ADD", squared, b.combined(view.blur, view.blur, view.blur)))
+    blur = b.math("DIVIDE", view.blur, b.math("MAXIMUM", view.growth(), 1e-20))
+    grown = b.xyz(b.vector("ADD", squared, b.combined(blur, blur, blur)))
     alpha = _alpha(b, source, _area_ratio(b, b.xyz(squared), grown))
     geometry = _with_looks(b, source, view, alpha, degree)
     visible = b.compare("GREATER_THAN", b.attribute(ALPHA, "FLOAT"), FAINTEST)
@@ -113,6 +136,14 @@ def _build_balls(b: Builder, source: Any, degree: int) -> Any:
             "Rotation": b.attribute("rotation", "QUATERNION"), "Scale": size,
         },
     ).outputs[0]  # fmt: skip
+
+
+def _matrix(b: Builder, columns: list[Any]) -> Any:
+    """4 x 4 of three axes and a place."""
+    sockets: dict[int, Any] = {}
+    for number, column in enumerate(columns):
+        sockets |= dict(enumerate([*b.xyz(column), 1.0 if number == 3 else 0.0], 4 * number))
+    return b.node("FunctionNodeCombineMatrix", sockets).outputs[0]
 
 
 def _with_looks(b: Builder, source: Any, view: _View, alpha: Any, degree: int) -> Any:

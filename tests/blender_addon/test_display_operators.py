@@ -17,7 +17,7 @@ import blender_addon
 from blender_addon.backend_home import backend_python, find_backend
 from blender_addon.display import follow
 from blender_addon.display.backend_view import IMAGE
-from blender_addon.display.pointcloud import is_double, read_back
+from blender_addon.display.pointcloud import ANTIALIASED, is_double, read_back
 from blender_addon.operators.import_splats import DIGIDOUBLE_FH_splats
 from blender_addon.panels import double as panel
 from interchange.capture import Capture
@@ -69,11 +69,12 @@ def test_several_files_are_dropped_at_once(registered: Any, tmp_path: Path) -> N
 def test_files_that_are_none_are_told_apart(registered: Any, tmp_path: Path) -> None:
     good = tmp_path / "good.ply"
     write_splats(good, some_splats(50, 0))
-    mesh = "ply\nformat binary_little_endian 1.0\nelement vertex 1\nproperty float x\nproperty float y\nproperty float z\n"
+    places = "".join(f"property float {axis}\n" for axis in "xyz")
+    mesh = f"ply\nformat binary_little_endian 1.0\nelement vertex 1\n{places}"
+    faces = b"element face 0\nproperty list uchar int vertex_indices\nend_header\n"
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
     for name, content, says in (
-        ("mesh.ply", mesh.encode() + b"element face 0\nproperty list uchar int vertex_indices\nend_header\n" + bytes(12),
-         "is a mesh"),
+        ("mesh.ply", mesh.encode() + faces + bytes(12), "is a mesh"),
         ("points.ply", mesh.encode() + b"end_header\n" + bytes(12), "not a splat cloud: it lacks"),
         ("pointer.ply", pointer.encode(), "Git LFS pointer"),
         ("cut.ply", good.read_bytes()[:-100], "ends after"),
@@ -118,9 +119,7 @@ def test_crop_and_thresholds_then_delete_for_good(double: Any, registered: Any) 
 def test_select_recolour_duplicate_delete(double: Any, registered: Any) -> None:
     assert "No splat is selected" in _refusal(registered.double_delete)
     registered.double_select(by="FAINT", limit=0.4)
-    faint = int(double.data.attributes["selected"].data[:].__len__()) and sum(
-        v.value for v in double.data.attributes["selected"].data
-    )  # fmt: skip
+    faint = sum(v.value for v in double.data.attributes["selected"].data)
     assert faint == (read_back(double).opacities < 0.4).sum()
     registered.double_select(by="LARGE", limit=0.05, how="ADD")
     registered.double_recolour(exposure=1.0)
@@ -185,7 +184,8 @@ def test_show_double_takes_the_avatar_s_place(captured: Capture, tmp_path: Path)
         bpy.context.view_layer.objects.active = item
         bpy.ops.digidouble.double_apply_transform()
         assert not follow.is_bound(item)
-        assert bpy.ops.digidouble.show_double(filepath=str(tmp_path / "double/splats.ply"), mode="SPLATS") == {"FINISHED"}
+        splats = str(tmp_path / "double/splats.ply")
+        assert bpy.ops.digidouble.show_double(filepath=splats, mode="SPLATS") == {"FINISHED"}
         assert "missing" in _refusal(bpy.ops.digidouble.show_double, filepath=str(tmp_path / "nothing"))
     finally:
         blender_addon.unregister()
@@ -225,7 +225,7 @@ def test_backend_view_is_what_cycles_draws(double: Any, registered: Any) -> None
     camera.location, camera.rotation_euler = (1.0, -9.0, 0.7), (1.5, 0.0, 0.1)
     camera.data.shift_x, scene.camera = 0.05, camera
     scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = 160, 96, 50
-    double[next(k for k in double.keys() if "antialiased" in k)] = False
+    double[ANTIALIASED] = False
     assert registered.double_backend_view(behind_camera=True) == {"FINISHED"}
     image = bpy.data.images[IMAGE]
     assert tuple(image.size) == (80, 48) and image.packed_file and camera.data.show_background_images
