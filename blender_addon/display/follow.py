@@ -64,6 +64,11 @@ def set_following(item: Any, follow: bool) -> None:
         modifier.show_viewport = modifier.show_render = follow
 
 
+def is_following(item: Any) -> bool:
+    """Whether it follows now."""
+    return any(modifier.show_viewport for modifier in modifiers(item))
+
+
 def what_is_wrong(item: Any) -> str | None:
     """A sentence if a part that is followed is gone or has become another mesh; None if all is well."""
     for modifier in modifiers(item):
@@ -76,6 +81,12 @@ def what_is_wrong(item: Any) -> str | None:
         ):
             return f"The mesh {part.name!r} has changed since the capture, so its splats stay where they are."
     return None
+
+
+def avatar_is_shown(item: Any) -> bool:
+    """Whether renders show any mesh that the double follows."""
+    parts = [compat.modifier_input(modifier, OBJECT) for modifier in modifiers(item)]
+    return any(part is not None and not part.hide_render for part in parts)
 
 
 def show_avatar(item: Any, visible: bool) -> None:

@@ -41,12 +41,20 @@ def _show(said: Any, context: Any) -> None:
         modes.show(item, context.scene, look_of(item))
 
 
-def _follow(said: Any, context: Any) -> None:
-    follow.set_following(said.id_data, said.follow)
+def _follows(said: Any) -> bool:
+    return follow.is_following(said.id_data)
 
 
-def _show_avatar(said: Any, context: Any) -> None:
-    follow.show_avatar(said.id_data, said.show_avatar)
+def _set_following(said: Any, value: bool) -> None:
+    follow.set_following(said.id_data, value)
+
+
+def _avatar_is_shown(said: Any) -> bool:
+    return follow.avatar_is_shown(said.id_data)
+
+
+def _show_avatar(said: Any, value: bool) -> None:
+    follow.show_avatar(said.id_data, value)
 
 
 def _is_box(_: Any, item: Any) -> bool:
@@ -91,11 +99,11 @@ class DigidoubleDouble(bpy.types.PropertyGroup):
     )  # fmt: skip
     follow: BoolProperty(  # type: ignore[valid-type]
         name="Follow the Avatar", description="Move with the avatar's bones and expressions",
-        default=True, update=_follow,
+        get=_follows, set=_set_following,
     )  # fmt: skip
     show_avatar: BoolProperty(  # type: ignore[valid-type]
         name="Show the Avatar", description="Also show the avatar's mesh, in the viewport and in renders",
-        default=True, update=_show_avatar,
+        get=_avatar_is_shown, set=_show_avatar,
     )  # fmt: skip
     capture: StringProperty(  # type: ignore[valid-type]
         name="Capture", description="The capture folder that this double was made from", subtype="DIR_PATH"

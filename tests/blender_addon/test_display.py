@@ -134,14 +134,17 @@ def test_demo_file_holds_everything(captured: Capture, tmp_path: Path) -> None:
     build_standin("A")
     cloud = some_splats(50, degree=1)
     write_ply(tmp_path / "s.ply", cloud)
-    build_demo(tmp_path / "s.ply", tmp_path / "demo.blend", bpy.context, captured)
+    said = build_demo(tmp_path / "s.ply", tmp_path / "demo.blend", bpy.context, captured)
+    assert said["splats"] == 50 and said["follows"]
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "demo.blend"))
     scene = bpy.context.scene
     double = bpy.data.objects["double"]
     np.testing.assert_array_equal(read_back(double).sh, read_ply(tmp_path / "s.ply").sh)
     assert {"A", "A_eyes", "A_hair", "A_rig"} <= set(bpy.data.objects.keys())
     assert bpy.data.objects["A"].data.shape_keys.key_blocks["smile"].value == pytest.approx(0.5)
-    assert bpy.data.collections["A"].hide_render and any(o.type == "LIGHT" for o in scene.objects)
+    assert bpy.data.objects["A"].hide_render and bpy.data.objects["A"].hide_get()
+    assert not bpy.data.objects["A_rig"].hide_get() and any(o.type == "LIGHT" for o in scene.objects)
+    assert {m.name for m in double.modifiers} & {"Follow A_eyes", "Follow A_hair"}
     views = {v.name for v in captured.views}
     assert views <= set(bpy.data.objects.keys()) and scene.camera.name in views
     assert scene.render.resolution_x == captured.views[0].camera.width
