@@ -33,11 +33,19 @@ class DIGIDOUBLE_PT_double(Panel, bpy.types.Panel):
         said = item.digidouble
         layout.label(text=f"{item.name}: {len(item.data.points):,} splats", icon="OUTLINER_OB_POINTCLOUD")
         layout.row(align=True).prop(said, "mode", expand=True)
+        self._shading(context)
         if said.mode == "SPLATS":
             self._splats(context, said)
         self._following(context, item)
         layout.operator("digidouble.double_backend_view", icon="RENDER_STILL")
         layout.operator("digidouble.double_export", text="Export...", icon="EXPORT")
+
+    def _shading(self, context: Any) -> None:
+        """Blender shows no colours of point clouds in solid view: say so, with the switch beside it."""
+        shading = getattr(context.space_data, "shading", None)
+        if shading is not None and shading.type in ("WIREFRAME", "SOLID"):
+            sentence(self.layout, "This view is grey; colours show in the two on the right.", context.region.width)
+            self.layout.row(align=True).prop(shading, "type", expand=True)
 
     def _splats(self, context: Any, said: Any) -> None:
         column, scene = self.layout.column(), context.scene

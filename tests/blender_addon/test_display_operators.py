@@ -272,10 +272,14 @@ class _Layout:
 def _drawn() -> list[str]:
     """What both panels show now."""
     texts: list[str] = []
-    context = SimpleNamespace(object=bpy.context.object, scene=bpy.context.scene, region=SimpleNamespace(width=300))
+    areas = [a for screen in bpy.data.screens for a in screen.areas if a.type == "VIEW_3D"]
+    context = SimpleNamespace(
+        object=bpy.context.object, scene=bpy.context.scene, region=SimpleNamespace(width=300),
+        space_data=areas[0].spaces.active if areas else None,
+    )  # fmt: skip
     for kind in (panel.DIGIDOUBLE_PT_double, panel.DIGIDOUBLE_PT_double_edit):
         if not hasattr(kind, "poll") or kind.poll(context):
-            own = {name: getattr(kind, name) for name in ("_splats", "_following") if hasattr(kind, name)}
+            own = {name: getattr(kind, name) for name in ("_splats", "_following", "_shading") if hasattr(kind, name)}
             this = SimpleNamespace(layout=_Layout(texts))
             for name, function in own.items():
                 setattr(this, name, function.__get__(this))
@@ -284,6 +288,10 @@ def _drawn() -> list[str]:
 
 
 def test_panel_without_and_with_a_double(registered: Any, tmp_path: Path) -> None:
+    for screen in bpy.data.screens:
+        for area in screen.areas:
+            if area.type == "VIEW_3D":
+                area.spaces.active.shading.type = "SOLID"
     assert "digidouble.show_double" in _drawn() and "digidouble.double_export" not in _drawn()
     write_splats(tmp_path / "a.ply", some_splats(1200, 0))
     registered.import_splats(filepath=str(tmp_path / "a.ply"))
@@ -295,4 +303,5 @@ def test_panel_without_and_with_a_double(registered: Any, tmp_path: Path) -> Non
     assert "density" in texts and "view_transform" in texts and any("no camera" in t for t in texts)
     registered.double_crop_box()
     registered.double_select(by="FAINT", limit=0.5)
+    assert not bpy.data.screens or any("grey" in text for text in _drawn())
     assert "crop_box" in _drawn() and "Edits change the selected splats" in _drawn()
