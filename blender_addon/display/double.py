@@ -28,8 +28,11 @@ class Shown:
 
 
 def splats_in(path: Path) -> Path:
-    """The splat file of a double's folder, or the file itself."""
-    return path / SPLATS if path.is_dir() else path
+    """The splat file of a double's folder, of a folder of results that holds a double, or the file itself."""
+    if not path.is_dir():
+        return path
+    inside = path / "double" / SPLATS
+    return inside if inside.is_file() and not (path / SPLATS).is_file() else path / SPLATS
 
 
 def show_double(path: Path, captured_in: Path | None, scene: Any) -> Shown:

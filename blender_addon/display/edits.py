@@ -62,6 +62,8 @@ def delete_splats(item: Any, mask: Mask) -> None:
     """Delete the splats of a mask. Raises InputError if none would be left."""
     if mask.all():
         raise errors.InputError("No splat would be left.", "Delete the object itself instead.")
+    if not mask.any():
+        return
     own(item)
     keep_points(item, ~mask)
     repaint(item)

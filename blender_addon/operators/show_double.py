@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from ..display.double import MANIFEST, select_only, show_double
+from ..display.double import MANIFEST, select_only, show_double, splats_in
 from ._base import Operator
 from ._double import count_words
 
@@ -61,7 +61,7 @@ class DIGIDOUBLE_OT_show_double(Operator, bpy.types.Operator):
 
 def _beside(path: Path) -> Path | None:
     """The capture that a demo or a job leaves beside the double."""
-    folder = path if path.is_dir() else path.parent
+    folder = splats_in(path).parent
     return next((c for c in (folder.parent / "capture", folder / "capture") if (c / MANIFEST).is_file()), None)
 
 

@@ -184,6 +184,8 @@ def test_show_double_takes_the_avatar_s_place(captured: Capture, tmp_path: Path)
         bpy.context.view_layer.objects.active = item
         bpy.ops.digidouble.double_apply_transform()
         assert not follow.is_bound(item)
+        assert bpy.ops.digidouble.show_double(filepath=str(tmp_path)) == {"FINISHED"}  # a folder of results
+        assert follow.is_bound(bpy.context.object)
         splats = str(tmp_path / "double/splats.ply")
         assert bpy.ops.digidouble.show_double(filepath=splats, mode="SPLATS") == {"FINISHED"}
         assert "missing" in _refusal(bpy.ops.digidouble.show_double, filepath=str(tmp_path / "nothing"))
