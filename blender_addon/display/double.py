@@ -8,9 +8,10 @@ from typing import Any
 
 import attrs
 import bpy
+import numpy as np
 
 from .._interchange import capture, errors, splats
-from .attributes import keep_points
+from .attributes import keep_points, read_attribute
 from .binding import bind, find_part, read_birth
 from .follow import attach
 from .pointcloud import add_splats, read_back
@@ -65,8 +66,6 @@ def follow_avatar(item: Any, birth: Path, captured_in: Path) -> list[str]:
     birth: binding.npz of its double. A missing one, or one of more splats than are left, is no hindrance: each splat
     then hangs on the nearest triangle. Raises InputError if the capture or the avatar is missing or has changed.
     """
-    import numpy as np
-
     captured = capture.Capture.load(captured_in)
     if all(find_part(captured.name, part.name) is None for part in captured.objects):
         raise errors.InputError(
@@ -105,10 +104,6 @@ def select_only(item: Any, context: Any) -> None:
 
 def bounds(item: Any) -> tuple[Any, Any]:
     """(3,) middle and (3,) half size of the splats' middles in the object's own axes."""
-    import numpy as np
-
-    from .attributes import read_attribute
-
     places = read_attribute(item.data, "position")
     low, high = places.min(axis=0), places.max(axis=0)
     return (low + high) / 2, np.maximum((high - low) / 2, 1e-4)

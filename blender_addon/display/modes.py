@@ -105,6 +105,9 @@ def _show_splats(item: Any, scene: Any, look: Look) -> None:
 def _drive_pixel(item: Any, modifier: Any, scene: Any) -> None:
     """Have the size of a pixel follow the active camera's lens and the render's resolution."""
     path = compat.modifier_input_path(modifier, PIXEL)
+    found = next((d for d in item.animation_data.drivers if d.data_path == path), None) if item.animation_data else None
+    if found is not None and scene.camera is not None and found.driver.is_valid and _scene_of(found.driver) == scene:
+        return  # making it anew would have Blender sort its dependencies at every move of a slider
     item.driver_remove(path)
     if scene.camera is None or scene.camera.type != "CAMERA":
         compat.set_modifier_input(modifier, PIXEL, 0.0)
@@ -117,3 +120,7 @@ def _drive_pixel(item: Any, modifier: Any, scene: Any) -> None:
         variable.targets[0].id_type = "SCENE"
         variable.targets[0].id, variable.targets[0].data_path = scene, source
     driver.expression = _FOCAL_IN_PIXELS  # once more, now that its variables are known
+
+
+def _scene_of(driver: Any) -> Any | None:
+    return driver.variables[0].targets[0].id if len(driver.variables) else None

@@ -89,7 +89,7 @@ class DigidoubleDouble(bpy.types.PropertyGroup):
         name="Crop", description="Hide what is outside the crop box", default=False, update=_show
     )
     crop_box: PointerProperty(  # type: ignore[valid-type]
-        name="Crop Box", description="Splats outside this box are hidden; it is meant for the double as captured, before it is posed",
+        name="Crop Box", description="Splats outside are hidden; meant for the double as captured, before it is posed",
         type=bpy.types.Object, poll=_is_box, update=_show,
     )  # fmt: skip
     raw_colours: BoolProperty(  # type: ignore[valid-type]

@@ -212,7 +212,13 @@ def test_modes_come_and_go(empty: Any) -> None:
     item = add_splats(some_splats(20), empty)
     modes.show(item, empty, modes.Look(modes.SPLATS_MODE))  # without a camera: no driver, no blur
     assert compat.modifier_input(item.modifiers["Splats"], "Pixel") == 0
+    _look_through(empty, _camera())
+    for _ in range(2):
+        modes.show(item, empty, modes.Look(modes.SPLATS_MODE))
+        assert len(item.animation_data.drivers) == 1 and item.animation_data.drivers[0].driver.is_valid
+    empty.camera = None
     modes.show(item, empty, modes.Look(modes.SPLATS_MODE, "BALLS", density=0.5))
+    assert not item.animation_data.drivers
     assert [m.name for m in item.modifiers] == ["Filter", "Splats"]
     assert empty.cycles.transparent_max_bounces >= 256
     modes.show(item, empty, modes.Look())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,12 +17,13 @@ import pytest
 import blender_addon
 from blender_addon.backend_home import backend_python, find_backend
 from blender_addon.display import follow
-from blender_addon.display.backend_view import IMAGE
+from blender_addon.display.backend_view import IMAGE, BackendView
 from blender_addon.display.pointcloud import ANTIALIASED, is_double, read_back
 from blender_addon.operators.import_splats import DIGIDOUBLE_FH_splats
 from blender_addon.panels import double as panel
 from interchange.capture import Capture
 from interchange.errors import InputError
+from interchange.png import write_png
 from interchange.splats import read_splats, write_splats
 from tests.blender_addon.doubles import born_on, some_splats
 
@@ -212,6 +214,42 @@ def test_backend_view_needs_camera_and_backend(double: Any, registered: Any, mon
     monkeypatch.undo()
     if backend_python(ROOT).exists():
         assert "perspective" in _refusal(registered.double_backend_view)
+
+
+def _fake_backend(home: Path, script: str) -> None:
+    """A backend whose interpreter is a shell script; `$OUT` is the folder for the pictures."""
+    python = backend_python(home)
+    python.parent.mkdir(parents=True)
+    (home / "backend").mkdir()
+    (home / "backend/cli.py").touch()
+    python.write_text(f'#!/bin/sh\nwhile [ "$1" != "--out" ]; do shift; done; OUT="$2"\n{script}\n')
+    python.chmod(0o755)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a shell script")
+def test_backend_view_is_polled_fails_in_words_and_is_killed(
+    double: Any, registered: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    bpy.context.scene.collection.objects.link(camera)
+    bpy.context.scene.camera = camera
+    monkeypatch.setenv("DIGIDOUBLE_HOME", str(tmp_path / "failing"))
+    _fake_backend(tmp_path / "failing", 'echo "Traceback" >&2; echo "The splats are blue." >&2; exit 2')
+    assert "could not render: The splats are blue." in _refusal(registered.double_backend_view)
+    monkeypatch.setenv("DIGIDOUBLE_HOME", str(tmp_path / "slow"))
+    _fake_backend(tmp_path / "slow", "exec sleep 60")
+    view = BackendView(double, bpy.context, waits=False)
+    start = time.monotonic()
+    assert view.step() and view.step() and view.fraction == 0.5 and "rendering" in view.message
+    view.close()
+    view.close()
+    assert time.monotonic() - start < 5 and not view._folder.exists()
+    monkeypatch.setenv("DIGIDOUBLE_HOME", str(tmp_path / "good"))
+    write_png(tmp_path / "picture.png", np.full((4, 6, 4), 128, np.uint8))
+    _fake_backend(tmp_path / "good", f'mkdir -p "$OUT" && cp "{tmp_path}/picture.png" "$OUT/view.png"')
+    for _ in range(2):  # the second picture takes the place of the first
+        assert registered.double_backend_view() == {"FINISHED"}
+    assert [tuple(i.size) for i in bpy.data.images if i.name.startswith(IMAGE)] == [(6, 4)]
 
 
 @pytest.mark.slow
