@@ -154,6 +154,14 @@ def use_nodes(block: Any) -> Any:
     return block.node_tree
 
 
+def use_hashed_transparency(material: Any) -> None:
+    """Have EEVEE draw half-transparent surfaces in any order, by chance."""
+    if hasattr(material, "surface_render_method"):
+        material.surface_render_method = "DITHERED"
+    if hasattr(material, "use_transparent_shadow"):
+        material.use_transparent_shadow = True
+
+
 def use_multilayer_exr(image_settings: Any) -> None:
     """Choose multilayer EXR as output; 5.0 wants the media type first, else it refuses the format."""
     if "media_type" in image_settings.bl_rna.properties:
@@ -183,6 +191,53 @@ def new_point_cloud(name: str, count: int) -> Any:
 def has_native_splats() -> bool:
     """True from 5.3 on, where a point cloud can be of the type "3D Gaussian Splats"."""
     return bpy.app.version >= (5, 3, 0)
+
+
+def show_native_splats(data: Any, native: bool) -> None:
+    """Have Blender itself draw a point cloud as splats, or as points (5.3 on; by the word "splat" in the type's name).
+
+    Raises RuntimeError if this Blender has splats but not where they are looked for.
+    """
+    kind = data.bl_rna.properties.get("type")
+    names = [item.identifier for item in kind.enum_items] if kind is not None and kind.type == "ENUM" else []
+    splats = next((name for name in names if "SPLAT" in name.upper()), None)
+    if splats is None:
+        raise RuntimeError("this Blender's point clouds have no type for splats")
+    data.type = splats if native else next(name for name in names if name != splats)
+
+
+def modifier_input(modifier: Any, name: str) -> Any:
+    """The value of a geometry nodes modifier's input."""
+    identifier = _input_id(modifier, name)
+    if hasattr(modifier, "properties"):  # 5.2: typed properties; before, custom properties of the modifier
+        return getattr(modifier.properties.inputs, identifier).value
+    return modifier[identifier]
+
+
+def set_modifier_input(modifier: Any, name: str, value: Any) -> None:
+    """Set an input of a geometry nodes modifier, and have it evaluated again (which the assignment alone does not)."""
+    identifier = _input_id(modifier, name)
+    if hasattr(modifier, "properties"):
+        getattr(modifier.properties.inputs, identifier).value = value
+    else:
+        modifier[identifier] = value
+    modifier.id_data.update_tag()
+
+
+def modifier_input_path(modifier: Any, name: str) -> str:
+    """The path from the object to an input's value, for a driver."""
+    identifier = _input_id(modifier, name)
+    if hasattr(modifier, "properties"):
+        return f'modifiers["{modifier.name}"].properties.inputs.{identifier}.value'
+    return f'modifiers["{modifier.name}"]["{identifier}"]'
+
+
+def _input_id(modifier: Any, name: str) -> str:
+    """The identifier of a node group's input. KeyError if it has none of this name."""
+    for item in modifier.node_group.interface.items_tree:
+        if item.item_type == "SOCKET" and item.in_out == "INPUT" and item.name == name:
+            return str(item.identifier)
+    raise KeyError(f"the node group {modifier.node_group.name!r} has no input {name!r}")
 
 
 def _point_cloud_by_nodes(name: str, count: int) -> Any:

@@ -192,7 +192,8 @@ def run_import(options: argparse.Namespace, progress: errors.Progress, stop: Cal
     captured = capture.Capture.load(options.capture) if options.capture else None
     progress("import", 0.1, "reading splats")
     counts = build_demo(options.splats, options.out, context, captured)
-    progress("import", 1.0, f"{counts['splats']} splats, {counts['cameras']} cameras")
+    stands = "following the avatar" if counts["follows"] else "standing still"
+    progress("import", 1.0, f"{counts['splats']} splats, {counts['cameras']} cameras, {stands}")
 
 
 def _render_settings(options: argparse.Namespace) -> Any:

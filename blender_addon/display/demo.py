@@ -12,6 +12,7 @@ from .._interchange import capture, errors
 from ..capture.avatar import find_avatar
 from ..capture.capture import extent, settings_of
 from ..capture.scene import Restore, apply_pose, has_lights, light_studio, set_blender_camera
+from .double import BINDING, follow_avatar
 from .pointcloud import import_splats
 
 
@@ -32,21 +33,32 @@ def add_cameras(captured: capture.Capture, scene: Any, name: str = "digidouble c
 def build_demo(ply: Path, out: Path, context: Any, captured: capture.Capture | None) -> dict[str, int]:
     """Add the double and the cameras to the open file and save it as `out`.
 
-    The captured avatar, if the file has it, is put into the captured pose and light, and turned off in viewport and
-    render, since the double stands in the same place. Returns counts for the progress line.
+    The captured avatar, if the file has it, is put into the captured pose and light, and the double follows it. Its
+    meshes are hidden, since the double stands in the same place; its armature is there to be posed. Returns counts for
+    the progress line, and whether the double follows (not where the avatar has changed since the capture).
     Raises InputError if the file cannot be read or written.
     """
     scene = context.scene
-    double = import_splats(ply, scene)
+    double, follows = import_splats(ply, scene), False
     if captured is not None and captured.views:
         cameras_collection = add_cameras(captured, scene)
         _look_from(scene, captured, cameras_collection)
         if captured.name in bpy.data.collections:
             _set_up_avatar(context, captured)
+            follows = _follow(double, Path(ply).with_name(BINDING), captured)
     scene.render.engine = "CYCLES"
     scene.view_settings.view_transform = "Standard"  # splat colours are display colours already
     _save(out)
-    return {"splats": len(double.data.points), "cameras": len(captured.views) if captured else 0}
+    return {"splats": len(double.data.points), "cameras": len(captured.views) if captured else 0, "follows": follows}
+
+
+def _follow(double: Any, birth: Path, captured: capture.Capture) -> bool:
+    """Bind the double to the avatar; False where the avatar is no longer as it was captured."""
+    try:
+        follow_avatar(double, birth, captured.folder)
+    except errors.InputError:
+        return False
+    return True
 
 
 def _set_up_avatar(context: Any, captured: capture.Capture) -> None:
@@ -56,8 +68,9 @@ def _set_up_avatar(context: Any, captured: capture.Capture) -> None:
     if not has_lights(context.scene):
         centre, radius = extent(captured.load_mesh().vertices)
         light_studio(kept, context.scene, centre, radius, avatar.frame[:3, :3])
-    collection = bpy.data.collections[captured.name]
-    collection.hide_viewport = collection.hide_render = True
+    for part in avatar.parts:
+        part.hide_render = True
+        part.hide_set(True)
 
 
 def _look_from(scene: Any, captured: capture.Capture, collection: Any) -> None:

@@ -18,43 +18,61 @@ from mathutils import Matrix
 
 from .. import compat
 from .._interchange import cameras, colour, errors, splats
+from .attributes import read_attribute, write_attribute
 from .materials import point_material
 
 BASE, SH, COLOUR = "radiance:base", "radiance:sh_{}", "display_color"
-_ANTIALIASED = "digidouble_antialiased"
-_MARK = "digidouble_splats"
-
-_WIDTH = {"FLOAT": ("value", 1), "FLOAT_VECTOR": ("vector", 3), "QUATERNION": ("value", 4), "FLOAT_COLOR": ("color", 4)}
+ANTIALIASED, MARK = "digidouble_antialiased", "digidouble_splats"
+"""Properties of a splat object: how it was trained; that it is one (its SH degree)."""
+_NEEDED = ("position", "scale", "rotation", BASE)
+_IS_UNIT = 1e-6  # off the square of a length that is 1 but for rounding
+_STEPS = 4096  # of the display colours, which are only looked at
 
 
 def splat_attributes(cloud: splats.SplatCloud) -> dict[str, tuple[str, npt.NDArray[np.float32]]]:
-    """Attribute name -> (Blender type, (N, C) float32 values) of a cloud."""
-    norm = np.linalg.norm(cloud.quats_wxyz, axis=1, keepdims=True)
-    still = np.array([1, 0, 0, 0], np.float32)
-    base = np.concatenate([cloud.sh[:, 0], cloud.opacities[:, None]], axis=1)
+    """Attribute name -> (Blender type, (N, C) float32 values) of a cloud.
+
+    Exponentials are taken in double precision, so that the logarithm on the way back finds the file's own number:
+    export, import, export gives the same bytes. Quaternions that are of unit length already are left alone, likewise.
+    """
+    opacity = 1 / (1 + np.exp(-np.maximum(cloud.opacity_logits.astype(np.float64), -700.0)))
+    base = np.concatenate([cloud.sh[:, 0], opacity[:, None].astype(np.float32)], axis=1)
     found: dict[str, tuple[str, npt.NDArray[np.float32]]] = {
         "position": ("FLOAT_VECTOR", cloud.means),
-        "scale": ("FLOAT_VECTOR", cloud.scales),
-        "rotation": ("QUATERNION", np.where(norm > 0, cloud.quats_wxyz / np.maximum(norm, 1e-30), still)),
+        "scale": ("FLOAT_VECTOR", np.exp(cloud.log_scales.astype(np.float64)).astype(np.float32)),
+        "rotation": ("QUATERNION", _unit(cloud.quats_wxyz)),
         BASE: ("FLOAT_COLOR", base),
     }
     for k in range(cloud.sh.shape[1] - 1):
         found[SH.format(k)] = ("FLOAT_VECTOR", cloud.sh[:, k + 1])
-    found["radius"] = ("FLOAT", display_radius(cloud)[:, None])
-    found[COLOUR] = ("FLOAT_COLOR", display_colour(cloud))
+    found["radius"] = ("FLOAT", display_radius(found["scale"][1], base[:, 3])[:, None])
+    found[COLOUR] = ("FLOAT_COLOR", colour_of_base(base))
     return found
 
 
-def display_colour(cloud: splats.SplatCloud) -> npt.NDArray[np.float32]:
-    """(N, 4) scene-linear colour of the constant SH band (which is sRGB), and opacity."""
-    encoded = np.clip(0.5 + splats.SH_C0 * cloud.sh[:, 0], 0, 1)
-    return np.concatenate([colour.linear_from_srgb(encoded), cloud.opacities[:, None]], axis=1).astype(np.float32)
+def _unit(quats: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    squared = np.einsum("ij,ij->i", quats, quats)
+    if (np.abs(squared - 1) < _IS_UNIT).all():
+        return quats
+    quats = quats.astype(np.float64)
+    norm = np.sqrt(np.einsum("ij,ij->i", quats, quats))[:, None]
+    turned = np.where(norm > 0, quats / np.maximum(norm, 1e-300), [1.0, 0.0, 0.0, 0.0])
+    return np.where(np.abs(norm - 1) < _IS_UNIT / 2, quats, turned).astype(np.float32)
 
 
-def display_radius(cloud: splats.SplatCloud) -> npt.NDArray[np.float32]:
+def colour_of_base(base: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(N, 4) scene-linear colour of the constant SH band (which is sRGB), and opacity, of `radiance:base` (N, 4)."""
+    result = base.copy()
+    encoded = np.clip(np.float32(0.5) + np.float32(splats.SH_C0) * base[:, :3], 0, 1)
+    steps = np.arange(_STEPS, dtype=np.float32) / (_STEPS - 1)
+    result[:, :3] = colour.linear_from_srgb(steps)[np.rint(encoded * (_STEPS - 1)).astype(np.int32)]
+    return result
+
+
+def display_radius(scales: npt.NDArray, opacities: npt.NDArray) -> npt.NDArray[np.float32]:  # (N, 3), (N,)
     """(N,) of the balls that stand for splats: the geometric mean of the two larger axes, smaller where fainter."""
-    axes = np.sort(cloud.log_scales, axis=1)[:, 1:].mean(axis=1)
-    return (np.exp(axes) * np.cbrt(cloud.opacities)).astype(np.float32)
+    product = scales.prod(axis=1) / np.maximum(scales.min(axis=1), 1e-30)
+    return np.asarray(np.sqrt(product) * np.cbrt(opacities), np.float32)
 
 
 def import_splats(path: Path | str, scene: Any, name: str = "double") -> Any:
@@ -70,57 +88,63 @@ def add_splats(cloud: splats.SplatCloud, scene: Any, name: str = "double") -> An
     """Link a cloud to the scene as a new POINTCLOUD object that shows coloured points."""
     data = compat.new_point_cloud(name, len(cloud))
     data.name = name
-    for attribute, (kind, values) in splat_attributes(cloud).items():
-        _write(data, attribute, kind, values)
+    write_cloud(data, cloud)
     data.materials.append(point_material())
     item = bpy.data.objects.new(name, data)
-    matrix = np.eye(4)
-    matrix[:3, :3] = cameras.SPLAT_FROM_BLENDER.T
-    item.matrix_world = Matrix(matrix.tolist())
-    item[_ANTIALIASED], item[_MARK] = cloud.antialiased, cloud.degree
+    item.matrix_world = resting_matrix()
+    item[ANTIALIASED], item[MARK] = cloud.antialiased, cloud.degree
     scene.collection.objects.link(item)
     return item
+
+
+def resting_matrix() -> Matrix:
+    """The object matrix of a double that stands where it was captured: the splat frame in Blender's world."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = cameras.SPLAT_FROM_BLENDER.T
+    return Matrix(matrix.tolist())
+
+
+def write_cloud(data: Any, cloud: splats.SplatCloud) -> None:
+    """Give a point cloud data-block the attributes of a cloud with as many splats."""
+    for attribute, (kind, values) in splat_attributes(cloud).items():
+        write_attribute(data, attribute, kind, values)
+    data.update_tag()
+
+
+def is_double(item: Any) -> bool:
+    """Whether an object is a splat cloud: ours, or anyone's with the attributes."""
+    return item is not None and item.type == "POINTCLOUD" and all(name in item.data.attributes for name in _NEEDED)
+
+
+def cloud_degree(item: Any) -> int:
+    """SH degree 0..3 of a splat object's attributes."""
+    count = 0
+    while SH.format(count) in item.data.attributes:
+        count += 1
+    return next(degree for degree in (3, 2, 1, 0) if count >= (degree + 1) ** 2 - 1)
 
 
 def read_back(item: Any) -> splats.SplatCloud:
     """The cloud that a splat object holds, in the splat frame (its object matrix is not applied).
 
     Raises InputError that names the missing attributes if it is no splat object. Scales and opacities pass through
-    their logarithm and logit, equal to float32 precision; opacities that had become 0 or 1 stay at +-16.
+    their logarithm and logit, equal to float32 precision; opacities that had become 0 or 1 come back as -69 and 16.6.
     """
     data = item.data
     attributes = data.attributes if item.type == "POINTCLOUD" else {}
-    missing = [name for name in ("position", "scale", "rotation", BASE) if name not in attributes]
+    missing = [name for name in _NEEDED if name not in attributes]
     if missing:
         raise errors.InputError(
             f"The object {item.name!r} is no splat cloud: it lacks {', '.join(missing)}.", "Import a splat PLY."
         )
     base = read_attribute(data, BASE).astype(np.float64)
-    higher: list[npt.NDArray[np.float32]] = []
-    while SH.format(len(higher)) in attributes:
-        higher.append(read_attribute(data, SH.format(len(higher))))
-    opacity = np.clip(base[:, 3], 1e-7, 1 - 1e-7)
+    higher = [read_attribute(data, SH.format(k)) for k in range((cloud_degree(item) + 1) ** 2 - 1)]
+    opacity = np.clip(base[:, 3], 1e-30, 1 - 2.0**-24)
     return splats.SplatCloud(
         read_attribute(data, "position"),
         np.log(np.maximum(read_attribute(data, "scale").astype(np.float64), 1e-30)),
         read_attribute(data, "rotation"),
         np.log(opacity / (1 - opacity)),
         np.stack([base[:, :3], *higher], axis=1),
-        bool(item.get(_ANTIALIASED, False)),
+        bool(item.get(ANTIALIASED, False)),
     )
-
-
-def read_attribute(data: Any, name: str) -> npt.NDArray[np.float32]:
-    """(N, C) float32 values of a point attribute."""
-    attribute = data.attributes[name]
-    field, width = _WIDTH[attribute.data_type]
-    flat = np.empty(len(attribute.data) * width, np.float32)
-    attribute.data.foreach_get(field, flat)
-    return flat.reshape(-1, width)
-
-
-def _write(data: Any, name: str, kind: str, values: npt.NDArray) -> None:
-    attribute = data.attributes.get(name)
-    if attribute is None:
-        attribute = data.attributes.new(name, kind, "POINT")
-    attribute.data.foreach_set(_WIDTH[kind][0], np.ascontiguousarray(values, np.float32).ravel())

@@ -59,17 +59,17 @@ def moved(cloud: SplatCloud, rotation: Array, scale: float = 1.0, translation: A
     quats = quaternion_product(quaternion_from_matrix(rotation), cloud.quats_wxyz.astype(np.float64))
     return SplatCloud(
         means, cloud.log_scales + np.float32(np.log(scale)), quats, cloud.opacity_logits,
-        _rotated_sh(cloud.sh, rotation), cloud.antialiased,
+        rotated_sh(cloud.sh, rotation), cloud.antialiased,
     )  # fmt: skip
 
 
-def _rotated_sh(sh: Array, rotation: Array) -> Array:  # (N, K, 3), (3, 3)
+def rotated_sh(sh: Array, rotation: Array) -> Array:  # (N, K, 3), (3, 3)
     """Coefficients whose colour in direction R d is what `sh` gives in direction d, band by band.
 
     Each band turns within itself; its matrix solves basis(R d) D = basis(d) over directions that determine it.
     """
     degree = int(np.sqrt(sh.shape[1])) - 1
-    directions = _spread_directions(64)
+    directions = spread_directions(64)
     before, after = sh_basis(directions, degree), sh_basis(directions @ rotation.T, degree)
     result = sh.copy()
     for band in range(1, degree + 1):
@@ -79,7 +79,7 @@ def _rotated_sh(sh: Array, rotation: Array) -> Array:  # (N, K, 3), (3, 3)
     return result
 
 
-def _spread_directions(count: int) -> Array:
+def spread_directions(count: int) -> Array:
     """(count, 3) unit vectors all over the sphere (a Fibonacci spiral)."""
     z = 1 - (2 * np.arange(count) + 1) / count
     angle = np.pi * (3 - np.sqrt(5)) * np.arange(count)
@@ -113,6 +113,24 @@ def quaternion_from_matrix(rotation: Array) -> Array:  # (3, 3)
     )  # fmt: skip
     x, y, z, w = np.linalg.eigh(K)[1][:, -1]
     return np.array([w, x, y, z]) * (-1 if w < 0 else 1)
+
+
+def quaternions_from_matrices(rotations: Array) -> Array:  # (N, 3, 3)
+    """(N, 4) wxyz of many rotations: of four equal forms the one with the largest divisor (Shepperd 1978)."""
+    m = np.asarray(rotations, np.float64)
+    xx, yy, zz = m[:, 0, 0], m[:, 1, 1], m[:, 2, 2]
+    x, y, z = m[:, 2, 1] - m[:, 1, 2], m[:, 0, 2] - m[:, 2, 0], m[:, 1, 0] - m[:, 0, 1]
+    xy, xz, yz = m[:, 0, 1] + m[:, 1, 0], m[:, 0, 2] + m[:, 2, 0], m[:, 1, 2] + m[:, 2, 1]
+    forms = np.stack(
+        [
+            np.stack([1 + xx + yy + zz, x, y, z], axis=1), np.stack([x, 1 + xx - yy - zz, xy, xz], axis=1),
+            np.stack([y, xy, 1 - xx + yy - zz, yz], axis=1), np.stack([z, xz, yz, 1 - xx - yy + zz], axis=1),
+        ],
+        axis=1,
+    )  # fmt: skip
+    best = np.argmax(np.diagonal(forms, axis1=1, axis2=2), axis=1)
+    chosen = forms[np.arange(len(m)), best]
+    return np.asarray(chosen / np.linalg.norm(chosen, axis=1, keepdims=True))
 
 
 def matrix_from_quaternion(quats_wxyz: Array) -> Array:  # (..., 4), any length but zero

@@ -47,6 +47,7 @@ _MAGIC: tuple[tuple[bytes, Decoder], ...] = (
     (b"ply\n", ply.decode), (b"ply\r", ply.decode), (b"\x1f\x8b", spz.decode), (spz.MAGIC, spz.decode),
     (b"glTF", gltf.decode_glb),
 )  # fmt: skip
+_LFS = b"version https://git-lfs.github.com/spec/"
 
 
 def format_of(path: Path | str) -> Format:
@@ -96,6 +97,10 @@ def write_splats(path: Path | str, cloud: SplatCloud) -> list[str]:
 
 
 def _decode(data: bytes, path: Path) -> SplatCloud:
+    if not data:
+        raise InputError(f"{path} is empty.", "Export or copy it again.")
+    if data.startswith(_LFS):
+        raise InputError(f"{path} is a Git LFS pointer, not the file itself.", "Run git lfs pull, or download it.")
     for magic, decode in _MAGIC:
         if data.startswith(magic):
             return decode(data, path)

@@ -10,8 +10,9 @@ import bpy
 import numpy as np
 import pytest
 
+from blender_addon.display.attributes import read_attribute
 from blender_addon.display.demo import build_demo
-from blender_addon.display.pointcloud import import_splats, read_attribute, read_back
+from blender_addon.display.pointcloud import import_splats, read_back
 from interchange.cameras import SPLAT_FROM_BLENDER
 from interchange.capture import Capture
 from interchange.colour import srgb_from_linear
@@ -41,7 +42,8 @@ def test_attributes_equal_the_file(empty: Any, tmp_path: Path, degree: int) -> N
         "radiance:base": np.concatenate([file.sh[:, 0], 1 / (1 + np.exp(-file.opacity_logits[:, None]))], axis=1),
     } | {f"radiance:sh_{k}": file.sh[:, k + 1] for k in range((degree + 1) ** 2 - 1)}
     for name, values in expected.items():
-        np.testing.assert_array_equal(read_attribute(item.data, name), values.astype(np.float32), err_msg=name)
+        found = read_attribute(item.data, name)
+        np.testing.assert_allclose(found, values.astype(np.float32), rtol=1e-6, atol=1e-7, err_msg=name)
     names = set(item.data.attributes.keys())
     assert names == set(expected) | {"radius", "display_color"}
     back = read_back(item)
@@ -132,14 +134,17 @@ def test_demo_file_holds_everything(captured: Capture, tmp_path: Path) -> None:
     build_standin("A")
     cloud = some_splats(50, degree=1)
     write_ply(tmp_path / "s.ply", cloud)
-    build_demo(tmp_path / "s.ply", tmp_path / "demo.blend", bpy.context, captured)
+    said = build_demo(tmp_path / "s.ply", tmp_path / "demo.blend", bpy.context, captured)
+    assert said["splats"] == 50 and said["follows"]
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "demo.blend"))
     scene = bpy.context.scene
     double = bpy.data.objects["double"]
     np.testing.assert_array_equal(read_back(double).sh, read_ply(tmp_path / "s.ply").sh)
     assert {"A", "A_eyes", "A_hair", "A_rig"} <= set(bpy.data.objects.keys())
     assert bpy.data.objects["A"].data.shape_keys.key_blocks["smile"].value == pytest.approx(0.5)
-    assert bpy.data.collections["A"].hide_render and any(o.type == "LIGHT" for o in scene.objects)
+    assert bpy.data.objects["A"].hide_render and bpy.data.objects["A"].hide_get()
+    assert not bpy.data.objects["A_rig"].hide_get() and any(o.type == "LIGHT" for o in scene.objects)
+    assert {m.name for m in double.modifiers} & {"Follow A_eyes", "Follow A_hair"}
     views = {v.name for v in captured.views}
     assert views <= set(bpy.data.objects.keys()) and scene.camera.name in views
     assert scene.render.resolution_x == captured.views[0].camera.width

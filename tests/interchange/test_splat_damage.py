@@ -198,7 +198,7 @@ def test_a_file_of_nothing_but_nan(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no usable splats"):
         read_splats(tmp_path / "s.splat")
     (tmp_path / "s.splat").write_bytes(b"")
-    with pytest.raises(InputError, match="holds no splats"):
+    with pytest.raises(InputError, match="is empty"):
         read_splats(tmp_path / "s.splat")
 
 

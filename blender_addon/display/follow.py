@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A double that moves with its avatar: one modifier for each part of the avatar that splats hang on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .. import compat
+from .attributes import remove_attributes, write_attribute
+from .binding import Binding
+from .follow_nodes import COARSE, CORNERS, NEEDED, NUMBER, OBJECT, PART, REST, follow_group
+
+REGION = "bind_region"
+_PREFIX = "Follow "
+
+
+def attach(item: Any, binding: Binding) -> None:
+    """Write the binding on a splat object and have it follow."""
+    detach(item)
+    data = item.data
+    write_attribute(data, PART, "INT", binding.part)
+    write_attribute(data, REGION, "INT", binding.region)
+    for number in range(3):
+        write_attribute(data, CORNERS[number], "INT", binding.vertices[:, number])
+        write_attribute(data, REST[number], "FLOAT_VECTOR", binding.corners[:, number])
+    for number, part in enumerate(binding.parts):
+        modifier = item.modifiers.new(f"{_PREFIX}{part.name}", "NODES")
+        modifier.node_group = follow_group()
+        for name, value in (
+            (OBJECT, bpy.data.objects[part.name]), (NUMBER, number), (COARSE, part.coarse), (NEEDED, part.needed),
+        ):  # fmt: skip
+            compat.set_modifier_input(modifier, name, value)
+        modifier.show_expanded = False
+
+
+def detach(item: Any) -> None:
+    """Leave the avatar; regions stay known."""
+    for modifier in modifiers(item):
+        item.modifiers.remove(modifier)
+    remove_attributes(item.data, (PART, *CORNERS, *REST))
+
+
+def modifiers(item: Any) -> list[Any]:
+    """Those that follow, in the order of the parts."""
+    return [m for m in item.modifiers if m.type == "NODES" and m.node_group == follow_group_of(m)]
+
+
+def follow_group_of(modifier: Any) -> Any | None:
+    """The modifier's node group if it is one that follows, of this or an older version."""
+    group = modifier.node_group
+    return group if group is not None and any(s.name == COARSE for s in group.interface.items_tree) else None
+
+
+def is_bound(item: Any) -> bool:
+    """Whether the splats know what they hang on."""
+    return item.type == "POINTCLOUD" and PART in item.data.attributes and bool(modifiers(item))
+
+
+def set_following(item: Any, follow: bool) -> None:
+    """Follow the avatar, or stand as captured."""
+    for modifier in modifiers(item):
+        modifier.show_viewport = modifier.show_render = follow
+
+
+def is_following(item: Any) -> bool:
+    """Whether it follows now."""
+    return any(modifier.show_viewport for modifier in modifiers(item))
+
+
+def what_is_wrong(item: Any) -> str | None:
+    """A sentence if a part that is followed is gone or has become another mesh; None if all is well."""
+    for modifier in modifiers(item):
+        name = modifier.name.removeprefix(_PREFIX)
+        part = compat.modifier_input(modifier, OBJECT)
+        if part is None:
+            return f"The avatar's part {name!r} is gone from the file, so its splats stay where they are."
+        if part.type != "MESH" or len(part.data.vertices) < compat.modifier_input(modifier, NEEDED) and not any(
+            m.show_viewport for m in part.modifiers
+        ):
+            return f"The mesh {part.name!r} has changed since the capture, so its splats stay where they are."
+    return None
+
+
+def avatar_is_shown(item: Any) -> bool:
+    """Whether renders show any mesh that the double follows."""
+    parts = [compat.modifier_input(modifier, OBJECT) for modifier in modifiers(item)]
+    return any(part is not None and not part.hide_render for part in parts)
+
+
+def show_avatar(item: Any, visible: bool) -> None:
+    """Show or hide the meshes that a double follows, in the viewport and in renders; the armature is left alone."""
+    for modifier in modifiers(item):
+        part = compat.modifier_input(modifier, OBJECT)
+        if part is not None and part.library is None:
+            part.hide_render = not visible
+            if bpy.context.view_layer.objects.get(part.name) == part:
+                part.hide_set(not visible)
