@@ -181,7 +181,7 @@ def new_point_cloud(name: str, count: int) -> Any:
 
     `PointCloud.resize` came with 5.2; before, the only way to points is to apply a Points node.
     """
-    if hasattr(bpy.types.PointCloud, "resize"):
+    if "resize" in bpy.types.PointCloud.bl_rna.functions:
         cloud = bpy.data.pointclouds.new(name)
         cloud.resize(count)
         return cloud

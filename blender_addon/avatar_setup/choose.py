@@ -7,7 +7,7 @@ from typing import Any
 
 from mathutils import Vector
 
-from ..capture.avatar import PARTS, Avatar, part_of
+from ..capture.avatar import PARTS, STANDS_IN, Avatar, part_of
 
 _WORDS = (  # the first that fits; lashes and brows come before the eyes whose name they hold
     ("lashes", ("lash", "wimper", "cils")),
@@ -59,7 +59,9 @@ def companions(head: Any, armature: Any | None, scene: Any) -> list[Any]:
     low, high = bounds(head)
     found = []
     for item in scene.objects:
-        if item == head or item.type != "MESH" or item.hide_render or not item.data.polygons:
+        if item == head or item.type != "MESH" or not item.data.polygons:
+            continue
+        if item.hide_render and STANDS_IN not in item:
             continue
         related = armature is not None and armature_of(item) == armature
         related = related or any(parent in family for parent in _parents(item))

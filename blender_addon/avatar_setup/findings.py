@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 
 from .._interchange import errors
-from ..capture.avatar import render_uv, renumbering
+from ..capture.avatar import STANDS_IN, render_uv, renumbering
 from ..capture.checks import FEWEST_LANDMARKS
 from ..capture.textures import surface_of
 from . import fill, meshes, vertex_marks
@@ -169,7 +169,7 @@ OBJECT_CHECKS: tuple[Check, ...] = (
 
 def hidden(item: Any, context: Any, *, is_head: bool) -> Iterator[Finding]:
     """Not rendered, or not there at all."""
-    if item.hide_render:
+    if item.hide_render and STANDS_IN not in item:
         text = "so nothing can be captured" if is_head else "so it is left out"
         yield Finding("ERROR" if is_head else "WARNING", f"{item.name!r} is hidden in renders, {text}.",
                       ("show",), item)  # fmt: skip

@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 from .._interchange import errors, mesh
 
+STANDS_IN = "digidouble_stands_in"
+"""On a mesh that is hidden because its double stands in its place; a capture shows it for its own time."""
+
 _HOW_TO_MARK = 'Set one up in the Avatar panel, or set "digidouble_avatar" on an armature in a collection of its own.'
 PARTS = ("head", "eyes", "hair", "mouth", "lashes")
 _KEEP_VERTEX_ORDER = frozenset(
@@ -85,7 +88,7 @@ def find_avatar(scene: Any, view_layer: Any, name: str | None, *, strict: bool =
         raise errors.InputError(f"There is no avatar called {name!r} in this file.", listed)
     meshes = [item for item in collection.all_objects if item.type == "MESH"]
     if strict:
-        meshes = [item for item in meshes if item.data.polygons and not item.hide_render]
+        meshes = [item for item in meshes if item.data.polygons and (not item.hide_render or STANDS_IN in item)]
     parts = sorted(meshes, key=lambda m: (part_of(m) != "head", m.name))
     heads = [item for item in parts if part_of(item) == "head"]
     if len(heads) != 1:

@@ -10,13 +10,21 @@ import numpy as np
 
 from .._interchange import errors
 from .animation import settle
-from .avatar import Avatar
+from .avatar import STANDS_IN, Avatar
 from .restore import Restore, finder
 from .scene import apply_pose
 from .settings import PoseSettings
 from .stage import Stage
 
 _SAME = 1e-5  # metres, and of sliders
+
+
+def _bring_out(parts: Iterable[Any], stage: Stage, restore: Restore) -> None:
+    """Show parts that are hidden because their double stands in their place."""
+    for part in parts:
+        if STANDS_IN in part:
+            restore.set(part, "hide_render", False)
+            part.hide_set(False, view_layer=stage.view_layer)
 
 
 class Holder:
@@ -32,6 +40,7 @@ class Holder:
         whole = [*avatar.parts, *([] if avatar.armature is None else [avatar.armature])]
         self._finders = [finder(item) for item in whole]
         restore.later(self._release)
+        _bring_out(avatar.parts, stage, restore)
 
     def take(self, name: str) -> Any:
         """Hold a pose instead of the last one; returns the stage's dependency graph. Raises InputError if it cannot

@@ -127,10 +127,12 @@ def set_blender_camera(item: Any, camera: cameras.Camera) -> None:
 
 
 def show_only(restore: Restore, scene: Any, parts: list[Any]) -> None:
-    """Only the avatar is seen; all else still lights it, shades it and mirrors in it."""
+    """Only the avatar is seen; all else still lights it, shades it and mirrors in it, but for doubles: they glow."""
     shown = set(parts)
     for item in scene.objects:
-        if item.visible_camera and item not in shown:
+        if item.get("digidouble_splats") is not None:
+            restore.set(item, "hide_render", True)
+        elif item.visible_camera and item not in shown:
             restore.set(item, "visible_camera", False)
 
 

@@ -15,7 +15,7 @@ import bpy
 import numpy as np
 
 from .._interchange import cameras, errors, splats
-from ..backend_home import backend_python, find_backend
+from ..jobs.local_backend import Installation, find_installation
 from ..preferences import preferences
 from .edits import posed_cloud
 
@@ -31,14 +31,14 @@ class BackendView:
 
     def __init__(self, item: Any, context: Any, *, waits: bool) -> None:
         chosen = preferences(context)
-        home = find_backend(chosen.backend_home if chosen is not None else "")
+        installation = find_installation(bpy.path.abspath(chosen.backend_home) if chosen is not None else "")
         camera = camera_of(context.scene)
         self._waits, self._process, self._started = waits, None, time.monotonic()
         self._folder = Path(tempfile.mkdtemp(prefix="digidouble-view-"))
         try:
             splats.write_splats(self._folder / "splats.ply", posed_cloud(item, context))
             (self._folder / "transforms.json").write_text(json.dumps(_transforms(camera)), encoding="utf-8")
-            self._process = self._start(home)
+            self._process = self._start(installation)
         except BaseException:
             self.close()
             raise
@@ -95,14 +95,14 @@ class BackendView:
         """Remove the temporary folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _start(self, home: Path) -> subprocess.Popen:
+    def _start(self, installation: Installation) -> subprocess.Popen:
         command = [
-            str(backend_python(home)), "-m", "backend.cli", "render", str(self._folder / "splats.ply"),
+            str(installation.python), "-m", "backend.cli", "render", str(self._folder / "splats.ply"),
             "--cameras", str(self._folder), "--out", str(self._folder / "out"),
         ]  # fmt: skip
         with open(self._folder / "errors", "wb") as complaints:
             return subprocess.Popen(
-                command, cwd=home, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaints
+                command, cwd=installation.home, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaints
             )
 
 

@@ -13,6 +13,7 @@ from ..capture.avatar import find_avatar
 from ..capture.capture import extent, settings_of
 from ..capture.scene import Restore, apply_pose, has_lights, light_studio, set_blender_camera
 from .double import BINDING, follow_avatar
+from .follow import mark_stand_in
 from .pointcloud import import_splats
 
 
@@ -70,6 +71,7 @@ def _set_up_avatar(context: Any, captured: capture.Capture) -> None:
         light_studio(kept, context.scene, centre, radius, avatar.frame[:3, :3])
     for part in avatar.parts:
         part.hide_render = True
+        mark_stand_in(part, True)
         part.hide_set(True)
 
 

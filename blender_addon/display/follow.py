@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from .. import compat
+from ..capture.avatar import STANDS_IN
 from .attributes import remove_attributes, write_attribute
 from .binding import Binding
 from .follow_nodes import COARSE, CORNERS, NEEDED, NUMBER, OBJECT, PART, REST, follow_group
@@ -89,11 +90,20 @@ def avatar_is_shown(item: Any) -> bool:
     return any(part is not None and not part.hide_render for part in parts)
 
 
+def mark_stand_in(part: Any, stands_in: bool) -> None:
+    """Note on a mesh that its double stands in its place, so that a later capture knows why it is hidden."""
+    if stands_in:
+        part[STANDS_IN] = True
+    elif STANDS_IN in part:
+        del part[STANDS_IN]
+
+
 def show_avatar(item: Any, visible: bool) -> None:
     """Show or hide the meshes that a double follows, in the viewport and in renders; the armature is left alone."""
     for modifier in modifiers(item):
         part = compat.modifier_input(modifier, OBJECT)
         if part is not None and part.library is None:
             part.hide_render = not visible
+            mark_stand_in(part, not visible)
             if bpy.context.view_layer.objects.get(part.name) == part:
                 part.hide_set(not visible)

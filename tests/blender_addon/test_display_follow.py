@@ -19,11 +19,12 @@ from blender_addon.display.attributes import read_attribute
 from blender_addon.display.binding import bind, read_birth
 from blender_addon.display.double import show_double
 from blender_addon.display.edits import posed_cloud
+from blender_addon.display.pointcloud import add_splats
 from interchange.cameras import SPLAT_FROM_BLENDER
 from interchange.capture import Capture
 from interchange.errors import InputError
 from interchange.splats.axes import matrix_from_quaternion, sh_basis
-from tests.blender_addon.doubles import born_on
+from tests.blender_addon.doubles import born_on, some_splats
 from tests.blender_addon.standin import build_standin
 
 NODE_REACHES_THE_LIMIT = bpy.app.version >= (4, 3, 0)  # of subdivision; the stand-in is coarse, so it is far away
@@ -44,7 +45,7 @@ def captured(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Capture:
     """A capture of that file."""
     folder: Path = tmp_path_factory.mktemp("capture")
     render, pose = RenderSettings(size=64, samples=1), PoseSettings({"smile": 0.5}, {"head": (0.0, 0.0, 12.0)})
-    capture_avatar(folder, CaptureSettings(dome=Dome(1, 1), render=render, pose=pose))
+    capture_avatar(folder, CaptureSettings(rig=Dome(1, 1), render=render, pose=pose))
     return Capture.load(folder)
 
 
@@ -236,3 +237,24 @@ def test_what_cannot_be_followed_is_said(captured: Capture, file: Path, tmp_path
     assert found.follows and "nearest surface" in found.notes[0]
     bpy.data.objects.remove(bpy.data.objects["A_hair"])
     assert "gone from the file" in (follow.what_is_wrong(found.item) or "")
+
+
+def test_an_avatar_that_its_double_hides_is_captured_again(standin: Any, tmp_path: Path) -> None:
+    def views(folder: str) -> np.ndarray:
+        render = RenderSettings(size=48, samples=1)
+        captured = capture_avatar(tmp_path / folder, CaptureSettings(rig=Dome(1, 0), render=render))
+        return captured.load_view(captured.views[0]).rgb
+
+    def parts() -> list:
+        return [item for item in bpy.data.collections["A"].all_objects if item.type == "MESH"]
+
+    before = views("before")
+    for part in parts():
+        part.hide_render = True
+        part.hide_set(True)
+        follow.mark_stand_in(part, True)
+    double = add_splats(some_splats(400, seed=3), bpy.context.scene)
+    again = views("again")
+    assert np.abs(again - before).max() < 1e-3 and before.max() > 0.01
+    assert all(part.hide_render and part.hide_get() for part in parts())
+    assert not double.hide_render

@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 
 import blender_addon
-from blender_addon.backend_home import backend_python, find_backend
 from blender_addon.display import follow
 from blender_addon.display.backend_view import IMAGE, BackendView
 from blender_addon.display.pointcloud import ANTIALIASED, is_double, read_back
+from blender_addon.jobs.local_backend import Installation
 from blender_addon.operators.import_splats import DIGIDOUBLE_FH_splats
 from blender_addon.panels import double as panel
 from interchange.capture import Capture
-from interchange.errors import InputError
 from interchange.png import write_png
 from interchange.splats import read_splats, write_splats
 from tests.blender_addon.doubles import born_on, some_splats
@@ -195,33 +194,24 @@ def test_show_double_takes_the_avatar_s_place(captured: Capture, tmp_path: Path)
         blender_addon.unregister()
 
 
-def test_the_backend_is_found_or_missed_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no backend"):
-        find_backend(str(tmp_path))
-    monkeypatch.setenv("DIGIDOUBLE_HOME", str(tmp_path))
-    with pytest.raises(InputError, match="holds no backend"):
-        find_backend("")
-
-
 def test_backend_view_needs_camera_and_backend(double: Any, registered: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGIDOUBLE_HOME", "/nowhere")
     assert "no camera" in _refusal(registered.double_backend_view)
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     bpy.context.scene.collection.objects.link(camera)
     bpy.context.scene.camera = camera
-    assert "holds no backend" in _refusal(registered.double_backend_view)
+    assert "no complete installation" in _refusal(registered.double_backend_view)
     camera.data.type = "ORTHO"
     monkeypatch.undo()
-    if backend_python(ROOT).exists():
+    if Installation(ROOT).is_complete:
         assert "perspective" in _refusal(registered.double_backend_view)
 
 
 def _fake_backend(home: Path, script: str) -> None:
     """A backend whose interpreter is a shell script; `$OUT` is the folder for the pictures."""
-    python = backend_python(home)
+    python = Installation(home).python
     python.parent.mkdir(parents=True)
-    (home / "backend").mkdir()
-    (home / "backend/cli.py").touch()
+    (home / "backend/service").mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nwhile [ "$1" != "--out" ]; do shift; done; OUT="$2"\n{script}\n')
     python.chmod(0o755)
 
@@ -253,7 +243,7 @@ def test_backend_view_is_polled_fails_in_words_and_is_killed(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not backend_python(ROOT).exists(), reason="the backend is not installed here")
+@pytest.mark.skipif(not Installation(ROOT).is_complete, reason="the backend is not installed here")
 def test_backend_view_is_what_cycles_draws(double: Any, registered: Any) -> None:
     """The picture of the rasterizer lies where the cards lie, in the same colours."""
     from blender_addon.capture.passes import CyclesTap
