@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import attrs
@@ -49,9 +48,11 @@ class Shot:
 class RenderJob:
     """Renders the views of a manifest into its folder; finished views of the same fingerprint are kept.
 
-    While a view is rendered, the one before is finished and written in a thread (NumPy and files only). `restore` holds
-    the changes made to the file so far; the job adds its own and takes all back in `close()`, which the one who steps
-    must call whatever happens (`run` does).
+    In a window the view before is finished and written while the next one is rendered, a piece a step. Not in a thread:
+    a Python thread beside a render of Cycles crashes Blender now and then, because its garbage collection may free the
+    renderer's own object there (measured on 4.5: one test run of three). `restore` holds the changes made to the file
+    so far; the job adds its own and takes all back in `close()`, which the one who steps must call whatever happens
+    (`run` does).
     """
 
     def __init__(
@@ -63,8 +64,7 @@ class RenderJob:
         self._times: list[float] = []
         self._renderer: Renderer | None = None
         self._mesh: tuple[str, mesh.Mesh] | None = None
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="digidouble finishing")
-        self._pending: tuple[capture.View, Future[None]] | None = None
+        self._pending: tuple[capture.View, Iterator[None]] | None = None
         self._work = self._views()
         self._stopped = False
         self.rendered: list[str] = []
@@ -122,7 +122,6 @@ class RenderJob:
             return
         with contextlib.suppress(errors.InputError, OSError):  # whoever closes has another reason to tell
             self._collect()
-        self._writer.shutdown()
         if self._renderer is not None:
             self._renderer.close()
         self._restore.close()
@@ -149,18 +148,19 @@ class RenderJob:
             camera_man.place(view.camera)
             renderer.start()
             while renderer.running:
+                self._finish_a_piece()
                 yield True
             grabbed = renderer.passes()
-            while not self._waits and not self._is_collectable():
+            while self._finish_a_piece():
                 yield True
-            self._collect()
             self._todo.pop(0)
-            self._hand_over(view, grabbed)
+            self._pending = view, self._finishing(view, grabbed)
+            if self._waits:
+                self._collect()
             self._times.append(time.perf_counter() - begin)
             yield True
-        while not self._waits and not self._is_collectable():
+        while self._finish_a_piece():
             yield True
-        self._collect()
         yield True  # so that whoever watches sees the last view done
         self._finish()
 
@@ -178,28 +178,34 @@ class RenderJob:
             self._renderer = Renderer(self._stage, self._restore, self._render.engine, waits=self._waits)
         return self._renderer, self._camera_man
 
-    def _hand_over(self, view: capture.View, grabbed: dict[str, Any]) -> None:
-        """Have the thread finish and write a view."""
+    def _finishing(self, view: capture.View, grabbed: dict[str, Any]) -> Iterator[None]:
+        """The pieces of finishing and writing a view."""
         manifest = self._shot.manifest
         if self._mesh is None or self._mesh[0] != view.pose:
             self._mesh = (view.pose, manifest.load_mesh(manifest.pose_of(view)))
-        job = self._writer.submit(
-            finish_view, manifest, view, self._mesh[1], grabbed, self._render.denoise, self._shot.layers
-        )
-        self._pending = (view, job)
+        return finish_view(manifest, view, self._mesh[1], grabbed, self._render.denoise, self._shot.layers)
 
-    def _is_collectable(self) -> bool:
-        return self._pending is None or self._pending[1].done()
+    def _finish_a_piece(self) -> bool:
+        """Go on with the view that is being finished. False if there is none, or it has just been written."""
+        if self._pending is None:
+            return False
+        view, pieces = self._pending
+        try:
+            with _in_words(f"The view {view.name}"):
+                for _ in pieces:
+                    return True
+                self._finished.add(view)
+        except BaseException:
+            self._pending = None  # it is not tried again
+            raise
+        self._pending = None
+        self.rendered.append(view.name)
+        return False
 
     def _collect(self) -> None:
-        """Wait until the thread is done, and note the view as finished."""
-        if self._pending is None:
-            return
-        (view, job), self._pending = self._pending, None
-        with _in_words(f"The view {view.name}"):
-            job.result()
-            self._finished.add(view)
-        self.rendered.append(view.name)
+        """Finish and write the pending view at once."""
+        while self._finish_a_piece():
+            pass
 
     def _finish(self) -> None:
         with _in_words(f"The manifest of {self._shot.manifest.folder}"):

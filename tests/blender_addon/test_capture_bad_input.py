@@ -33,7 +33,7 @@ def capture_and_meddle(folder: Path, meddle: Any) -> None:
     job = CaptureJob(folder, QUICK, bpy.context)
 
     def step() -> Any:
-        if len(job.rendered) == 1:
+        if len(job.rendered) == 2:
             meddle()
 
     run(job, "capture", lambda *_: step())

@@ -117,7 +117,7 @@ def test_a_stopped_capture_goes_on_with_what_is_missing(standin: Any, tmp_path: 
         capture_avatar(
             tmp_path, TINY, lambda stage, fraction, text: messages.append(text), lambda: len(messages) == 3
         )
-    assert messages[0] == "pose 0 of 1" and messages[2].startswith("view 1 of 4, 0:0")
+    assert messages[0] == "pose 0 of 1" and messages[2].startswith("view 2 of 4, 0:0")
     assert not (tmp_path / "capture.json").exists()
     kept = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "views").iterdir()}
     assert sorted(kept) == ["train_000.exr", "train_001.exr"]
