@@ -4,68 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
 
-import attrs
-import numpy as np
-import numpy.typing as npt
-
-from interchange.cameras import Camera
-from interchange.capture import Capture, ViewImages
+from interchange.capture import Capture
 from interchange.errors import InputError, Progress
-from interchange.mesh import Mesh
 
+from .classical.swapper import ClassicalSwapper
 from .engines import OpenDevice, choose_device, open_gpu, open_view_engine
 from .settings import SwapSettings
 from .source import Source
+from .swapper import PreparedSwap, Swapper, SwapperInfo
 from .uv import make_skin
 from .views import Skins
 
-
-@attrs.frozen
-class SwapperInfo:
-    """A swapper as a user sees it. needs: beside the capture and a source with landmarks. guarantees: what holds for
-    every result."""
-
-    name: str
-    title: str
-    needs: tuple[str, ...]
-    licence: str
-    guarantees: tuple[str, ...]
-
-
-@attrs.define(eq=False)
-class PreparedSwap:
-    """A swap that has looked at its source and can change view after view, from any thread.
-
-    change: (view's images, its mesh, its camera) -> new rgb (H, W, 3) linear, premultiplied. skin: the head's new
-    texture (h, w, 3) uint8 sRGB, for swappers that make one. pictures: (h, w, 3 or 1) uint8 to look at, by name.
-    report: what goes into swap.json. warnings: sentences for the user. close: gives back what the swap holds.
-    """
-
-    change: Callable[[ViewImages, Mesh, Camera], npt.NDArray[np.float32]]
-    skin: npt.NDArray[np.uint8] | None
-    skin_mask: npt.NDArray[np.uint8] | None = None
-    pictures: dict[str, npt.NDArray[np.uint8]] = attrs.field(factory=dict)
-    report: dict[str, Any] = attrs.field(factory=dict)
-    warnings: list[str] = attrs.field(factory=list)
-    close: Callable[[], None] = lambda: None
-
-
-class Swapper(Protocol):
-    """What every swapper is."""
-
-    info: SwapperInfo
-
-    def prepare(
-        self,
-        capture: Capture,
-        source: Source,
-        settings: SwapSettings,
-        progress: Progress | None,
-        cancelled: Callable[[], bool],
-    ) -> PreparedSwap:
-        """Do all that does not depend on a view. Raises InputError when capture and source do not fit."""
+__all__ = ["PreparedSwap", "Swapper", "SwapperInfo", "UvSwapper", "swapper_named", "swappers"]
 
 
 class UvSwapper:
@@ -108,7 +59,7 @@ class UvSwapper:
         return PreparedSwap(engine.change, made.skin, made.mask, made.pictures, report, made.warnings, engine.close)
 
 
-_SWAPPERS: dict[str, Swapper] = {swapper.info.name: swapper for swapper in (UvSwapper(),)}
+_SWAPPERS: dict[str, Swapper] = {swapper.info.name: swapper for swapper in (UvSwapper(), ClassicalSwapper())}
 
 
 def swappers() -> list[SwapperInfo]:

@@ -39,7 +39,9 @@ class SwapSettings:
     other half. smoothing: how little landmarks are trusted (0: hit exactly). levels: of the blending pyramid. samples:
     a side and pixel when views are filtered. texture_size: of the new skin in texels, None for the avatar's own.
     threads: views at a time, None for one a core. engine: what changes the views: auto takes an NVIDIA GPU if there is
-    one; the pictures are the same."""
+    one; the pictures are the same. consistency: make one skin of what a per-view swapper paints, so that views agree;
+    it means nothing to uv. rounds: of swapping and fusing; in a later one the swapper begins with the views that the
+    one before made."""
 
     swapper: str = "uv"
     tone: float = attrs.field(default=1.0, validator=_within(0, 1))
@@ -55,3 +57,5 @@ class SwapSettings:
     texture_size: int | None = attrs.field(default=None, validator=attrs.validators.optional(_within(64, 8192)))
     threads: int | None = attrs.field(default=None, validator=attrs.validators.optional(_within(1, 256)))
     engine: str = attrs.field(default="auto", validator=_one_of(ENGINES))
+    consistency: bool = True
+    rounds: int = attrs.field(default=1, validator=_within(1, 5))
