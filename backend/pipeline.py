@@ -24,9 +24,10 @@ from interchange.errors import Cancelled, InputError, Progress
 
 from . import provenance
 from .evaluation.evaluate import evaluate
+from .faceswap.registry import swapper_named
 from .faceswap.settings import SwapSettings
 from .faceswap.source import load_source
-from .faceswap.swap import swap
+from .faceswap.swap import PER_VIEW, swap
 from .fitting.fit import fit
 from .fitting.settings import FitSettings
 
@@ -82,7 +83,7 @@ def check_stage(job: JobContext) -> None:
     """Refuse a job before any work: no consent, an unreadable capture, no landmarks, settings that do not exist."""
     load_source(job.folders.source)
     Capture.load(job.folders.capture)
-    settings_from(job.parameters.get("swap", {}), SwapSettings)
+    swapper_named(settings_from(job.parameters.get("swap", {}), SwapSettings).swapper)
     settings_from(job.parameters.get("fit", {}), FitSettings)
 
 
@@ -195,7 +196,7 @@ def publish(folders: JobFolders, outputs: Path) -> None:
         if folder.exists():
             shutil.copytree(
                 folder, outputs / folder.name, dirs_exist_ok=True, copy_function=_link_or_copy,
-                ignore=shutil.ignore_patterns("checkpoint*", "*.part"),
+                ignore=shutil.ignore_patterns("checkpoint*", "*.part", PER_VIEW),
             )  # fmt: skip
 
 

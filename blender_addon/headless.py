@@ -107,7 +107,14 @@ def run_capture(options: argparse.Namespace, progress: errors.Progress, stop: Ca
         pose=_pose_settings(options),
         needs_landmarks=not options.without_landmarks,
     )
-    capture_avatar(options.out, settings, progress, stop, open_blend(options.blend))
+    like = capture.Capture.load(options.cameras_of) if options.cameras_of else None
+    for view in like.views if like else ():
+        if (view.camera.width, view.camera.height) != (options.size, options.size):
+            raise errors.InputError(
+                f"The views of {options.cameras_of} are not {options.size} pixels a side.",
+                f"Give --size {view.camera.width}.",
+            )
+    capture_avatar(options.out, settings, progress, stop, open_blend(options.blend), like)
 
 
 def run_portrait(options: argparse.Namespace, progress: errors.Progress, stop: Callable[[], bool]) -> None:
@@ -198,6 +205,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--train", type=int, default=40, metavar="N", help="views to fit on (default 40)")
     command.add_argument("--held-out", type=int, default=8, metavar="N", help="views kept for judging (default 8)")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="turns the pattern of cameras (default 0)")
+    command.add_argument("--cameras-of", type=Path, metavar="DIR", help="use another capture's cameras, not a dome")
     command.add_argument("--without-landmarks", action="store_true", help="allow an avatar without face landmarks")
     _quality_options(command, size=320, samples=8)
 

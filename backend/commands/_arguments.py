@@ -110,6 +110,22 @@ def add_swap(parser: argparse.ArgumentParser) -> None:
     """The swap's main settings; defaults are SwapSettings' own."""
     usual = SwapSettings()
     parser.add_argument(
+        "--swapper",
+        default=usual.swapper,
+        metavar="NAME",
+        help=f"{usual.swapper} (default): one new skin; classical: each view by itself",
+    )
+    parser.add_argument(
+        "--no-consistency", action="store_true", help="leave the views as a per-view swapper painted them"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=whole_number(1, 5),
+        default=usual.rounds,
+        metavar="N",
+        help=f"how often views are swapped one by one and made one skin of (default {usual.rounds})",
+    )
+    parser.add_argument(
         "--tone", type=float, default=usual.tone, metavar="0..1", help="1: the performer's skin tone; 0: the avatar's"
     )
     parser.add_argument(
@@ -118,5 +134,15 @@ def add_swap(parser: argparse.ArgumentParser) -> None:
 
 
 def swap_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """The swap's settings as a job's parameters."""
-    return attrs.asdict(SwapSettings(tone=options.tone, strength=options.strength))
+    """The swap's settings as a job's parameters. InputError for a swapper that does not exist, before any work."""
+    from backend.faceswap.registry import swapper_named  # late: it brings compiled code that most commands do without
+
+    swapper_named(options.swapper)
+    settings = SwapSettings(
+        swapper=options.swapper,
+        tone=options.tone,
+        strength=options.strength,
+        consistency=not options.no_consistency,
+        rounds=options.rounds,
+    )
+    return attrs.asdict(settings)

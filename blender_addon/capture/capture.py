@@ -36,36 +36,38 @@ def capture_avatar(
     progress: errors.Progress | None = None,
     cancelled: Cancel = _never,
     context: Any = None,
+    like: capture.Capture | None = None,
 ) -> capture.Capture:
     """Capture an avatar of the open file into the folder `out` and return its manifest.
 
-    A second call with the same scene and settings renders only what is missing. Raises InputError for an avatar that
-    cannot be captured or a folder that cannot be written, Cancelled when told; the scene is as before in any case.
+    like: another avatar's capture, whose cameras are taken instead of the dome, moved so that both faces lie at one
+    place of their pictures. A second call with the same scene and settings renders only what is missing. Raises
+    InputError for an avatar that cannot be captured or a folder that cannot be written, Cancelled when told; the scene
+    is as before in any case.
     """
-    job, manifest = start_capture(out, settings, context or bpy.context)
+    job, manifest = start_capture(out, settings, context or bpy.context, like)
     run(job, progress, cancelled)
     return manifest
 
 
-def start_capture(out: Path, settings: CaptureSettings, context: Any) -> tuple[RenderJob, capture.Capture]:
+def start_capture(
+    out: Path, settings: CaptureSettings, context: Any, like: capture.Capture | None = None
+) -> tuple[RenderJob, capture.Capture]:
     """The job of `capture_avatar`, to be stepped; its `close()` gives the scene back."""
     restore = Restore()
     try:
-        return _start_capture(Path(out), settings, context, restore)
+        return _start_capture(Path(out), settings, context, restore, like)
     except BaseException:
         restore.close()
         raise
 
 
 def _start_capture(
-    out: Path, settings: CaptureSettings, context: Any, restore: Restore
+    out: Path, settings: CaptureSettings, context: Any, restore: Restore, like: capture.Capture | None
 ) -> tuple[RenderJob, capture.Capture]:
     scene, view_layer = context.scene, context.view_layer
     avatar, captured, bones, lights = _stage(restore, context, settings.avatar, settings.pose, settings.needs_landmarks)
-    frame = avatar.frame[:3, :3]
-    train, held_out = rigs.dome_directions(settings.dome)
-    directions = np.concatenate([train, held_out]) @ frame.T
-    views = rigs.surround(captured.vertices, directions, settings.render.lens_mm, settings.render.size)
+    views = _dome_views(settings, avatar, captured) if like is None else _views_like(like, captured)
     _make_folder(out)
     surfaces = [surface_of(part) for part in avatar.parts]
     textures = [None if s.image is None else image_as_srgb(s.image) for s in surfaces]
@@ -75,8 +77,7 @@ def _start_capture(
     manifest = capture.Capture(
         folder=out,
         name=avatar.name,
-        views=[_view("train", i, c) for i, c in enumerate(views[: len(train)])]
-        + [_view("held_out", i, c) for i, c in enumerate(views[len(train) :])],
+        views=views,
         poses=[
             capture.Pose(POSE, f"meshes/{POSE}.npz", scene.frame_current, current_expression(avatar), bones),
         ],
@@ -181,6 +182,27 @@ def extent(vertices: npt.NDArray) -> tuple[npt.NDArray, float]:  # (V, 3)
 def _view(split: str, number: int, camera: cameras.Camera) -> capture.View:
     name = f"{split}_{number:03d}"
     return capture.View(name, split, POSE, camera, f"views/{name}.exr", f"previews/{name}.png")
+
+
+def _dome_views(settings: CaptureSettings, avatar: Avatar, captured: mesh.Mesh) -> list[capture.View]:
+    train, held_out = rigs.dome_directions(settings.dome)
+    directions = np.concatenate([train, held_out]) @ avatar.frame[:3, :3].T
+    found = rigs.surround(captured.vertices, directions, settings.render.lens_mm, settings.render.size)
+    views = [_view("train", i, c) for i, c in enumerate(found[: len(train)])]
+    return views + [_view("held_out", i, c) for i, c in enumerate(found[len(train) :])]
+
+
+def _views_like(like: capture.Capture, captured: mesh.Mesh) -> list[capture.View]:
+    places = []
+    for item in (captured, like.load_mesh()):
+        if not item.has_landmarks:
+            raise errors.InputError("Both avatars need face landmarks to share cameras.", "Set their landmarks.")
+        places.append(item.vertices[item.landmarks[item.landmarks >= 0]].astype(np.float64).mean(axis=0))
+    moved = rigs.moved([view.camera for view in like.views], places[0] - places[1])
+    return [
+        capture.View(v.name, v.split, POSE, camera, v.exr, v.preview)
+        for v, camera in zip(like.views, moved, strict=True)
+    ]
 
 
 def _make_folder(out: Path) -> None:

@@ -130,6 +130,16 @@ def surround(points: Array, directions: Array, lens_mm: float, size: int, margin
     return views
 
 
+def moved(views: list[cameras.Camera], shift: Array) -> list[cameras.Camera]:  # (3,) world
+    """The same cameras with every place moved by `shift`."""
+    result = []
+    for view in views:
+        world_to_camera = view.world_to_camera.copy()
+        world_to_camera[:3, 3] -= view.rotation @ shift
+        result.append(cameras.Camera(view.K, world_to_camera, view.width, view.height))
+    return result
+
+
 def portrait_camera(
     landmarks: Array,  # (N, 3) world
     facing: Array,  # (3,) world, where the face looks
