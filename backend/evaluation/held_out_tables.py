@@ -34,14 +34,14 @@ def held_out_tables(
     was not seen by the capture's cameras.
     """
     rows = _pictures(capture, truth, photo, fitted)
-    goals = _goals(capture, swapped)
+    goals = goals_of(capture, swapped)
     found = {TABLE_1: table(rows, goals)}
     rows = {SWAPPED: [g.picture for g in goals], **rows}
     if truth is not None:
-        found[TRUTH] = table({k: v for k, v in rows.items() if k != TRUE_SWAP}, _goals(capture, truth))
+        found[TRUTH] = table({k: v for k, v in rows.items() if k != TRUE_SWAP}, goals_of(capture, truth))
     if source_views is not None:
         _check_cameras(capture, source_views)
-        found[TABLE_2] = table(rows, _goals(capture, source_views))
+        found[TABLE_2] = table(rows, goals_of(capture, source_views, shared_face=True))
     return found
 
 
@@ -62,17 +62,20 @@ def _pictures(
     return rows
 
 
-def _goals(capture: Capture, goal: Capture) -> list[Goal]:
-    """A capture's held-out pictures, with the target's masks."""
+def goals_of(capture: Capture, goal: Capture, shared_face: bool = False) -> list[Goal]:
+    """A capture's held-out pictures, with the target's masks. shared_face: only where both show a face: over the
+    target's cheek the source's avatar may have hair."""
     result = []
     for view in capture.held_out_views:
         images = capture.load_view(view, ("mask",))
         masks = images.masks
+        picture = goal.load_view(goal.view(view.name), ("mask",))
         face = masks.get("face")
+        if shared_face and face is not None and "face" in picture.masks:
+            face = np.minimum(face, picture.masks["face"])
         if face is not None and face.sum() < MIN_FACE * face.size:
             face = None
-        picture = goal.load_view(goal.view(view.name), ()).display()
-        result.append(Goal(picture, face, masks.get("skin"), images.display()))
+        result.append(Goal(picture.display(), face, masks.get("skin"), images.display()))
     return result
 
 

@@ -65,10 +65,11 @@ def pasted(
 
 def _continued(difference: Floats, known: npt.NDArray[np.bool_]) -> Floats:
     """Beyond what is known the difference goes on as it ends there, smoothed: tones, but no brow, hair or wall."""
-    inner = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    inside = cv2.distanceTransform(np.pad(known, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    reach = max(2.0, 0.015 * max(known.shape))
+    inner = inside > 1
     where = ndimage.distance_transform_edt(~(inner if inner.any() else known), return_distances=False,
                                            return_indices=True)  # fmt: skip
-    nearest = difference[where[0], where[1]]
-    reach = max(2.0, 0.015 * max(known.shape))
-    smooth = cv2.GaussianBlur(nearest.astype(np.float32), (0, 0), reach)
-    return np.where(known[..., None], difference, smooth)
+    smooth = cv2.GaussianBlur(difference[where[0], where[1]].astype(np.float32), (0, 0), reach)
+    share = np.clip(inside / reach, 0, 1)[..., None]  # no step where one ends and the other begins
+    return smooth + share * np.where(known[..., None], difference - smooth, 0)

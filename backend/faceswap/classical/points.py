@@ -27,6 +27,7 @@ Floats = npt.NDArray[Any]
 _ANCHORS = 15
 _RIM = 0.5  # of the face's soft mask: where the anchors stand
 _FACING = 0.02  # cosine to the camera below which a point counts as turned away
+_ROUNDS = 3  # of dropping triangles that stand alone
 _DEPTH_TOLERANCE = 0.004  # metres
 _STRETCH = 3.0  # times the usual magnification: beyond that a triangle would smear
 _SQUEEZE = 5.0  # times smaller than usual: seen at so much of a slant that what lies between its corners is hidden
@@ -35,13 +36,14 @@ _SQUEEZE = 5.0  # times smaller than usual: seen at so much of a slant that what
 @attrs.frozen(eq=False)
 class ControlPoints:
     """N points. vertices: (N,) of the mesh. landmark: (N,) whether it is one of the 68. photo: (N, 2) pixels, centres
-    at +0.5. triangles: (T, 3), clockwise in a picture of the face. outward: (3,) where the rest face looks."""
+    at +0.5. triangles: (T, 3), clockwise in a picture of the face. neighbours: (T, 3) triangles that share a
+    side, -1 where none does."""
 
     vertices: npt.NDArray[np.intp]
     landmark: npt.NDArray[np.bool_]
     photo: npt.NDArray[np.float64]
     triangles: npt.NDArray[np.intp]
-    outward: npt.NDArray[np.float64]
+    neighbours: npt.NDArray[np.intp]
 
 
 @attrs.frozen(eq=False)
@@ -74,13 +76,14 @@ def control_points(mesh: Mesh, photo: Photo, registration: Registration) -> Cont
     vertices = np.concatenate([landmarks, anchors]).astype(np.intp)
     placed = registration.camera.project(registration.vertices[anchors])[0]
     try:
-        triangles = Delaunay(chart[vertices]).simplices.astype(np.intp)
+        joined = Delaunay(chart[vertices])
     except QhullError:
         raise InputError(f"The landmarks of {photo.path} lie on one line.", "Place more of the 68 points.") from None
+    triangles, neighbours = joined.simplices.astype(np.intp), joined.neighbors.astype(np.intp)
     turned = signed_areas(chart[vertices], triangles) < 0
     triangles[turned] = triangles[turned][:, ::-1]
     is_landmark = np.arange(len(vertices)) < len(landmarks)
-    return ControlPoints(vertices, is_landmark, np.concatenate([given, placed]), triangles, outward)
+    return ControlPoints(vertices, is_landmark, np.concatenate([given, placed]), triangles, neighbours)
 
 
 def _cylinder(points: Floats, landmarks: Floats, outward: Floats) -> npt.NDArray[np.float64]:
@@ -131,8 +134,18 @@ def see_points(points: ControlPoints, mesh: Mesh, camera: Camera, raster: Raster
     growth = after / np.maximum(before, 1e-9)
     usual = float(np.sum(after[seen]) / max(float(np.sum(before[seen])), 1e-9)) if seen.any() else 1.0
     drawn = seen & (growth < _STRETCH * usual) & (growth > usual / _SQUEEZE)
+    drawn = _without_islands(drawn, points.neighbours)
     share = float(before[drawn].sum() / max(float(before[before > 0].sum()), 1e-9))
     return SeenPoints(pixels, visible, drawn, _yaw(points, mesh, camera), share)
+
+
+def _without_islands(drawn: npt.NDArray[np.bool_], neighbours: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """Drop triangles most of whose neighbours are not drawn: alone they would be chips of another face."""
+    exists = neighbours >= 0
+    for _ in range(_ROUNDS):
+        beside = drawn[neighbours] & exists
+        drawn = drawn & (2 * beside.sum(1) > exists.sum(1))
+    return drawn
 
 
 def _nearest(pixels: Floats, depth: Floats, raster: Raster) -> npt.NDArray[np.bool_]:
