@@ -26,7 +26,7 @@ from interchange.png import write_png
 
 from .consent import sha256_of_file
 from .consistency.stage import make_consistent
-from .registry import PreparedSwap, swapper_named
+from .registry import PreparedSwap, Swapper, swapper_named
 from .settings import SwapSettings
 from .source import Source, load_source
 from .view_loop import State, digest_of_view, run_views
@@ -36,7 +36,7 @@ REPORT = "swap.json"
 _STATE = "swap_state.json"
 PER_VIEW = "per_view"
 """Folder of what a per-view swapper made of each view, kept so that a swap can go on; no result."""
-_ONLY_CONSISTENCY = ("consistency", "rounds", "samples", "tone")
+_ONLY_CONSISTENCY = ("consistency", "rounds")
 _PROCEDURE = 2
 """Raise when the same inputs give other pictures than before: it makes finished views count as stale."""
 
@@ -62,17 +62,18 @@ def swap(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     today: date | None = None,
+    swapper: Swapper | None = None,
 ) -> SwapResult:
     """Put the source's face on a capture and write the result as a capture.
 
-    Finished views of an interrupted run with the same inputs are kept. Raises InputError (code CONSENT for a missing or
-    unfitting consent record) before anything in `out_folder` is touched, Cancelled when told; views that are finished
-    by then stay.
+    Finished views of an interrupted run with the same inputs are kept. `swapper`: instead of the one that the settings
+    name. Raises InputError (code CONSENT for a missing or unfitting consent record) before anything in `out_folder` is
+    touched, Cancelled when told; views that are finished by then stay.
     """
     started = time.monotonic()
     settings = settings or SwapSettings()
     capture_folder, out_folder = Path(capture_folder), Path(out_folder)
-    swapper = swapper_named(settings.swapper)
+    swapper = swapper or swapper_named(settings.swapper)
     capture = Capture.load(capture_folder)
     if not capture.views:
         raise InputError(f"The capture {capture_folder} has no views.", "Capture again.")
@@ -137,7 +138,7 @@ def _key(
     meshes = {pose.name: sha256_of_file(capture.folder / pose.mesh) for pose in capture.poses}
     cameras = {v.name: [v.camera.K.tolist(), v.camera.world_to_camera.tolist()] for v in capture.views}
     skin = None if prepared.skin is None else hashlib.sha256(prepared.skin.tobytes()).hexdigest()
-    content = [_PROCEDURE, chosen, source.digests, meshes, cameras, skin, prepared.fingerprint]
+    content = [_PROCEDURE, chosen, source.digests, meshes, cameras, skin, prepared.digest]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

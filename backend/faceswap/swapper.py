@@ -41,7 +41,7 @@ class PreparedSwap:
     texture (h, w, 3) uint8 sRGB, for swappers that make one. pictures: (h, w, 3 or 1) uint8 to look at, by name.
     report: what goes into swap.json. warnings: sentences for the user. close: gives back what the swap holds.
     look: what `change` does with a view, for swap.json; {"taken": "nothing", "reason": ...} where it leaves one alone.
-    fingerprint: of what else the pictures depend on (the digest of a model), so that a changed one is noticed.
+    digest: of what the pictures depend on beside capture, source, settings and skin; "" for nothing.
     """
 
     change: Callable[[ViewImages, Mesh, Camera], npt.NDArray[np.float32]]
@@ -52,7 +52,7 @@ class PreparedSwap:
     warnings: list[str] = attrs.field(factory=list)
     close: Callable[[], None] = lambda: None
     look: Callable[[ViewImages, Mesh, Camera], dict[str, Any]] | None = None
-    fingerprint: str = ""
+    digest: str = ""
 
 
 class Swapper(Protocol):

@@ -14,7 +14,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 
 from backend.evaluation.consistency import reprojection, select_pairs, surface
-from backend.faceswap import registry
 from backend.faceswap.atlas import build_atlas
 from backend.faceswap.consistency.colours import solve_colours
 from backend.faceswap.consistency.fusion import geometric_median, total_weight, with_best_detail
@@ -225,9 +224,8 @@ class Flickering:
         return PreparedSwap(change, None, report={"engine": "cpu"})
 
 
-def run(capture: Capture, source: Path, out: Path, swapper: Flickering, monkeypatch: pytest.MonkeyPatch, **settings):  # type: ignore[no-untyped-def]  # noqa: ANN003, ANN201
-    monkeypatch.setitem(registry._SWAPPERS, "flickering", swapper)
-    return swap(capture.folder, source, out, SwapSettings(swapper="flickering", engine="cpu", **settings))
+def run(capture: Capture, source: Path, out: Path, swapper: Flickering, **settings):  # type: ignore[no-untyped-def]  # noqa: ANN003, ANN201
+    return swap(capture.folder, source, out, SwapSettings(engine="cpu", **settings), swapper=swapper)
 
 
 def reprojection_error(capture: Capture, *results: Capture) -> tuple:
@@ -240,11 +238,9 @@ def reprojection_error(capture: Capture, *results: Capture) -> tuple:
     return reprojection(places, pictures, pairs).rmse
 
 
-def test_views_that_flicker_agree_afterwards(
-    capture: Capture, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    raw = run(capture, source, tmp_path / "raw", Flickering(), monkeypatch, consistency=False)
-    one = run(capture, source, tmp_path / "one", Flickering(), monkeypatch)
+def test_views_that_flicker_agree_afterwards(capture: Capture, source: Path, tmp_path: Path) -> None:
+    raw = run(capture, source, tmp_path / "raw", Flickering(), consistency=False)
+    one = run(capture, source, tmp_path / "one", Flickering())
     floor, before, after = reprojection_error(capture, *(Capture.load(r.folder) for r in (raw, one)))
     assert before > 2.5 * floor and after < 1.15 * floor
     head, item = capture.object_of_part("head")
@@ -259,10 +255,8 @@ def test_views_that_flicker_agree_afterwards(
     assert not (Path(raw.folder) / PER_VIEW).exists()
 
 
-def test_the_report_tells_of_each_view(
-    capture: Capture, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    result = run(capture, source, tmp_path, Flickering(wrong="view_002"), monkeypatch)
+def test_the_report_tells_of_each_view(capture: Capture, source: Path, tmp_path: Path) -> None:
+    result = run(capture, source, tmp_path, Flickering(wrong="view_002"))
     report = json.loads((tmp_path / "swap.json").read_text())
     views = report["views"]
     assert set(views) == {v.name for v in capture.train_views}  # what only judges takes no part
@@ -275,10 +269,8 @@ def test_the_report_tells_of_each_view(
     assert (tmp_path / "texture.png").is_file() and (tmp_path / "strip.png").is_file()
 
 
-def test_outside_the_face_all_stays_bit_for_bit(
-    capture: Capture, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    result = Capture.load(run(capture, source, tmp_path, Flickering(), monkeypatch).folder)
+def test_outside_the_face_all_stays_bit_for_bit(capture: Capture, source: Path, tmp_path: Path) -> None:
+    result = Capture.load(run(capture, source, tmp_path, Flickering()).folder)
     for view in capture.views:
         before, after = (c.load_view(c.view(view.name)) for c in (capture, result))
         outside = before.masks["face"] == 0
@@ -288,43 +280,36 @@ def test_outside_the_face_all_stays_bit_for_bit(
         assert_array_equal(before.alpha, after.alpha)
 
 
-def test_an_interrupted_stage_goes_on(
-    capture: Capture, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_stage_goes_on(capture: Capture, source: Path, tmp_path: Path) -> None:
     swapper = Flickering()
-    monkeypatch.setitem(registry._SWAPPERS, "flickering", swapper)
-    settings = SwapSettings(swapper="flickering", engine="cpu", threads=1)
+    settings = SwapSettings(engine="cpu", threads=1)
 
     def some() -> bool:
         return len(list((tmp_path / PER_VIEW).rglob("*.exr"))) >= 3
 
     with pytest.raises(Cancelled):
-        swap(capture.folder, source, tmp_path, settings, cancelled=some)
+        swap(capture.folder, source, tmp_path, settings, cancelled=some, swapper=swapper)
     assert swapper.calls == 3 and not (tmp_path / "swap.json").exists()
-    first = swap(capture.folder, source, tmp_path, settings)
+    first = swap(capture.folder, source, tmp_path, settings, swapper=swapper)
     assert swapper.calls == len(capture.train_views)  # the three were kept, and the one skin paints the rest
-    again = swap(capture.folder, source, tmp_path, settings)
+    again = swap(capture.folder, source, tmp_path, settings, swapper=swapper)
     assert swapper.calls == len(capture.train_views) and again.kept == tuple(v.name for v in capture.views)
     assert again.report["views"] == first.report["views"]
     other = attrs.evolve(settings, strength=0.5)
-    swap(capture.folder, source, tmp_path, other)
+    swap(capture.folder, source, tmp_path, other, swapper=swapper)
     assert swapper.calls == 2 * len(capture.train_views)
 
 
-def test_a_second_round_swaps_what_the_first_made(
-    capture: Capture, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_round_swaps_what_the_first_made(capture: Capture, source: Path, tmp_path: Path) -> None:
     swapper = Flickering()
-    result = run(capture, source, tmp_path, swapper, monkeypatch, rounds=2)
+    result = run(capture, source, tmp_path, swapper, rounds=2)
     assert result.report["consistency"]["rounds"] == 2 and swapper.calls == 2 * len(capture.train_views)
     assert (tmp_path / PER_VIEW / "round_2" / "view_003.exr").is_file()
 
 
-def test_a_swapper_that_changes_nothing_is_reported(
-    capture: Capture, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_swapper_that_changes_nothing_is_reported(capture: Capture, source: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="changed none of the views"):
-        run(capture, source, tmp_path, Flickering(silent=True), monkeypatch)
+        run(capture, source, tmp_path, Flickering(silent=True))
 
 
 def test_the_classical_swap_becomes_consistent_and_truer(capture: Capture, source: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interchange.capture import Capture, View, ViewImages
-from interchange.errors import Cancelled, Progress
+from interchange.errors import Progress
 from interchange.mesh import Mesh
 
 from ..atlas import Atlas, build_atlas
@@ -21,6 +21,7 @@ from ..engines import OpenDevice, choose_device, open_gpu, open_view_engine
 from ..settings import SwapSettings
 from ..swapper import PreparedSwap
 from ..textures import as_bytes, as_linear, working_texture
+from ..view_loop import run_views
 from ..views import Floats, Skins, exchange_skin
 from .observations import Observations, Surface, observe
 from .per_view import PerViewPictures, swap_each_view
@@ -75,7 +76,7 @@ def make_consistent(
             _start_of_round(target, new8, number, settings.samples), settings.threads, progress, cancelled,
         )  # fmt: skip
         fused = fuse_views(
-            _observe_all(target, pictures, progress, cancelled), _texels(target), target.regions,
+            _observe_all(target, pictures, settings.threads, progress, cancelled), _texels(target), target.regions,
             target.meshes[capture.poses[0].name], target.head, target.atlas,
             settings.evenness if settings.delight else 0.0,
         )  # fmt: skip
@@ -91,7 +92,7 @@ def make_consistent(
     mask[target.atlas.rows, target.atlas.columns] = fused.seen * target.regions.face
     return PreparedSwap(
         engine.change, new8, as_bytes(mask), {**prepared.pictures, **_pictures(target, new8)}, report,
-        [*prepared.warnings, *_warnings(capture, fused)], engine.close, fingerprint=prepared.fingerprint,
+        [*prepared.warnings, *_warnings(capture, fused)], engine.close, digest=prepared.digest,
     )  # fmt: skip
 
 
@@ -128,26 +129,23 @@ def _start_of_round(
 
 
 def _observe_all(
-    target: _Target, pictures: PerViewPictures, progress: Progress | None, cancelled: Callable[[], bool]
-) -> list[Observations]:
-    views, found = target.capture.train_views, []
+    target: _Target, pictures: PerViewPictures, threads: int | None, progress: Progress | None,
+    cancelled: Callable[[], bool],
+) -> list[Observations]:  # fmt: skip
+    """What each training view says, in their order."""
     skins = target.skins(target.old8)
-    for index, view in enumerate(views):
-        if cancelled():
-            raise Cancelled
-        if progress:
-            progress("one skin", 0.9 * index / len(views), f"Laying {view.name} on the skin")
+    found: dict[str, Observations] = {}
+
+    def look(view: View) -> None:
         images = target.capture.load_view(view)
         surface = target.surfaces[target.capture.pose_of(view).name]
-        found.append(
-            observe(
-                images, pictures.load(view), target.mesh_of(view), target.head, view.camera, surface, skins,
-                target.noisy,
-            )  # fmt: skip
+        found[view.name] = observe(
+            images, pictures.load(view), target.mesh_of(view), target.head, view.camera, surface, skins, target.noisy
         )
-    if progress:
-        progress("one skin", 0.9, "Making one skin of all views")
-    return found
+
+    views = target.capture.train_views
+    run_views(views, look, threads, len(views), "one skin", progress, cancelled)
+    return [found[view.name] for view in views]
 
 
 def _skin_image(target: _Target, fused: FusedSkin) -> npt.NDArray[np.uint8]:
