@@ -30,6 +30,7 @@ from interchange.capture import Capture, ViewImages
 from .bars import Bar, Outcome
 from .contact_sheet import contact_sheet, spread_views, write_sheet
 from .swap_fits import FITTED, fit_rows
+from .swap_noise import noise_rows
 from .swap_scene import Scene, SceneSettings, render_scene
 
 Image = npt.NDArray[np.float32]
@@ -40,6 +41,7 @@ METHODS: dict[str, dict[str, Any]] = {
     FUSED: {"swapper": "classical", "consistency": True},
     OWN_TONE: {"swapper": "uv", "tone": 1.0},
 }
+_NOISE_BARS = {1.0: 27.0, 2.0: 25.5}  # pixels: dB
 _SHEET_VIEWS = 8
 _MASK_REACH = 2  # pixels by which the renderer's pixel filter carries a change past the mask
 
@@ -52,11 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="NAME", help="identity of the target")
     parser.add_argument("--source", metavar="NAME", help="identity of the source")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="the contact sheet (default: sheet.png in --folder)")
+    parser.add_argument("--noise", action="store_true", help="also with landmarks 1 and 2 pixels off, three seeds each")
     parser.add_argument("--fit", action="store_true", help="also fit splats to every method's views (table 1)")
 
 
 def run(options: argparse.Namespace) -> Outcome:
-    """Render, swap, measure."""
+    """Render, swap, measure; prints the tables as they come."""
     settings = SceneSettings.of(options.target, options.source, options.makehuman, options.quick)
     root = options.folder or Path(tempfile.gettempdir()) / "digidouble-benchmarks" / settings.name
     scene = render_scene(settings, root)
@@ -76,6 +79,15 @@ def run(options: argparse.Namespace) -> Outcome:
     tables: dict[str, Any] = {"swap": {name: attrs.asdict(row) for name, row in rows.items()}, "sheet": str(sheet)}
     bars = bars_of(rows, outside)
     print("\n".join(lines_of(rows)))
+    if options.noise:
+        tables["noise"] = {}
+        chosen = {name: METHODS[name] for name in (UV, CLASSICAL, FUSED)}
+        for pixels, bar in _NOISE_BARS.items():
+            noisy = noise_rows(scene.capture, scene.source, root, chosen, pixels, views.truth_psnr)
+            tables["noise"][f"{pixels:g} px"] = {name: attrs.asdict(row) for name, row in noisy.items()}
+            bars.append(Bar(f"uv: truth PSNR, landmarks {pixels:g} px off", noisy[UV].mean, "dB", at_least=bar))
+            print("\n".join(f"{name + f', {pixels:g} px off':<40}{r.mean:>8.2f} ± {r.sd:.2f} dB"
+                            for name, r in noisy.items()))  # fmt: skip
     if options.fit:
         fits = fit_rows(capture, {name: swapped[name] for name in FITTED}, Capture.load(scene.truth), root)
         tables["fit"] = {name: attrs.asdict(row) for name, row in fits.items()}
@@ -129,6 +141,13 @@ class _Views:
     @property
     def faces(self) -> list[Image]:
         return [i.masks["face"] for i in self.images]
+
+    def truth_psnr(self, result: Capture) -> float:
+        """dB in the face against the true swap, mean over views."""
+        pictures = [result.load_view(result.view(v.name), ()).display() for v in self.capture.views]
+        value = score(pictures, self.truth).psnr_face
+        assert value is not None  # some view shows the face, or there would be no swap
+        return value
 
 
 def _goals(capture: Capture, images: list[ViewImages], goal: Capture, shared: bool) -> list[Goal]:

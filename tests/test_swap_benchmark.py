@@ -13,8 +13,10 @@ from numpy.testing import assert_array_equal
 
 from backend.evaluation.tables import RIGID, TRUE_SWAP, UNTOUCHED, Row
 from backend.faceswap.atlas import build_atlas
+from backend.faceswap.source import load_source
 from benchmarks import swap as benchmark
 from benchmarks.contact_sheet import BAND, TILE, contact_sheet, spread_views
+from benchmarks.swap_noise import with_noise
 from benchmarks.swap_scene import Scene, SceneSettings, _claim, true_skin
 from interchange.capture import Capture
 from interchange.colour import srgb_from_linear
@@ -113,3 +115,14 @@ def test_views_are_chosen_from_side_to_side() -> None:
     chosen = spread_views(faces, yaws, 3)
     assert [yaws[i] for i in chosen] == [-80, 0, 80]
     assert len(spread_views(faces, yaws, 20)) == 9  # what shows no face is left out
+
+
+def test_noise_moves_landmarks_and_nothing_else(scene: Scene, tmp_path: Path) -> None:
+    noisy = with_noise(scene.source, tmp_path / "noisy", 2.0, 1)
+    before, after = (load_source(folder).photos[0] for folder in (scene.source, noisy))
+    moved = np.array([np.subtract(after.landmarks[i], before.landmarks[i]) for i in before.landmarks])
+    assert 1.5 < moved.std() < 2.5 and abs(moved.mean()) < 0.6
+    assert_array_equal(before.image, after.image)
+    again = with_noise(scene.source, tmp_path / "again", 2.0, 1)
+    assert load_source(again).photos[0].landmarks == after.landmarks
+    assert load_source(with_noise(scene.source, tmp_path / "c", 2.0, 2)).photos[0].landmarks != after.landmarks
