@@ -43,7 +43,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 _NOISE_BARS = {1.0: 27.0, 2.0: 25.5}  # pixels: dB
 _SHEET_VIEWS = 8
-_MASK_REACH = 2  # pixels by which the renderer's pixel filter carries a change past the mask
+_MASK_REACH = 3  # pixels: the pixel filter carries a change past the mask, which itself has few samples a pixel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

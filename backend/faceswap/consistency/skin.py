@@ -15,7 +15,7 @@ from interchange.errors import InputError
 from interchange.mesh import Mesh
 
 from ..atlas import Atlas
-from ..cleaning import Regions, evened
+from ..cleaning import Regions, evened, without_glare
 from ..completion import membrane
 from .colours import solve_colours
 from .fusion import geometric_median, total_weight, with_best_detail
@@ -47,8 +47,8 @@ def fuse_views(
 ) -> FusedSkin:  # (T, 3) encoded
     """One skin out of all views' observations of the atlas's texels, whose old colours are `old`.
 
-    A swapper that pastes a photo pastes its light too. Once fused, it is a broad unevenness of the skin, of which
-    `evenness` (0..1) is taken off.
+    A swapper that pastes a photo pastes its light too. Once fused, it is glare and a broad unevenness of the skin,
+    which are taken off as from a photo (`evenness` 0..1, 0: left as they are).
 
     Raises InputError when no view changed anything.
     """
@@ -79,7 +79,10 @@ def fuse_views(
         fused = geometric_median(matched)
     sharp = with_best_detail(matched, fused, atlas, _DETAIL * _texels_per_pixel(observed))
     seen = np.clip(total_weight(matched) / _FULL, 0, 1)
-    linear = evened(linear_from_srgb(sharp), seen, mesh, head, atlas, regions, evenness)
+    linear = linear_from_srgb(sharp)
+    if evenness > 0:
+        linear = without_glare(linear, seen, regions)
+        linear = evened(linear, seen, mesh, head, atlas, regions, evenness)
     difference = (srgb_from_linear(linear) - old) * (seen > 0)[:, None]
     face = regions.face
     carried = membrane(difference, seen**3 * (face > 0), mesh, atlas, head, _CARRIED) * face[:, None]
