@@ -19,7 +19,7 @@ _GROWN = 1.25  # the tile's side over the face's
 
 def spread_views(faces: Sequence[Floats], yaws: Sequence[float], count: int) -> list[int]:
     """Indices of `count` views that show much of the face, evenly from one side to the other."""
-    shown = [i for i, face in enumerate(faces) if face.sum() > 0.01 * face.size]
+    shown = [i for i, face in enumerate(faces) if face.sum() > 0.02 * face.size]
     ordered = sorted(shown, key=lambda i: yaws[i])
     if len(ordered) <= count:
         return ordered
