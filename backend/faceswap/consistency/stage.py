@@ -86,8 +86,9 @@ def make_consistent(
     engine = open_view_engine(
         choice, settings.engine == "cuda", target.head, target.skins(new8), settings.samples, target.noisy, cameras
     )
-    report = {**prepared.report, "engine": engine.name, "engine_reason": engine.reason,
-              "views": _notes(capture, pictures, fused), "consistency": _summary(fused, settings.rounds)}  # fmt: skip
+    report = {**prepared.report, "engine": engine.name, "engine_reason": engine.reason}
+    report["views"] = _notes(capture, prepared, pictures, fused)
+    report["consistency"] = _summary(fused, settings.rounds)
     mask = np.zeros(target.old8.shape[:2], np.float32)
     mask[target.atlas.rows, target.atlas.columns] = fused.seen * target.regions.face
     return PreparedSwap(
@@ -156,12 +157,15 @@ def _skin_image(target: _Target, fused: FusedSkin) -> npt.NDArray[np.uint8]:
     return as_bytes(old + change[target.atlas.nearest_row, target.atlas.nearest_column])
 
 
-def _notes(capture: Capture, pictures: PerViewPictures, fused: FusedSkin) -> dict[str, Any]:
-    """By training view: what the swapper did there, and what became of it. The swapper's own reason comes first."""
-    return {
-        view.name: {**note, **pictures.notes.get(view.name, {})}
-        for view, note in zip(capture.train_views, fused.views, strict=True)
-    }
+def _notes(
+    capture: Capture, prepared: PreparedSwap, pictures: PerViewPictures, fused: FusedSkin
+) -> dict[str, Any]:
+    """By view: what the swapper has said about it, and of training views what became of it. The swapper's own reason
+    comes first."""
+    notes: dict[str, Any] = {name: dict(note) for name, note in prepared.report.get("views", {}).items()}
+    for view, note in zip(capture.train_views, fused.views, strict=True):
+        notes[view.name] = {**note, **notes.get(view.name, {}), **pictures.notes.get(view.name, {})}
+    return notes
 
 
 def _summary(fused: FusedSkin, rounds: int) -> dict[str, Any]:
