@@ -264,6 +264,7 @@ def test_the_report_tells_of_each_view(capture: Capture, source: Path, tmp_path:
     assert not views["view_007"]["used"] and "too little" in views["view_007"]["reason"]
     kept = [v for v in views.values() if v["used"]]
     assert len(kept) == 6 and max(v["residual"] for v in kept) < 0.7 * views["view_002"]["residual"]
+    assert report["engine"] == "cpu" and report["consistency"]["engine"] == "cpu"
     assert report["consistency"]["views_used"] == 6 and report["consistency"]["face_seen"] > 0.7
     assert any("view_002" in w for w in result.warnings)
     assert (tmp_path / "texture.png").is_file() and (tmp_path / "strip.png").is_file()
@@ -307,9 +308,15 @@ def test_a_second_round_swaps_what_the_first_made(capture: Capture, source: Path
     assert (tmp_path / PER_VIEW / "round_2" / "view_003.exr").is_file()
 
 
-def test_a_swapper_that_changes_nothing_is_reported(capture: Capture, source: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="changed none of the views"):
-        run(capture, source, tmp_path, Flickering(silent=True))
+def test_a_swapper_that_changes_nothing_leaves_all_views_and_says_so(
+    capture: Capture, source: Path, tmp_path: Path
+) -> None:
+    result = run(capture, source, tmp_path, Flickering(silent=True))
+    assert any("changed none of the training views" in w for w in result.warnings)
+    for view in capture.views:
+        before, after = (c.load_view(c.view(view.name), ()) for c in (capture, Capture.load(tmp_path)))
+        assert_array_equal(before.rgb, after.rgb)
+    assert "consistency" not in result.report and not (tmp_path / "texture.png").exists()
 
 
 def test_the_classical_swap_becomes_consistent_and_truer(capture: Capture, source: Path, tmp_path: Path) -> None:

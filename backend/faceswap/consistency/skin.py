@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from interchange.colour import linear_from_srgb, srgb_from_linear
-from interchange.errors import InputError
 from interchange.mesh import Mesh
 
 from ..atlas import Atlas
@@ -41,6 +40,11 @@ class FusedSkin:
     views: list[dict[str, Any]]
 
 
+def tells_enough(observed: Observations) -> bool:
+    """Whether a view can take part."""
+    return len(observed.texels) >= _CHANGED
+
+
 def fuse_views(
     observed: Sequence[Observations], old: Floats, regions: Regions, mesh: Mesh, head: int, atlas: Atlas,
     evenness: float,
@@ -50,14 +54,9 @@ def fuse_views(
     A swapper that pastes a photo pastes its light too. Once fused, it is glare and a broad unevenness of the skin,
     which are taken off as from a photo (`evenness` 0..1, 0: left as they are).
 
-    Raises InputError when no view changed anything.
+    At least one view must tell enough. Raises InputError when too little plain skin was painted to tell its tone.
     """
-    told = np.array([len(o.texels) >= _CHANGED for o in observed])
-    if not told.any():
-        raise InputError(
-            "The swapper changed none of the views, so there is no skin to make of them.",
-            "Capture views that show the face; swap.json of a run with --no-consistency tells why each was left alone.",
-        )
+    told = np.array([tells_enough(o) for o in observed])
     everything = Samples.of(observed, len(atlas.rows))
     used, distance, limit = told.copy(), np.full(len(observed), np.nan), float("inf")
     for _ in range(_ROUNDS):

@@ -25,10 +25,12 @@ from ..view_loop import run_views
 from ..views import Floats, Skins, exchange_skin
 from .observations import Observations, Surface, observe
 from .per_view import PerViewPictures, swap_each_view
-from .skin import FusedSkin, fuse_views
+from .skin import FusedSkin, fuse_views, tells_enough
 
 LARGEST = 2048
 """Texels a side of the skin: finer ones than the views' pixels hold nothing."""
+
+NOTHING = "The swapper changed none of the training views: none shows enough of the face."
 
 
 @attrs.frozen(eq=False)
@@ -65,7 +67,8 @@ def make_consistent(
     """Swap the training views with `prepared`, fuse them into one skin, return the swap that puts it into all views.
 
     folder: for the per-view pictures, which an interrupted run finds again; key: digest of all that they depend on.
-    Held-out views take no part in the skin. Raises InputError when no view was changed or passes are missing.
+    Held-out views take no part in the skin. If the swapper changes none of the views there is nothing to agree on, and
+    it is returned as it is, with a warning. Raises InputError when passes are missing.
     """
     choice = choose_device(settings.engine, open_device, progress)
     target = _target(capture, settings)
@@ -75,10 +78,12 @@ def make_consistent(
             capture, target.meshes, prepared, folder / f"round_{number}", f"{key} {number}",
             _start_of_round(target, new8, number, settings.samples), settings.threads, progress, cancelled,
         )  # fmt: skip
+        observed = _observe_all(target, pictures, settings.threads, progress, cancelled)
+        if not any(tells_enough(o) for o in observed):
+            return attrs.evolve(prepared, warnings=[*prepared.warnings, NOTHING], close=lambda: None)
         fused = fuse_views(
-            _observe_all(target, pictures, settings.threads, progress, cancelled), _texels(target), target.regions,
-            target.meshes[capture.poses[0].name], target.head, target.atlas,
-            settings.evenness if settings.delight else 0.0,
+            observed, _texels(target), target.regions, target.meshes[capture.poses[0].name], target.head,
+            target.atlas, settings.evenness if settings.delight else 0.0,
         )  # fmt: skip
         new8 = _skin_image(target, fused)
     assert pictures is not None and fused is not None
@@ -86,9 +91,10 @@ def make_consistent(
     engine = open_view_engine(
         choice, settings.engine == "cuda", target.head, target.skins(new8), settings.samples, target.noisy, cameras
     )
-    report = {**prepared.report, "engine": engine.name, "engine_reason": engine.reason}
-    report["views"] = _notes(capture, prepared, pictures, fused)
-    report["consistency"] = _summary(fused, settings.rounds)
+    report = {**prepared.report, "views": _notes(capture, prepared, pictures, fused)}
+    report["consistency"] = {
+        **_summary(fused, settings.rounds), "engine": engine.name, "engine_reason": engine.reason,
+    }  # fmt: skip
     mask = np.zeros(target.old8.shape[:2], np.float32)
     mask[target.atlas.rows, target.atlas.columns] = fused.seen * target.regions.face
     return PreparedSwap(
