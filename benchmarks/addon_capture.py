@@ -99,14 +99,15 @@ def _bare(bpy: Any, folder: Path, settings: Any, views: int) -> None:
 
 def _growth(job: Any) -> float:
     """Megabytes of resident memory from the tenth view to the last."""
-    early = 0.0
+    early = late = 0.0
     try:
         while job.step():
             if len(job.rendered) == 10:
                 early = _resident_mb()
+            late = _resident_mb()
     finally:
         job.close()
-    return _resident_mb() - early
+    return late - early
 
 
 def _resident_mb() -> float:

@@ -46,16 +46,17 @@ def find_hits(
     height, width = depth.shape
     uv, z = camera.project(vertices)
     pixel, owner = _candidates(uv, z, faces, width, height)
-    corners, depths = uv[faces[owner]], z[faces[owner]]  # (M, 3, 2), (M, 3)
-    centre = np.stack([pixel % width + 0.5, pixel // width + 0.5], axis=1)[:, None]
-    edge = corners - centre
-    area = np.stack([_cross(edge[:, (k + 1) % 3], edge[:, (k + 2) % 3]) for k in range(3)], axis=1)
-    total = area.sum(axis=1, keepdims=True)
+    # one corner after the other: numpy is slow along an axis of three
+    own = [faces[owner, k] for k in range(3)]
+    x, y = pixel % width + 0.5, pixel // width + 0.5
+    edge = [(uv[corner, 0] - x, uv[corner, 1] - y) for corner in own]
+    area = [_cross(edge[(k + 1) % 3], edge[(k + 2) % 3]) for k in range(3)]
+    total = area[0] + area[1] + area[2]
     with np.errstate(divide="ignore", invalid="ignore"):
-        flat = area / total
-        inside = (flat >= -1e-6).all(axis=1) & (np.abs(total[:, 0]) > 1e-12)
-        over_depth = flat / depths
-        hit_depth = 1 / over_depth.sum(axis=1)
+        flat = [part / total for part in area]
+        inside = (flat[0] >= -1e-6) & (flat[1] >= -1e-6) & (flat[2] >= -1e-6) & (np.abs(total) > 1e-12)
+        over_depth = [part / z[corner] for part, corner in zip(flat, own, strict=True)]
+        hit_depth = 1 / (over_depth[0] + over_depth[1] + over_depth[2])
     seen = depth.ravel()[pixel]
     error = np.abs(hit_depth - seen)
     keep = np.flatnonzero(inside & (seen > 0) & (error < tolerance * seen))
@@ -63,20 +64,21 @@ def find_hits(
     face = np.full(height * width, -1, np.int32)
     weights = np.zeros((height * width, 3))
     face[pixel[keep]] = owner[keep]
-    weights[pixel[keep]] = over_depth[keep] * hit_depth[keep, None]
+    weights[pixel[keep]] = np.stack([part[keep] * hit_depth[keep] for part in over_depth], axis=1)
     return Hits(face.reshape(height, width), weights.reshape(height, width, 3))
 
 
-def _cross(a: Array, b: Array) -> Array:
-    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+def _cross(a: tuple[Array, Array], b: tuple[Array, Array]) -> Array:
+    return a[0] * b[1] - a[1] * b[0]
 
 
 def _candidates(uv: Array, z: Array, faces: Array, width: int, height: int) -> tuple[Array, Array]:
     """Pairs (pixel, face) of pixel centres in the faces' bounding boxes."""
-    corners = uv[faces]
-    low: Array = np.ceil(corners.min(axis=1) - 0.5 - 1e-6)
-    high: Array = np.floor(corners.max(axis=1) - 0.5 + 1e-6)
-    front: Array = np.all(z[faces] > 1e-6, axis=1, keepdims=True)
+    a, b, c = (uv[faces[:, k]] for k in range(3))
+    low: Array = np.ceil(np.minimum(np.minimum(a, b), c) - 0.5 - 1e-6)
+    high: Array = np.floor(np.maximum(np.maximum(a, b), c) - 0.5 + 1e-6)
+    behind = z <= 1e-6
+    front: Array = ~(behind[faces[:, 0]] | behind[faces[:, 1]] | behind[faces[:, 2]])[:, None]
     limit = np.array([width, height], np.int64)
     low = np.minimum(np.maximum(np.where(front, low, 0), 0), limit).astype(np.int64)
     high = np.minimum(np.maximum(np.where(front, high, -1), -1), limit - 1).astype(np.int64)
