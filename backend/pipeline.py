@@ -24,9 +24,10 @@ from interchange.errors import Cancelled, InputError, Progress
 
 from . import previews, provenance
 from .evaluation.evaluate import evaluate
+from .faceswap.registry import swapper_named
 from .faceswap.settings import SwapSettings
 from .faceswap.source import load_source
-from .faceswap.swap import swap
+from .faceswap.swap import PER_VIEW, swap
 from .fitting.fit import fit
 from .fitting.settings import FitSettings
 
@@ -83,7 +84,7 @@ def check_stage(job: JobContext) -> None:
     """Refuse a job before any work: no consent, an unreadable capture, no landmarks, settings that do not exist."""
     load_source(job.folders.source)
     Capture.load(job.folders.capture)
-    settings_from(job.parameters.get("swap", {}), SwapSettings)
+    swapper_named(settings_from(job.parameters.get("swap", {}), SwapSettings).swapper)
     settings_from(job.parameters.get("fit", {}), FitSettings)
 
 
@@ -215,7 +216,7 @@ def publish(folders: JobFolders, outputs: Path) -> None:
         if folder.exists():
             shutil.copytree(
                 folder, outputs / folder.name, dirs_exist_ok=True, copy_function=_link_or_copy,
-                ignore=shutil.ignore_patterns("checkpoint*", "*.part"),
+                ignore=shutil.ignore_patterns("checkpoint*", "*.part", PER_VIEW),
             )  # fmt: skip
 
 

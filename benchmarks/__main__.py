@@ -17,6 +17,7 @@ BENCHMARKS = {
     "fit_cpu": "a training step on the CPU: stages, rivals, growth, memory, start, time to quality",
     "demo": "the whole job on the sample avatars: wall time, memory, quality",
     "fit_gpu": "fitting on an NVIDIA GPU: time a stage and a step, against gsplat, seconds to a quality",
+    "swap": "every swapper against the rendered true swap: truth, agreement of views, sharpness, seam; a contact sheet",
     "swap_views": "changing a capture's views on an NVIDIA GPU: seconds a view against the CPU, and what differs",
     "splat_files": "every splat format: seconds to write and read, size, what a picture loses",
     "addon_display": "doubles in Blender: import, Cycles' picture against the rasterizer's, Apply Transform",

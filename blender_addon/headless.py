@@ -110,7 +110,14 @@ def run_capture(options: argparse.Namespace, progress: errors.Progress, stop: Ca
         spread=options.spread,
         needs_landmarks=not options.without_landmarks,
     )
-    capture_avatar(options.out, settings, progress, stop, context)
+    like = capture.Capture.load(options.cameras_of) if options.cameras_of else None
+    for view in like.views if like else ():
+        if (view.camera.width, view.camera.height) != (options.size, options.size):
+            raise errors.InputError(
+                f"The views of {options.cameras_of} are not {options.size} pixels a side.",
+                f"Give --size {view.camera.width}.",
+            )
+    capture_avatar(options.out, settings, progress, stop, context, like)
 
 
 def _rig(options: argparse.Namespace, context: Any) -> Any:
@@ -253,6 +260,7 @@ def build_parser() -> argparse.ArgumentParser:
     several.add_argument("--frames", metavar="START:END[:STEP]", help="a pose for each of these frames")
     several.add_argument("--expressions", type=int, metavar="N", help="poses with random shape keys, by the seed")
     command.add_argument("--spread", action="store_true", help="spread the cameras over the poses")
+    command.add_argument("--cameras-of", type=Path, metavar="DIR", help="use another capture's cameras, not a rig")
     command.add_argument("--without-landmarks", action="store_true", help="allow an avatar without face landmarks")
     _quality_options(command, size=320, samples=8)
 

@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import json
 import signal
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 from PIL import Image
 
 from backend import cli
+from backend.commands import _arguments
+from backend.faceswap.settings import SwapSettings
+from interchange.errors import InputError
 
 from .test_provenance import CONSENT
 
@@ -29,6 +34,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     "arguments",
     [
         ["swap", "--capture", "nowhere", "--source", "nowhere", "--out", "x"],
+        ["swap", "--capture", "nowhere", "--source", "nowhere", "--out", "x", "--swapper", "magic"],
         ["fit", "nowhere", "--out", "x"],
         ["fit", ".", "--out", "x"],
         ["render", "nowhere", "--out", "x"],
@@ -178,3 +184,15 @@ def test_the_report_signs_a_double_made_step_by_step(tmp_path: Path, monkeypatch
     assert cli.main(["verify", str(tmp_path / "double")]) == 0
     (tmp_path / "double/splats.ply").write_text("other")
     assert cli.main(["verify", str(tmp_path / "double")]) == 1
+
+
+def test_the_swaps_options_become_its_settings() -> None:
+    parser = argparse.ArgumentParser()
+    _arguments.add_swap(parser)
+    usual = _arguments.swap_settings(parser.parse_args([]))
+    assert usual == attrs.asdict(SwapSettings())
+    chosen = parser.parse_args(["--swapper", "classical", "--no-consistency", "--rounds", "2", "--tone", "0.5"])
+    settings = SwapSettings(swapper="classical", consistency=False, rounds=2, tone=0.5)
+    assert _arguments.swap_settings(chosen) == attrs.asdict(settings)
+    with pytest.raises(InputError, match="magic"):
+        _arguments.swap_settings(parser.parse_args(["--swapper", "magic"]))

@@ -23,6 +23,8 @@ def toy_kind(monkeypatch: pytest.MonkeyPatch, log: list[str]) -> None:
             job.folders.double.mkdir(parents=True, exist_ok=True)
             (job.folders.double / f"{name}.txt").write_text(name)
             (job.folders.double / "checkpoint_1.bin").write_text("big")
+            (job.folders.double / "per_view").mkdir(exist_ok=True)
+            (job.folders.double / "per_view" / "view.exr").write_text("big")
 
         return pipeline.Stage(name, 0.5, run)
 

@@ -112,7 +112,20 @@ def add_swap(parser: argparse.ArgumentParser) -> None:
     """The swap's main settings; defaults are SwapSettings' own."""
     usual = SwapSettings()
     parser.add_argument(
-        "--swapper", default=usual.swapper, metavar="NAME", help="uv (default): in the skin; onnx: by your own network"
+        "--swapper",
+        default=usual.swapper,
+        metavar="NAME",
+        help="uv (default): one new skin; classical: each view by itself; onnx: by your own network",
+    )
+    parser.add_argument(
+        "--no-consistency", action="store_true", help="leave the views as a per-view swapper painted them"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=whole_number(1, 5),
+        default=usual.rounds,
+        metavar="N",
+        help=f"how often views are swapped one by one and made one skin of (default {usual.rounds})",
     )
     parser.add_argument(
         "--tone", type=float, default=usual.tone, metavar="0..1", help="1: the performer's skin tone; 0: the avatar's"
@@ -137,6 +150,6 @@ def swap_settings(options: argparse.Namespace) -> dict[str, Any]:
     swapper_named(options.swapper)
     settings = SwapSettings(
         swapper=options.swapper, tone=options.tone, strength=options.strength, shape=options.shape,
-        onnx=_onnx_arguments.onnx_settings(options),
+        consistency=not options.no_consistency, rounds=options.rounds, onnx=_onnx_arguments.onnx_settings(options),
     )  # fmt: skip
     return attrs.asdict(settings)

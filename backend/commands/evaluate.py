@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from backend.evaluation.evaluate import evaluate
+from backend.evaluation.tables import table_lines
 from backend.terminal import Terminal
 
 from . import _arguments
@@ -18,6 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--capture", type=Path, required=True, metavar="DIR", help="the untouched capture")
     parser.add_argument("--swapped", type=Path, metavar="DIR", help="the swapped capture that was fitted")
     parser.add_argument("--truth", type=Path, metavar="DIR", help="renders of the true swap")
+    parser.add_argument("--source", type=Path, metavar="DIR", help="the source folder: adds its photo as a control")
+    parser.add_argument(
+        "--source-views", type=Path, metavar="DIR", help="the source's own avatar by the same cameras: adds table 2"
+    )
     parser.add_argument("--lpips", type=Path, metavar="FILE", help="your own weights of LPIPS, as an .onnx file")
 
 
@@ -26,8 +31,11 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     _arguments.double_folder(options.double)
     progress = terminal.progress("evaluate")
     found = evaluate(
-        options.capture, options.swapped, options.double, options.truth, progress=progress, lpips=options.lpips
-    )
+        options.capture, options.swapped, options.double, options.truth, progress=progress, lpips=options.lpips,
+        source_folder=options.source, source_views_folder=options.source_views,
+    )  # fmt: skip
+    for name, rows in found.tables.items():
+        terminal.say("\n".join(table_lines(name, rows)))
     for name, reason in found.metrics.perceptual.not_available.items():
         terminal.say(f"{name.upper()} is not available: {reason}")
     terminal.say(f"Wrote {options.double / 'metrics.json'}")

@@ -14,7 +14,7 @@ from typing import Any
 from backend.faceswap.onnx.models import models_folder
 from backend.faceswap.registry import OnnxSwapper
 from backend.faceswap.settings import ENGINES, SwapSettings
-from backend.faceswap.swap import swap
+from backend.faceswap.swap import REPORT, swap
 from backend.pipeline import settings_from
 from backend.terminal import Terminal
 
@@ -48,6 +48,10 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         terminal.say(line)
     for sentence in result.warnings:
         terminal.say(f"Note: {sentence}")
+    found = result.report.get("consistency")
+    if found:
+        agree = f"{found['views_used']} views agree on one skin to {found['residual_levels']:.1f} of 255 levels"
+        terminal.say(f"{agree}; {REPORT} tells of each")
     terminal.say(f"Wrote {options.out}")
     return 0
 

@@ -15,11 +15,13 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from backend.faceswap.source import load_source
 from interchange.capture import Capture, View, ViewImages
 from interchange.errors import Cancelled, InputError, Progress
 from interchange.png import read_png
 
-from . import consistency, metrics
+from . import consistency, metrics, tables
+from .held_out_tables import held_out_tables
 from .perceptual import Judges, find_judges
 from .results import (
     CrossView,
@@ -38,10 +40,6 @@ from .results import (
 Image = npt.NDArray[np.float32]
 Renders = Mapping[str, Image]
 _LAYERS = ("depth", "mask")
-MIN_FACE = 0.001
-"""Share of the frame that the face mask must cover for a view to have figures of its own for the face."""
-
-
 @attrs.frozen(eq=False)
 class _Folders:
     capture: Capture
@@ -60,6 +58,8 @@ def evaluate(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
     lpips: Path | None = None,
+    source_folder: Path | None = None,
+    source_views_folder: Path | None = None,
 ) -> Evaluation:
     """Measure a double and write double/metrics.json and double/evaluation.json.
 
@@ -67,8 +67,9 @@ def evaluate(
     capture. truth_folder: the true swap's held-out views, in capture form; None where no truth exists. renders: the
     fit's held-out pictures by view name, (H, W, 3) display-referred 0..1 over black; None reads
     double/renders/<view>.png. timings: seconds by stage, merged over those that metrics.json already holds.
-    lpips: the user's ONNX weights of LPIPS; None leaves that figure out. Raises InputError for missing or damaged files
-    or pictures of the wrong size, Cancelled when told to stop.
+    lpips: the user's ONNX weights of LPIPS; None leaves that figure out. source_folder: the photo, for the control that
+    pastes it rigidly. source_views_folder: the source's own avatar seen by the same cameras, for table 2. Raises
+    InputError for missing or damaged files or pictures of the wrong size, Cancelled when told to stop.
     """
     tell, stop = progress or (lambda *_: None), cancelled or (lambda: False)
     judges = find_judges(lpips)
@@ -90,6 +91,11 @@ def evaluate(
     tell("evaluate", 0.6, "cross-view consistency")
     agreement = _consistency(folders, swapped_folder is not None, stop)
     evaluation = _summary(folders, scores, agreement, timings or {}, judges)
+    own = Capture.load(source_views_folder) if source_views_folder else None
+    photo = load_source(source_folder).photos[0] if source_folder else None
+    fitted = {v.name: _fitted(folders.double, v, renders) for v in capture.held_out_views}
+    rows = held_out_tables(folders.capture, folders.swapped, folders.truth, own, photo, fitted)
+    evaluation = attrs.evolve(evaluation, tables=rows)
     evaluation.save(folders.double)
     tell("evaluate", 1.0, "metrics.json written")
     return evaluation
@@ -171,7 +177,7 @@ def _face_mask(folders: _Folders, view: View, images: ViewImages) -> Image | Non
     face = images.masks.get("face")
     if face is None:
         face = folders.capture.load_view(view, ("mask",)).masks.get("face")
-    return None if face is None or face.sum() < MIN_FACE * face.size else face
+    return None if face is None or face.sum() < tables.MIN_FACE * face.size else face
 
 
 def _consistency(folders: _Folders, swap: bool, stop: Callable[[], bool]) -> consistency.Consistency:

@@ -15,6 +15,8 @@ import cattrs
 from interchange.capture import read_json, write_json
 from interchange.errors import InputError
 
+from .tables import Row
+
 METRICS_FILE, EVALUATION_FILE = "metrics.json", "evaluation.json"
 EVALUATION_FORMAT, EVALUATION_VERSION = "digidouble-evaluation", 1
 STAGES = ("install", "capture", "transfer", "swap", "fit", "import", "total")
@@ -134,6 +136,7 @@ class Evaluation:
     consistency_pairs: int
     consistency_samples: int
     spread: dict[str, float] = attrs.field(factory=dict)
+    tables: dict[str, dict[str, Row]] = attrs.field(factory=dict)  # by table, by row; earlier files have none
 
     @property
     def gain_over_untouched(self) -> float | None:

@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from interchange.colour import linear_from_srgb, srgb_from_linear
+
 Floats = npt.NDArray[Any]
 ColourMap = Callable[[Floats], Floats]
 METHODS = ("mkl", "reinhard", "none")
@@ -71,6 +73,22 @@ def colour_map(start: SkinStatistics, goal: SkinStatistics, method: str = "mkl",
         return np.clip(colours + amount * (whole(colours) - colours), 0, 1).astype(np.float32)
 
     return partly
+
+
+def face_map(start: SkinStatistics, goal: SkinStatistics, method: str = "mkl", amount: float = 1.0) -> ColourMap:
+    """Like `colour_map`, for whole faces: what is not skin (brows, lips, nostrils) is brought along by one gain a
+    channel in linear light, which keeps dark dark. A map made for skin would lead it to colours that no face has."""
+    skin = colour_map(start, goal, method, amount)
+    if method == "none" or amount == 0:
+        return skin
+    gain = (linear_from_srgb(goal.mean) / np.maximum(linear_from_srgb(start.mean), 1e-4)) ** amount
+
+    def moved(colours: Floats) -> Floats:
+        scaled = srgb_from_linear(linear_from_srgb(np.asarray(colours, np.float32)) * gain)
+        share = membership(colours, start)[:, None]
+        return np.clip(scaled + share * (skin(colours) - scaled), 0, 1).astype(np.float32)
+
+    return moved
 
 
 def membership(colours: Floats, statistics: SkinStatistics) -> npt.NDArray[np.float32]:  # (N, 3)

@@ -5,17 +5,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Protocol
 
-import attrs
-import numpy as np
-import numpy.typing as npt
-
-from interchange.cameras import Camera
-from interchange.capture import Capture, ViewImages
+from interchange.capture import Capture
 from interchange.errors import InputError, Progress
-from interchange.mesh import Mesh
 
+from .classical.swapper import ClassicalSwapper
 from .engines import OpenDevice, choose_device, open_gpu, open_view_engine
 from .onnx.models import ModelFolder, models_folder
 from .onnx.preparation import prepare as prepare_onnx
@@ -23,59 +17,11 @@ from .onnx.session import find_runtime
 from .settings import SwapSettings
 from .shape import identity_shape
 from .source import Source
+from .swapper import PreparedSwap, Swapper, SwapperInfo
 from .uv import make_skin
 from .views import Skins
 
-
-@attrs.frozen
-class SwapperInfo:
-    """A swapper as a user sees it. needs: beside the capture and a source with landmarks. guarantees: what holds for
-    every result."""
-
-    name: str
-    title: str
-    needs: tuple[str, ...]
-    licence: str
-    guarantees: tuple[str, ...]
-
-
-@attrs.define(eq=False)
-class PreparedSwap:
-    """A swap that has looked at its source and can change view after view, from any thread.
-
-    change: (view's images, its mesh, its camera) -> new rgb (H, W, 3) linear, premultiplied. skin: the head's new
-    texture (h, w, 3) uint8 sRGB, for swappers that make one. pictures: (h, w, 3 or 1) uint8 to look at, by name.
-    report: what goes into swap.json. warnings: sentences for the user. close: gives back what the swap holds. digest:
-    of what the pictures depend on beside capture, source, settings and skin; "" for nothing. offset: (V, 3) metres by
-    which the rest mesh moves, in the avatar's own axes; `change` then gets views and meshes that have moved already
-    (shape/reshape.py).
-    """
-
-    change: Callable[[ViewImages, Mesh, Camera], npt.NDArray[np.float32]]
-    skin: npt.NDArray[np.uint8] | None
-    skin_mask: npt.NDArray[np.uint8] | None = None
-    pictures: dict[str, npt.NDArray[np.uint8]] = attrs.field(factory=dict)
-    report: dict[str, Any] = attrs.field(factory=dict)
-    warnings: list[str] = attrs.field(factory=list)
-    close: Callable[[], None] = lambda: None
-    digest: str = ""
-    offset: npt.NDArray[np.float32] | None = None
-
-
-class Swapper(Protocol):
-    """What every swapper is."""
-
-    info: SwapperInfo
-
-    def prepare(
-        self,
-        capture: Capture,
-        source: Source,
-        settings: SwapSettings,
-        progress: Progress | None,
-        cancelled: Callable[[], bool],
-    ) -> PreparedSwap:
-        """Do all that does not depend on a view. Raises InputError when capture and source do not fit."""
+__all__ = ["OnnxSwapper", "PreparedSwap", "Swapper", "SwapperInfo", "UvSwapper", "swapper_named", "swappers"]
 
 
 class UvSwapper:
@@ -137,6 +83,7 @@ class OnnxSwapper:
             "views that do not show the face, and every pixel outside the face, stay bit by bit",
             "the network's digest and the provider that computed it are reported",
         ),
+        per_view=True,
     )
 
     def __init__(self, folder: Callable[[], ModelFolder] = lambda: models_folder(os.environ)) -> None:
@@ -159,7 +106,9 @@ class OnnxSwapper:
         )  # fmt: skip
 
 
-_SWAPPERS: dict[str, Swapper] = {swapper.info.name: swapper for swapper in (UvSwapper(), OnnxSwapper())}
+_SWAPPERS: dict[str, Swapper] = {
+    swapper.info.name: swapper for swapper in (UvSwapper(), ClassicalSwapper(), OnnxSwapper())
+}
 
 
 def swappers() -> list[SwapperInfo]:

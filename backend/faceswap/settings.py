@@ -23,7 +23,9 @@ class SwapSettings:
     a side and pixel when views are filtered. shape: how far the target's face is moved to the performer's shape, in 3D;
     expressions, skull and neck stay. texture_size: of the new skin in texels, None for the avatar's own.
     threads: views at a time, None for one a core. engine: what changes the views: auto takes an NVIDIA GPU if there is
-    one; the pictures are the same. onnx: of the swapper `onnx` alone."""
+    one; the pictures are the same. consistency: make one skin of what a per-view swapper paints, so that views agree;
+    it means nothing to uv. rounds: of swapping and fusing; in a later one the swapper begins with the views that the
+    one before made. onnx: of the swapper `onnx` alone."""
 
     swapper: str = "uv"
     tone: float = attrs.field(default=1.0, validator=_within(0, 1))
@@ -40,4 +42,6 @@ class SwapSettings:
     texture_size: int | None = attrs.field(default=None, validator=attrs.validators.optional(_within(64, 8192)))
     threads: int | None = attrs.field(default=None, validator=attrs.validators.optional(_within(1, 256)))
     engine: str = attrs.field(default="auto", validator=_one_of(ENGINES))
+    consistency: bool = True
+    rounds: int = attrs.field(default=1, validator=_within(1, 5))
     onnx: OnnxSettings = attrs.field(factory=OnnxSettings)

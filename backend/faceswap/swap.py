@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
-import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,25 @@ import numpy.typing as npt
 
 from interchange.capture import MANIFEST, Capture, Pose, View, ViewImages, write_json, write_preview, write_view
 from interchange.consent import sha256_of_file
-from interchange.errors import Cancelled, InputError, Progress
+from interchange.errors import InputError, Progress
 from interchange.mesh import Mesh
 from interchange.png import write_png
 
+from .consistency.stage import make_consistent
 from .registry import PreparedSwap, Swapper, swapper_named
 from .settings import SwapSettings
 from .shape import moved_mesh, reshape_view
 from .shape.files import OFFSET, write_offset
 from .source import Source, load_source
+from .view_loop import State, digest_of_view, run_views
 
 FORMAT, VERSION = "digidouble-swap", 1
 REPORT = "swap.json"
 _STATE = "swap_state.json"
-_WRITE_EVERY_S = 0.5
-_PROCEDURE = 1
+PER_VIEW = "per_view"
+"""Folder of what a per-view swapper made of each view, kept so that a swap can go on; no result."""
+_ONLY_CONSISTENCY = ("consistency", "rounds")
+_PROCEDURE = 2
 """Raise when the same inputs give other pictures than before: it makes finished views count as stale."""
 
 
@@ -79,15 +82,31 @@ def swap(
     if out_folder.resolve() == capture_folder.resolve():
         raise InputError("A swap cannot write into the capture it reads.", "Choose another folder.")
     source = load_source(source_folder, today=today)
-    prepared = swapper.prepare(capture, source, settings, progress, cancelled)
-    try:
-        report, rendered, kept = _swap_all(capture, source, out_folder, prepared, settings, progress, cancelled)
-    finally:
-        prepared.close()
+    with contextlib.ExitStack() as stack:
+        prepared = swapper.prepare(capture, source, settings, progress, cancelled)
+        stack.callback(prepared.close)
+        with _told_of_disk(out_folder):
+            if swapper.info.per_view and settings.consistency:
+                key = _key(capture, source, settings, prepared, _ONLY_CONSISTENCY)
+                work = out_folder / PER_VIEW
+                prepared = make_consistent(capture, prepared, work, key, settings, progress, cancelled)
+                stack.callback(prepared.close)
+            report, rendered, kept = _swap_all(capture, source, out_folder, prepared, settings, progress, cancelled)
     seconds = time.monotonic() - started
     if progress:
         progress("swap", 1.0, f"{len(rendered)} views swapped, {len(kept)} kept")
     return SwapResult(out_folder, report, rendered, kept, tuple(prepared.warnings), seconds)
+
+
+@contextlib.contextmanager
+def _told_of_disk(out_folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"The swap cannot be written to {out_folder} ({error.strerror or error}).",
+            "Make room on the disk or choose another --out; finished views are kept.",
+        ) from error
 
 
 def _swap_all(
@@ -102,19 +121,13 @@ def _swap_all(
     """Write everything; the report, and the names of views made and kept."""
     meshes = {pose.name: _mesh_pair(capture, pose, prepared) for pose in capture.poses}
     key = _key(capture, source, settings, prepared)
-    try:
-        swapped = _write_frame(capture, out_folder, prepared, meshes)
-        rendered, kept = _swap_views(capture, meshes, swapped, prepared, key, settings, progress, cancelled)
-        report = _report(capture, source, settings, prepared, key)
-        _write_pictures(out_folder, prepared)
-        swapped.provenance = {"swap": {"swapper": settings.swapper, "report": REPORT}, "capture": capture.provenance}
-        swapped.save_manifest()
-        write_json(out_folder / REPORT, report)
-    except OSError as error:
-        raise InputError(
-            f"The swap cannot be written to {out_folder} ({error.strerror or error}).",
-            "Make room on the disk or choose another --out; finished views are kept.",
-        ) from error
+    swapped = _write_frame(capture, out_folder, prepared, meshes)
+    rendered, kept, notes = _swap_views(capture, meshes, swapped, prepared, key, settings, progress, cancelled)
+    report = _report(capture, source, settings, prepared, key) | ({"views": notes} if notes else {})
+    _write_pictures(out_folder, prepared)
+    swapped.provenance = {"swap": {"swapper": settings.swapper, "report": REPORT}, "capture": capture.provenance}
+    swapped.save_manifest()
+    write_json(out_folder / REPORT, report)
     return report, rendered, kept
 
 
@@ -131,9 +144,12 @@ def _mesh_pair(capture: Capture, pose: Pose, prepared: PreparedSwap) -> _MeshPai
     return _MeshPair(mesh, mesh if prepared.offset is None else moved_mesh(mesh, prepared.offset, pose.bones))
 
 
-def _key(capture: Capture, source: Source, settings: SwapSettings, prepared: PreparedSwap) -> str:
-    """Digest of all that the pictures depend on, beside each view's own file."""
-    chosen = {k: v for k, v in attrs.asdict(settings).items() if k not in ("threads", "engine")}
+def _key(
+    capture: Capture, source: Source, settings: SwapSettings, prepared: PreparedSwap, without: tuple[str, ...] = ()
+) -> str:
+    """Digest of all that the pictures depend on, beside each view's own file; `without` names settings that do not
+    matter to them."""
+    chosen = {k: v for k, v in attrs.asdict(settings).items() if k not in ("threads", "engine", *without)}
     meshes = {pose.name: sha256_of_file(capture.folder / pose.mesh) for pose in capture.poses}
     cameras = {v.name: [v.camera.K.tolist(), v.camera.world_to_camera.tolist()] for v in capture.views}
     skin = None if prepared.skin is None else hashlib.sha256(prepared.skin.tobytes()).hexdigest()
@@ -176,49 +192,6 @@ def _copy(start: Path, goal: Path) -> None:
     os.replace(temporary, goal)
 
 
-class _State:
-    """Which views are finished, on disk soon after each of them.
-
-    To replace a file waits for the disk, some 80 ms, which sixteen threads would wait for in turn; what a kill leaves
-    unwritten is swapped again.
-    """
-
-    def __init__(self, path: Path, key: str) -> None:
-        self._path, self._key, self._lock = path, key, threading.Lock()
-        self._written = 0.0
-        self.views: dict[str, str] = {}
-        try:
-            earlier = json.loads(path.read_text(encoding="utf-8"))
-            if earlier.get("key") == key:
-                self.views = dict(earlier["views"])
-        except (OSError, ValueError, KeyError, AttributeError, TypeError):
-            pass  # no state, or one that a crash left half: everything is made anew
-
-    def begin(self, kept: list[str]) -> None:
-        """Forget the other views, on disk too and before any is touched: a kill must not leave a view that is made anew
-        noted as what it was before.
-        """
-        with self._lock:
-            self.views = {name: self.views[name] for name in kept}
-            self._write()
-
-    def finish(self, view: str, digest: str) -> None:
-        """Note a view."""
-        with self._lock:
-            self.views[view] = digest
-            if time.monotonic() - self._written > _WRITE_EVERY_S:
-                self._write()
-
-    def flush(self) -> None:
-        """Write what is not written yet."""
-        with self._lock:
-            self._write()
-
-    def _write(self) -> None:
-        write_json(self._path, {"key": self._key, "views": self.views})
-        self._written = time.monotonic()
-
-
 def _swap_views(
     capture: Capture,
     meshes: dict[str, _MeshPair],
@@ -228,54 +201,34 @@ def _swap_views(
     settings: SwapSettings,
     progress: Progress | None,
     cancelled: Callable[[], bool],
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    state = _State(swapped.folder / _STATE, key)
+) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, Any]]:
+    """Names of views made and kept, and the swapper's notes on all of them."""
+    state = State(swapped.folder / _STATE, key)
     kept = [v for v in capture.views if _is_finished(v, capture, swapped, state)]
     waiting = [v for v in capture.views if v not in kept]
     state.begin([v.name for v in kept])
-    stop = threading.Event()
 
     def work(view: View) -> None:
-        if stop.is_set() or cancelled():
-            raise Cancelled
-        digest = sha256_of_file(capture.folder / view.exr) if (capture.folder / view.exr).is_file() else ""
-        _swap_view(capture, meshes[capture.pose_of(view).name], swapped, prepared, view)
-        state.finish(view.name, digest)
+        digest = digest_of_view(capture, view)
+        note = _swap_view(capture, meshes[capture.pose_of(view).name], swapped, prepared, view)
+        state.finish(view.name, digest, note)
 
-    threads = settings.threads or min(os.cpu_count() or 1, 16)
     try:
-        with ThreadPoolExecutor(threads, thread_name_prefix="swap") as pool:
-            futures = [pool.submit(work, view) for view in waiting]
-            try:
-                _follow(futures, len(kept), len(capture.views), progress)
-            finally:
-                stop.set()
-                for future in futures:
-                    future.cancel()
+        run_views(waiting, work, settings.threads, len(capture.views), "views", progress, cancelled)
     finally:
         state.flush()  # also what threads have finished after the others were told to stop
-    return tuple(v.name for v in waiting), tuple(v.name for v in kept)
+    return tuple(v.name for v in waiting), tuple(v.name for v in kept), state.notes
 
 
-def _follow(futures: list[Future[None]], kept: int, total: int, progress: Progress | None) -> None:
-    waiting = set(futures)
-    while waiting:
-        finished, waiting = wait(waiting, return_when=FIRST_EXCEPTION if progress is None else "FIRST_COMPLETED")
-        for future in finished:
-            future.result()
-        if progress:
-            done = total - len(waiting)
-            progress("views", done / total, f"{done} of {total} views")
-
-
-def _is_finished(view: View, capture: Capture, swapped: Capture, state: _State) -> bool:
+def _is_finished(view: View, capture: Capture, swapped: Capture, state: State) -> bool:
     files = (swapped.folder / view.exr, swapped.folder / view.preview)
     if view.name not in state.views or not all(f.is_file() for f in files):
         return False
     return state.views[view.name] == sha256_of_file(capture.folder / view.exr)
 
 
-def _swap_view(capture: Capture, mesh: _MeshPair, swapped: Capture, prepared: PreparedSwap, view: View) -> None:
+def _swap_view(capture: Capture, mesh: _MeshPair, swapped: Capture, prepared: PreparedSwap, view: View) -> Any:
+    """Write one view; what the swapper says about it, or None."""
     images = capture.load_view(view)
     if mesh.new is not mesh.old:
         images = reshape_view(images, mesh.old, mesh.new, view.camera)
@@ -283,6 +236,7 @@ def _swap_view(capture: Capture, mesh: _MeshPair, swapped: Capture, prepared: Pr
     result = ViewImages(rgb=rgb, alpha=images.alpha, depth=images.depth, masks=images.masks)
     write_preview(swapped.folder / view.preview, result)
     write_view(swapped.folder / view.exr, result)
+    return prepared.look(images, mesh.new, view.camera) if prepared.look else None
 
 
 def _report(

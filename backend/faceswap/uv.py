@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from interchange.colour import linear_from_srgb, srgb_from_linear
+from interchange.colour import srgb_from_linear
 from interchange.errors import Cancelled, InputError, Progress
 from interchange.mesh import Mesh
 
@@ -20,14 +19,14 @@ from .blending import laplacian_blend
 from .cleaning import Regions, believable, evened, face_regions, off_hair, statistics_of, without_glare
 from .completion import complete_by_symmetry, membrane
 from .delighting import Shading, fit_shading, remove_light
-from .harmonization import colour_map, membership
+from .harmonization import colour_map, face_map, membership
 from .registration import Registration, register
 from .settings import SwapSettings
 from .source import Photo, Source
+from .textures import as_bytes, as_linear, working_texture
 from .unprojection import Unprojected, unproject
 
 Floats = npt.NDArray[Any]
-_DEFAULT_SIZE = 1024
 _FULL_TRUST = 0.25  # weight of an unprojected texel from which on it needs no help
 _CARRIED = 10.0  # stiffness of the membrane that carries the face's tone to where no photo shows it
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
@@ -82,7 +81,7 @@ def make_skin(
             progress("skin", fraction, message)
 
     step(0.0, "Laying out the texture")
-    old8 = _encoded(_working_texture(old_linear, settings))
+    old8 = working_texture(old_linear, settings.texture_size)
     atlas = build_atlas(mesh, head, *old8.shape[:2])
     regions = face_regions(mesh, atlas)
     photos = []
@@ -108,12 +107,12 @@ def make_skin(
     whole_back = old8.astype(np.float32) / 255
     whole_back = np.where(atlas.to_image(_changed(back, old))[..., None], atlas.to_image(back), whole_back)
     blended = laplacian_blend(atlas.to_image(np.clip(front, 0, 1)), whole_back, mask, settings.levels)
-    new8 = np.rint(np.clip(blended, 0, 1) * 255).astype(np.uint8)
+    new8 = as_bytes(blended)
     return MadeSkin(
-        old_linear=linear_from_srgb(old8.astype(np.float32) / 255),
-        new_linear=linear_from_srgb(new8.astype(np.float32) / 255),
+        old_linear=as_linear(old8),
+        new_linear=as_linear(new8),
         skin=new8,
-        mask=_byte(mask),
+        mask=as_bytes(mask),
         pictures=_pictures(source.photos[0], photos[0], atlas, regions, old8, new8),
         report=_report(photos, source, tone, trust, regions),
         warnings=_warnings(photos, source),
@@ -123,27 +122,6 @@ def make_skin(
 
 def _changed(back: Floats, old: Floats) -> npt.NDArray[np.bool_]:
     return (back != old).any(-1)
-
-
-def _working_texture(linear: Floats, settings: SwapSettings) -> npt.NDArray[np.float32]:
-    height, width = linear.shape[:2]
-    if settings.texture_size is not None:
-        size = (settings.texture_size, max(1, round(settings.texture_size * height / width)))
-    elif min(height, width) < 64:  # a constant colour
-        size = (_DEFAULT_SIZE, _DEFAULT_SIZE)
-    else:
-        return np.asarray(linear, np.float32)
-    interpolation = cv2.INTER_AREA if size[0] < width else cv2.INTER_LINEAR
-    resized: Floats = cv2.resize(srgb_from_linear(linear), size, interpolation=interpolation)
-    return linear_from_srgb(resized)
-
-
-def _encoded(linear: Floats) -> npt.NDArray[np.uint8]:
-    return np.rint(np.clip(srgb_from_linear(linear), 0, 1) * 255).astype(np.uint8)
-
-
-def _byte(image: Floats) -> npt.NDArray[np.uint8]:
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
 def _take_from_photo(
@@ -198,7 +176,7 @@ def _harmonized(
     """The performer's face and the target's skin (T, 3) sRGB, both moved to where they meet."""
     performer = statistics_of(front, (trust > 0.5) & regions.core)
     target = statistics_of(old, regions.core)
-    front = colour_map(performer, target, method, 1 - tone)(front)
+    front = face_map(performer, target, method, 1 - tone)(front)
     if method == "none" or tone == 0:
         return front, old
     moved = colour_map(target, performer, method, tone)(old)
@@ -263,8 +241,8 @@ def _pictures(
     rows, columns = atlas.rows[inside], atlas.columns[inside]
     window = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     return {
-        "source": _byte(srgb_from_linear(photo.image)),
-        "unprojected": _byte(raw)[window],
+        "source": as_bytes(srgb_from_linear(photo.image)),
+        "unprojected": as_bytes(raw)[window],
         "before": old8[window],
         "after": new8[window],
     }

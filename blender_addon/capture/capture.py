@@ -41,13 +41,16 @@ def capture_avatar(
     progress: errors.Progress | None = None,
     cancelled: Cancel = never,
     context: Any = None,
+    like: capture.Capture | None = None,
 ) -> capture.Capture:
     """Capture an avatar of the open file into the folder `out` and return its manifest.
 
-    A second call with the same scene and settings renders only what is missing. Raises InputError for an avatar that
-    cannot be captured or a folder that cannot be written, Cancelled when told; the file is as before in any case.
+    like: another avatar's capture, whose cameras are taken instead of the rig, moved so that both faces lie at one
+    place of their pictures. A second call with the same scene and settings renders only what is missing. Raises
+    InputError for an avatar that cannot be captured or a folder that cannot be written, Cancelled when told; the file
+    is as before in any case.
     """
-    job = CaptureJob(out, settings, context or bpy.context)
+    job = CaptureJob(out, settings, context or bpy.context, like=like)
     run(job, "capture", progress, cancelled)
     return job.manifest
 
@@ -58,8 +61,11 @@ class CaptureJob:
     Making it raises InputError for what can be seen at once: no avatar, an edit mode, a folder that cannot be written.
     """
 
-    def __init__(self, out: Path, settings: CaptureSettings, context: Any, *, waits: bool = True) -> None:
-        self._out, self._settings, self._waits = Path(out), settings, waits
+    def __init__(
+        self, out: Path, settings: CaptureSettings, context: Any, *, waits: bool = True,
+        like: capture.Capture | None = None,
+    ) -> None:  # fmt: skip
+        self._out, self._settings, self._waits, self._like = Path(out), settings, waits, like
         self._restore = Restore()
         self._views: RenderJob | None = None
         self._read = 0
@@ -132,7 +138,10 @@ class CaptureJob:
                 raise errors.Cancelled
             poses.append(reader.read(pose, holder.take(pose.name)))
             yield True
-        rig = rig_cameras(stage, settings, reader.points(), reader.frame)
+        if self._like is None:
+            rig = rig_cameras(stage, settings, reader.points(), reader.frame)
+        else:
+            rig = rig_like(self._like, mesh.Mesh.load(out / poses[0].mesh))
         self.manifest = capture.Capture(
             folder=out,
             name=avatar.name,
@@ -249,6 +258,24 @@ def list_views(poses: list[capture.Pose], rig: list[tuple[str, cameras.Camera]],
             )
         )
     return views
+
+
+def rig_like(like: capture.Capture, captured: mesh.Mesh) -> list[tuple[str, cameras.Camera]]:
+    """Split and camera of another avatar's views, moved by what lies between both faces. InputError without
+    landmarks."""
+    places = []
+    for item in (captured, like.load_mesh()):
+        if not item.has_landmarks:
+            raise errors.InputError("Both avatars need face landmarks to share cameras.", "Set their landmarks.")
+        places.append(item.vertices[item.landmarks[item.landmarks >= 0]].astype(np.float64).mean(axis=0))
+    return [(view.split, _moved(view.camera, places[0] - places[1])) for view in like.views]
+
+
+def _moved(camera: cameras.Camera, shift: npt.NDArray) -> cameras.Camera:  # (3,) world
+    """The same camera at another place."""
+    world_to_camera = camera.world_to_camera.copy()
+    world_to_camera[:3, 3] -= camera.rotation @ shift
+    return cameras.Camera(camera.K, world_to_camera, camera.width, camera.height)
 
 
 def mesh_path(pose: str) -> str:

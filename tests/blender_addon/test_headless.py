@@ -77,6 +77,30 @@ def test_rigs_and_poses_by_option(blend: Path, tmp_path: Path) -> None:
     assert all(abs(v.camera.forward[2]) < 1e-9 and v.camera.height == 48 for v in captured.views)  # all level
 
 
+def test_two_avatars_share_cameras(blend: Path, tmp_path: Path) -> None:
+    """The second avatar stands elsewhere; its face is where the first one's is in every picture."""
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    for item in [o for o in bpy.data.objects if o.parent is None and o.type in ("MESH", "ARMATURE")]:
+        item.location.x += 0.3
+    other = tmp_path / "b.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(other), copy=True)
+    assert run("capture", "--blend", blend, "--out", tmp_path / "a", *QUICK).returncode == 0
+    arguments = ("capture", "--blend", other, "--out", tmp_path / "b", "--cameras-of", tmp_path / "a")
+    done = run(*arguments, "--size", "32", "--samples", "1")
+    assert done.returncode == 0, done.stderr
+    first, second = Capture.load(tmp_path / "a"), Capture.load(tmp_path / "b")
+    assert [(v.name, v.split) for v in first.views] == [(v.name, v.split) for v in second.views]
+    marks = [c.load_mesh().vertices[c.load_mesh().landmarks] for c in (first, second)]
+    assert abs(marks[1].mean(0) - marks[0].mean(0))[0] > 0.25
+    for a, b in zip(first.views, second.views, strict=True):
+        np.testing.assert_allclose(a.camera.project(marks[0])[0], b.camera.project(marks[1])[0], atol=0.05)
+        np.testing.assert_array_equal(first.load_view(a).alpha > 0.5, second.load_view(b).alpha > 0.5)
+    wrong = run(*arguments, "--size", "64", "--samples", "1")
+    assert wrong.returncode == 2 and "--size 32" in wrong.stderr
+
+
+
+
 def test_portrait_is_a_source_folder(blend: Path, tmp_path: Path) -> None:
     done = run("portrait", "--blend", blend, "--out", tmp_path / "s", "--size", "64", "--samples", "2")
     assert done.returncode == 0, done.stderr

@@ -33,10 +33,12 @@ from . import networks
 DIGEST = "ab" * 32
 
 
-def run(capture: Path, source: Path, out: Path, models: Path, **more: Any) -> SwapResult:
+def run(
+    capture: Path, source: Path, out: Path, models: Path, *, consistency: bool = False, **more: Any
+) -> SwapResult:
     settings = {"model": "inswapper_128.onnx", "recogniser": networks.RECOGNISER, "licence": "made by code"} | more
     return swap(
-        capture, source, out, SwapSettings(swapper="onnx", onnx=OnnxSettings(**settings)),
+        capture, source, out, SwapSettings(swapper="onnx", consistency=consistency, onnx=OnnxSettings(**settings)),
         swapper=OnnxSwapper(lambda: ModelFolder(models)),
     )  # fmt: skip
 
@@ -84,6 +86,16 @@ def test_the_report_says_which_network_computed_what_and_where(result: SwapResul
     assert report["warnings"] == [] and report["settings"]["onnx"]["model"] == "inswapper_128.onnx"
 
 
+def test_its_views_become_one_skin(source: Path, models: Path, tmp_path: Path) -> None:
+    capture = synthetic.write_capture(tmp_path / "capture", views=(-30, 0, 30, 180, 15), size=128)
+    found = run(capture.folder, source, tmp_path / "out", models, consistency=True)
+    views = found.report["views"]
+    assert [views[f"view_00{i}"]["used"] for i in range(4)] == [True, True, True, False]
+    assert views["view_003"]["left_alone"] and found.report["consistency"]["views_used"] == 3
+    assert found.report["engine_reason"].startswith("CPUExecutionProvider computes inswapper")
+    assert (tmp_path / "out" / "texture.png").is_file() and found.report["models"]
+
+
 def test_finished_views_are_kept_until_the_network_changes(
     round_capture: Capture, source: Path, models: Path, result: SwapResult, tmp_path: Path
 ) -> None:
@@ -98,7 +110,7 @@ def test_threads_do_not_change_the_result(
     round_capture: Capture, source: Path, models: Path, result: SwapResult, tmp_path: Path
 ) -> None:
     settings = SwapSettings(
-        swapper="onnx", threads=1,
+        swapper="onnx", threads=1, consistency=False,
         onnx=OnnxSettings(model="inswapper_128.onnx", recogniser=networks.RECOGNISER, licence="made by code"),
     )  # fmt: skip
     swapper = OnnxSwapper(lambda: ModelFolder(models))

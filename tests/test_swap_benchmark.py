@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The swap's benchmark on scenes that need no Blender: its true skin, its table and bars, its contact sheet."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from backend.evaluation.tables import RIGID, TRUE_SWAP, UNTOUCHED, Row
+from backend.faceswap.atlas import build_atlas
+from backend.faceswap.source import load_source
+from benchmarks import swap as benchmark
+from benchmarks.contact_sheet import BAND, TILE, contact_sheet, spread_views
+from benchmarks.swap_noise import with_noise
+from benchmarks.swap_scene import Scene, SceneSettings, _claim, true_skin
+from interchange.capture import Capture
+from interchange.colour import srgb_from_linear
+from interchange.errors import InputError
+
+from .faceswap import synthetic
+
+VIEWS = (-60, -30, 0, 30, 60, 180, 15)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    root = tmp_path_factory.mktemp("scene")
+    made = Scene(root / "capture", root / "source", root / "truth", root / "source_views")
+    synthetic.write_capture(made.capture, views=VIEWS)
+    synthetic.write_source(made.source)
+    synthetic.write_capture(made.truth, views=VIEWS, skin=synthetic.paint("B in A's tone"))
+    synthetic.write_capture(made.source_views, "B", views=VIEWS)
+    return made
+
+
+def test_the_true_skin_is_the_sources_face_in_the_targets_tone(scene: Scene) -> None:
+    target, source = Capture.load(scene.capture), Capture.load(scene.source_views)
+    skin = true_skin(target, source).astype(np.float32) / 255
+    mesh = target.load_mesh()
+    atlas = build_atlas(mesh, 0, *skin.shape[:2])
+    face = atlas.of_vertices(mesh, mesh.region_face)
+    found, old, new = (atlas.of_image(i) for i in (
+        skin, srgb_from_linear(target.load_texture(target.objects[0])),
+        srgb_from_linear(source.load_texture(source.objects[0]))))  # fmt: skip
+    assert np.abs(found - old)[face == 0].max() < 0.5 / 255
+    inside = face > 0.99
+    assert np.abs(np.median(found[inside], axis=0) - np.median(old[inside], axis=0)).max() < 0.02
+    assert np.corrcoef(found[inside].mean(1), new[inside].mean(1))[0, 1] > 0.98
+
+
+def test_the_table_has_all_methods_and_honest_bars(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark, "render_scene", lambda settings, root: scene)
+    options = benchmark_options(tmp_path)
+    outcome = benchmark.run(options)
+    rows = outcome.tables["swap"]
+    assert set(rows) == {UNTOUCHED, RIGID, TRUE_SWAP, *benchmark.METHODS}
+    truth = {name: row["truth"]["psnr_face"] for name, row in rows.items()}
+    assert truth[TRUE_SWAP] == 100 and truth[RIGID] < truth[benchmark.CLASSICAL] < truth[benchmark.FUSED]
+    assert rows[RIGID]["rmse"] > rows[benchmark.CLASSICAL]["rmse"] > rows[benchmark.FUSED]["rmse"]
+    bars = {bar.name: bar for bar in outcome.bars}
+    assert all(b.holds for name, b in bars.items() if "pixels changed outside" in name)
+    assert bars["classical + consistency above classical"].value == pytest.approx(
+        truth[benchmark.FUSED] - truth[benchmark.CLASSICAL]
+    )
+    assert (tmp_path / "sheet.png").stat().st_size > 10_000
+    again = benchmark.run(options)  # nothing is swapped twice
+    assert again.tables["swap"] == rows
+
+
+def benchmark_options(folder: Path) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    benchmark.add_arguments(parser)
+    return parser.parse_args(["--quick", "--folder", str(folder)])
+
+
+def test_what_a_swap_adds_is_counted_in_quadrature() -> None:
+    empty = Row(psnr=0, ssim=0)
+    assert benchmark.MethodRow(empty, empty, 5.0, 3.0).added == pytest.approx(4)
+    assert benchmark.MethodRow(empty, empty, 2.9, 3.0).added == 0
+    assert benchmark.MethodRow(empty, empty, None, None).ratio is None
+
+
+def test_a_folder_keeps_to_its_scene(tmp_path: Path) -> None:
+    quick = SceneSettings.of(None, None, None, True)
+    _claim(tmp_path, quick)
+    _claim(tmp_path, quick)
+    with pytest.raises(InputError, match="another scene"):
+        _claim(tmp_path, attrs.evolve(quick, target="chidi"))
+    full = SceneSettings.of(None, None, None, False)
+    assert (full.train, full.held_out, full.size) == (40, 8, 384) and full.name != quick.name
+
+
+def test_the_contact_sheet_shows_each_method_in_each_view() -> None:
+    faces = [np.zeros((60, 80), np.float32) for _ in range(3)]
+    for i, face in enumerate(faces):
+        face[20:40, 20 + 10 * i : 40 + 10 * i] = 1
+    red = [np.stack([f, 0 * f, 0 * f], -1) for f in faces]
+    sheet = contact_sheet({"red": red, "dark": [0 * r for r in red]}, faces, ["a", "b", "c"])
+    assert sheet.shape == (3 * BAND + 2 * TILE, 3 * TILE, 3)
+    middle = sheet[2 * BAND + TILE // 2, TILE // 2 :: TILE]
+    assert_array_equal(middle, [[255, 0, 0]] * 3)  # every face is in the middle of its tile
+    assert sheet[2 * BAND + 3, 3].max() == 0
+
+
+def test_views_are_chosen_from_side_to_side() -> None:
+    faces = [np.full((10, 10), 0.5)] * 9 + [np.zeros((10, 10))]
+    yaws = [40.0, -80, 0, 80, -40, 20, -20, 60, -60, 180]
+    chosen = spread_views(faces, yaws, 3)
+    assert [yaws[i] for i in chosen] == [-80, 0, 80]
+    assert len(spread_views(faces, yaws, 20)) == 9  # what shows no face is left out
+
+
+def test_noise_moves_landmarks_and_nothing_else(scene: Scene, tmp_path: Path) -> None:
+    noisy = with_noise(scene.source, tmp_path / "noisy", 2.0, 1)
+    before, after = (load_source(folder).photos[0] for folder in (scene.source, noisy))
+    moved = np.array([np.subtract(after.landmarks[i], before.landmarks[i]) for i in before.landmarks])
+    assert 1.5 < moved.std() < 2.5 and abs(moved.mean()) < 0.6
+    assert_array_equal(before.image, after.image)
+    again = with_noise(scene.source, tmp_path / "again", 2.0, 1)
+    assert load_source(again).photos[0].landmarks == after.landmarks
+    assert load_source(with_noise(scene.source, tmp_path / "c", 2.0, 2)).photos[0].landmarks != after.landmarks
