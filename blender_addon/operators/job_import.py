@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from ..jobs.arrival import put_into_scene
+from ..jobs import arrival
 from ..jobs.records import JobRecord
 from ._jobs import JobOperator
 
@@ -25,7 +25,7 @@ class DIGIDOUBLE_OT_job_import(JobOperator, bpy.types.Operator):
 
     def act(self, context: Any, record: JobRecord) -> None:
         """See JobOperator."""
-        put_into_scene(context, record)
+        arrival.put_into_scene(context, record)
 
 
 def register() -> None:

@@ -9,20 +9,22 @@ import bpy
 from bpy.props import IntProperty, StringProperty
 
 from ..capture.avatar import avatar_names
-from ..capture.portrait import take_portrait
+from ..capture.portrait import PortraitJob
 from ..capture.settings import PoseSettings, RenderSettings
-from ..performer import folder_of, state_of
+from ..performer import state_of
 from ..performer.avatar_choice import choose_avatar, other_avatars
 from ..performer.gallery import GALLERY
-from ..performer.roster import add_performer, fill_form, remove_active
-from ._base import Operator
+from ..performer.roster import add_performer, fill_form, free_folder
+from ._rendering import RenderOperator
 
 
-class DIGIDOUBLE_OT_performer_from_avatar(Operator, bpy.types.Operator):
-    """Render a portrait of another avatar in this file and use that as the performer; Blender waits meanwhile"""
+class DIGIDOUBLE_OT_performer_from_avatar(RenderOperator, bpy.types.Operator):
+    """Render a portrait of another avatar in this file and use that as the performer"""
 
     bl_idname = "digidouble.performer_from_avatar"
     bl_label = "Take an Avatar"
+    bl_options = {"REGISTER"}
+    stage = "portrait"
 
     avatar: StringProperty(  # type: ignore[valid-type]
         name="Avatar",
@@ -43,27 +45,29 @@ class DIGIDOUBLE_OT_performer_from_avatar(Operator, bpy.types.Operator):
         if not self.avatar and len(others) > 1:
             self.avatar = others[0]
             return context.window_manager.invoke_props_dialog(self)
-        context.window.cursor_set("WAIT")
-        try:
-            return self.execute(context)
-        finally:
-            context.window.cursor_set("DEFAULT")
+        return super().invoke(context, event)
 
-    def run(self, context: Any) -> set[str] | None:
-        """See Operator."""
-        name = choose_avatar(context, self.avatar)
-        performer = add_performer(context, name)
-        try:
-            render = RenderSettings(size=self.size, samples=self.samples)
-            take_portrait(folder_of(performer), name, render, PoseSettings(), context=context)
-        except BaseException:
-            remove_active(context)  # it would be a performer without anything
-            raise
+    def execute(self, context: Any) -> set[str]:
+        """From the dialog in a window: beside the artist's work, as from the button; else at once."""
+        if self.options.is_invoke and not bpy.app.background:  # type: ignore[attr-defined]
+            return super().invoke(context, None)
+        return super().execute(context)
+
+    def start(self, context: Any, *, waits: bool) -> PortraitJob:
+        """See MachineOperator."""
+        self._name = choose_avatar(context, self.avatar)
+        self._folder = free_folder(context, self._name)
+        render = RenderSettings(size=self.size, samples=self.samples)
+        return PortraitJob(self._folder, self._name, render, PoseSettings(), context, waits=waits)
+
+    def finish(self, context: Any, machine: Any) -> None:
+        """The performer is listed once it has its portrait."""
+        super().finish(context, machine)
+        performer = add_performer(context, self._name, self._folder)
         fill_form(performer)
         GALLERY.forget()
         problem = state_of(performer).problem
-        self.report({"INFO"}, f"{name} is the performer. {problem or 'All is there.'}")  # type: ignore[attr-defined]
-        return None
+        self.report({"INFO"}, f"{self._name} is the performer. {problem or 'All is there.'}")
 
 
 def register() -> None:

@@ -21,7 +21,7 @@ def add_performer(context: Any, name: str, folder: Path | None = None) -> Any:
     """A new performer at the end of the list, and chosen. Without `folder` it gets one in the work folder."""
     scene = context.scene.digidouble
     name = _free_name(scene, name.strip() or "Performer")
-    path = folder or _free_folder(context, name)
+    path = folder or free_folder(context, name)
     performer = scene.performers.add()
     performer.name, performer.folder = name, _relative(path)
     scene.active_performer = len(scene.performers) - 1
@@ -94,7 +94,7 @@ def _free_name(scene: Any, name: str) -> str:
     return next(candidate for candidate in names if candidate not in taken)
 
 
-def _free_folder(context: Any, name: str) -> Path:
+def free_folder(context: Any, name: str) -> Path:
     """A folder in the work folder that no performer has and that holds nothing yet."""
     parent = folders.work_folder(context) / "performers"
     taken = {folder_of(performer) for scene in bpy.data.scenes for performer in scene.digidouble.performers}

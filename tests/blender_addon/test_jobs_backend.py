@@ -139,6 +139,7 @@ def test_a_running_job_is_watched_again_after_blender_was_closed(office: Office)
     assert record.sentence == "Fetched. Open its scene and press Import.", "another file is open now"
     assert not office.shown
     assert bpy.ops.digidouble.job_import() == {"FINISHED"}
+    assert len(office.shown) == 1
 
 
 def test_an_upload_goes_on_after_blender_was_closed(office: Office) -> None:
