@@ -20,7 +20,7 @@ _DUMP = """
 import json
 from blender_addon.jobs.parameters import DENSIFY, DOUBLE, GAUSSIANS, PRESETS, SWAPPERS, Choices, parameters
 made = [
-    parameters(Choices(kind, quality, densify[0], 0.5, 1, swapper[0], 0.5, 0.5, False, "a.onnx", "b.onnx"))
+    parameters(Choices(kind, quality, densify[0], 0.5, 1, swapper[0], 0.5, 0.5, False, "a.onnx", "b.onnx", 0.5))
     for kind in (DOUBLE, GAUSSIANS) for quality in PRESETS.values() for densify in DENSIFY for swapper in SWAPPERS
 ]
 print(json.dumps({"made": made, "kinds": [DOUBLE, GAUSSIANS], "densify": [item[0] for item in DENSIFY]}))

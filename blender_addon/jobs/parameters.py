@@ -35,9 +35,9 @@ DENSIFY = (  # identifier, name, tooltip
     ("mcmc", "Move", "Move splats that nobody sees to where they are missing: hair, captures without a mesh"),
 )
 
-ONNX = "onnx"
+UV, ONNX = "uv", "onnx"
 SWAPPERS = (
-    ("uv", "UV Skin", "One new skin for the whole head, so all views agree. The default"),
+    (UV, "UV Skin", "One new skin for the whole head, so all views agree. The default"),
     ("classical", "Classical", "Warp and blend the photo into each view, then make the views agree"),
     (ONNX, "ONNX Model", "A swap network of yours, in the backend's models folder; its licence is shown there"),
 )
@@ -58,6 +58,7 @@ class Choices:
     delight: bool
     onnx_model: str = ""
     onnx_recogniser: str = ""
+    shape: float = 0.0
 
 
 def parameters(choices: Choices) -> dict[str, Any]:
@@ -81,6 +82,8 @@ def parameters(choices: Choices) -> dict[str, Any]:
         "strength": _short(choices.strength),
         "delight": choices.delight,
     }
+    if choices.swapper == UV:
+        swap["shape"] = _short(choices.shape)
     if choices.swapper == ONNX:
         named = {"model": choices.onnx_model.strip(), "recogniser": choices.onnx_recogniser.strip()}
         swap["onnx"] = {name: value for name, value in named.items() if value}

@@ -87,6 +87,7 @@ def _draw_buttons(layout: Any, job: Any) -> None:
     row = layout.row(align=True)
     if state == DONE:
         row.operator("digidouble.job_import", icon="IMPORT")
+        row.operator("digidouble.job_mesh_double", text="", icon="MESH_DATA")
         row.operator("digidouble.job_open_folder", text="Folder", icon="FILE_FOLDER")
     else:
         text = "Retry" if state == FAILED else "Resume"

@@ -125,6 +125,10 @@ class DigidoubleJobSettings(bpy.types.PropertyGroup):
         description="How much of the performer's face is shown",
         default=1.0, min=0.0, max=1.0, subtype="FACTOR",
     )  # fmt: skip
+    shape: FloatProperty(  # type: ignore[valid-type]
+        name="Shape", default=0.0, min=0.0, max=1.0, subtype="FACTOR",
+        description="How far the face takes the performer's shape, not only the skin; two or three photos show more",
+    )  # fmt: skip
     delight: BoolProperty(  # type: ignore[valid-type]
         name="Remove Light",
         description="Take the photo's own light and shadows off before the scene's are put on",
@@ -161,6 +165,7 @@ class DigidoubleJobSettings(bpy.types.PropertyGroup):
             tone=self.tone,
             strength=self.strength,
             delight=self.delight,
+            shape=self.shape,
             onnx_model=self.onnx_model,
             onnx_recogniser=self.onnx_recogniser,
         )
