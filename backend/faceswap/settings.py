@@ -19,7 +19,8 @@ class SwapSettings:
     strength: of the swap inside the face mask, 0..1. harmonize: how tones are matched. delight: take the photo's light
     off. gloss: what skin reflects at its surface, taken off with the light (0.025 is an index of 1.37). evenness: how
     much of the broad unevenness that is left then is taken for light, not skin. symmetry: fill hidden parts from the
-    other half. smoothing: how little landmarks are trusted (0: hit exactly). levels: of the blending pyramid. samples:
+    other half. smoothing: how little landmarks are trusted (0: hit exactly;
+    None: as they agree with each other). levels: of the blending pyramid. samples:
     a side and pixel when views are filtered. shape: how far the target's face is moved to the performer's shape, in 3D;
     expressions, skull and neck stay. texture_size: of the new skin in texels, None for the avatar's own.
     threads: views at a time, None for one a core. engine: what changes the views: auto takes an NVIDIA GPU if there is
@@ -34,7 +35,7 @@ class SwapSettings:
     evenness: float = attrs.field(default=0.85, validator=_within(0, 1))
     symmetry: bool = True
     shape: float = attrs.field(default=0.0, validator=_within(0, 1))
-    smoothing: float = attrs.field(default=0.0, validator=_within(0, 10))
+    smoothing: float | None = attrs.field(default=None, validator=attrs.validators.optional(_within(0, 10)))
     levels: int = attrs.field(default=5, validator=_within(0, 10))
     samples: int = attrs.field(default=2, validator=_within(1, 8))
     texture_size: int | None = attrs.field(default=None, validator=attrs.validators.optional(_within(64, 8192)))

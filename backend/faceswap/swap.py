@@ -36,7 +36,7 @@ FORMAT, VERSION = "digidouble-swap", 1
 REPORT = "swap.json"
 _STATE = "swap_state.json"
 _WRITE_EVERY_S = 0.5
-_PROCEDURE = 1
+_PROCEDURE = 2
 """Raise when the same inputs give other pictures than before: it makes finished views count as stale."""
 
 

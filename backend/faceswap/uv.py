@@ -20,6 +20,7 @@ from .blending import laplacian_blend
 from .cleaning import Regions, believable, evened, face_regions, off_hair, statistics_of, without_glare
 from .completion import complete_by_symmetry, membrane
 from .delighting import Shading, fit_shading, remove_light
+from .fusion import Layer, fuse
 from .harmonization import colour_map, membership
 from .registration import Registration, register
 from .settings import SwapSettings
@@ -51,11 +52,10 @@ class MadeSkin:
 
 @attrs.frozen(eq=False)
 class _FromPhoto:
-    """One photo on the texels: raw (T, 3) linear as photographed, albedo (T, 3) linear, trust (T,) 0..1."""
+    """One photo on the texels: raw (T, 3) linear as photographed, and without its light."""
 
     raw: npt.NDArray[np.float32]
-    albedo: npt.NDArray[np.float32]
-    trust: npt.NDArray[np.float32]
+    layer: Layer
     registration: Registration
     shading: Shading | None
 
@@ -89,7 +89,7 @@ def make_skin(
     for index, photo in enumerate(source.photos):
         step(0.1 + 0.4 * index / len(source.photos), f"Laying {photo.path.name} over the face")
         photos.append(_take_from_photo(photo, mesh, head, atlas, regions, settings))
-    albedo, trust = _fuse(photos, regions)
+    albedo, trust = fuse([photo.layer for photo in photos], regions.core, atlas)
     if settings.symmetry:
         step(0.5, "Completing the hidden side")
         wanted = regions.face > 0
@@ -164,7 +164,8 @@ def _take_from_photo(
     trust *= off_hair(albedo, trust, regions, atlas) * believable(albedo, trust, regions)
     if settings.delight:
         albedo = evened(albedo, trust, mesh, head, atlas, regions, settings.evenness)
-    return _FromPhoto(np.clip(seen.colour, 0, 1), albedo, trust, registration, shading)
+    layer = Layer(albedo, trust, seen.weight)
+    return _FromPhoto(np.clip(seen.colour, 0, 1), layer, registration, shading)
 
 
 def _shading(seen: Unprojected, weight: Floats, photo: Photo) -> Shading:
@@ -174,22 +175,6 @@ def _shading(seen: Unprojected, weight: Floats, photo: Photo) -> Shading:
         raise InputError(
             f"Too little of the face can be seen in {photo.path}.", "Use a photo that shows it from the front."
         ) from None
-
-
-def _fuse(photos: list[_FromPhoto], regions: Regions) -> tuple[Floats, Floats]:
-    """All photos as one: each brought to the first one's tone where both see skin, then averaged, best view first."""
-    first = photos[0]
-    total = np.zeros_like(first.albedo)
-    share = np.zeros(len(total), np.float32)
-    for photo in photos:
-        both = (photo.trust > 0.5) & (first.trust > 0.5) & regions.core
-        gain = np.ones(3)
-        if photo is not first and both.sum() > 50:
-            gain = np.median(first.albedo[both], axis=0) / np.maximum(np.median(photo.albedo[both], axis=0), 1e-3)
-        total += photo.trust[:, None] ** 4 * photo.albedo * gain
-        share += photo.trust**4
-    trust = np.max([photo.trust for photo in photos], axis=0)
-    return (total / np.maximum(share, 1e-9)[:, None]).astype(np.float32), trust
 
 
 def _harmonized(
@@ -237,6 +222,7 @@ def _report(
                 "photo": photo.path.name,
                 "landmarks": len(fit.ids),
                 "landmark_rms_px": {"camera": fit.rigid_rms, "warped": fit.final_rms},
+                "smoothing": fit.smoothing,
                 "face_size_px": fit.face_size,
                 "focal_px": float(fit.camera.K[0, 0]),
                 "yaw_degrees": fit.yaw,
@@ -258,7 +244,7 @@ def _pictures(
 ) -> dict[str, npt.NDArray[np.uint8]]:
     """For strip.png, each cut to the face: source, unprojected UV, texture before, texture after."""
     raw = np.zeros((atlas.height, atlas.width, 3), np.float32)
-    raw[atlas.rows, atlas.columns] = srgb_from_linear(taken.raw) * (taken.trust > 0)[:, None]
+    raw[atlas.rows, atlas.columns] = srgb_from_linear(taken.raw) * (taken.layer.trust > 0)[:, None]
     inside = regions.face > 0.02
     rows, columns = atlas.rows[inside], atlas.columns[inside]
     window = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]

@@ -180,7 +180,7 @@ def test_the_report_says_what_went_in(capture: Capture, source: Path, swapped: S
     assert report["format"] == "digidouble-swap" and report["swapper"] == "uv"
     assert set(report["digests"]["source"]) == {"portrait.png", "landmarks.json", "consent.json"}
     photo = report["photos"][0]
-    assert photo["landmarks"] == 68 and photo["landmark_rms_px"]["warped"] < 1e-3
+    assert photo["landmarks"] == 68 and photo["landmark_rms_px"]["warped"] < 0.1 and photo["smoothing"] <= 0.03
     assert np.array(photo["light"]["coefficients"]).shape == (9, 3)
     assert report["settings"]["tone"] == 1.0 and report["warnings"] == []
 
