@@ -122,7 +122,7 @@ def _check_handedness(points: Floats, pixels: Floats, outward: Floats, photo: Ph
     if turned < -0.05:
         raise InputError(
             f"The landmarks of {photo.path} lie mirrored: the character's right side must be at the picture's left.",
-            "Exchange left and right points, or flip the photo back.",
+            "Exchange left and right points, flip the photo back, or use one that shows the face from the front.",
         )
 
 

@@ -16,22 +16,22 @@ from interchange.errors import Cancelled, InputError, Progress
 from interchange.mesh import Mesh
 
 from .atlas import Atlas, build_atlas
-from .blending import laplacian_blend
-from .cleaning import Regions, believable, evened, face_regions, off_hair, statistics_of, without_glare
+from .blending import gradient_shift, laplacian_blend
+from .cleaning import believable, evened, off_hair, without_glare
 from .completion import complete_by_symmetry, membrane
 from .delighting import Shading, fit_shading, remove_light
 from .fusion import Layer, fuse
-from .harmonization import colour_map, membership
+from .regions import Regions, face_regions, part_share
 from .registration import Registration, register
 from .settings import SwapSettings
 from .source import Photo, Source
+from .tones import in_one_tone
 from .unprojection import Unprojected, unproject
 
 Floats = npt.NDArray[Any]
 _DEFAULT_SIZE = 1024
 _FULL_TRUST = 0.25  # weight of an unprojected texel from which on it needs no help
 _CARRIED = 10.0  # stiffness of the membrane that carries the face's tone to where no photo shows it
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _STEEP = 65.0  # degrees of yaw beyond which half of the face is guessed
 
 
@@ -84,7 +84,7 @@ def make_skin(
     step(0.0, "Laying out the texture")
     old8 = _encoded(_working_texture(old_linear, settings))
     atlas = build_atlas(mesh, head, *old8.shape[:2])
-    regions = face_regions(mesh, atlas)
+    regions = face_regions(mesh, atlas, source.mask)
     photos = []
     for index, photo in enumerate(source.photos):
         step(0.1 + 0.4 * index / len(source.photos), f"Laying {photo.path.name} over the face")
@@ -97,23 +97,29 @@ def make_skin(
     step(0.7, "Matching skin tones")
     tone = 0.0 if any(p.grey for p in source.photos) else settings.tone
     old = atlas.of_image(old8).astype(np.float32) / 255
-    front, back = _harmonized(srgb_from_linear(albedo), trust, old, regions, settings.harmonize, tone)
+    front, back = in_one_tone(srgb_from_linear(albedo), trust, old, regions, settings.harmonize, tone)
     step(0.8, "Filling the rest")
     difference = front - back
     # Only what is seen well may lead the rest: what is half seen is often half wrong (shadows, somebody else's hair).
     smooth = membrane(difference, trust**3 * (regions.face > 0), mesh, atlas, head, _CARRIED)
     front = back + smooth + trust[:, None] * (difference - smooth)
     step(0.9, "Blending")
-    mask = settings.strength * atlas.to_image(regions.face)
+    mask = settings.strength * atlas.to_image(regions.blend)
     whole_back = old8.astype(np.float32) / 255
     whole_back = np.where(atlas.to_image(_changed(back, old))[..., None], atlas.to_image(back), whole_back)
-    blended = laplacian_blend(atlas.to_image(np.clip(front, 0, 1)), whole_back, mask, settings.levels)
+    if settings.blend == "gradient":
+        front = gradient_shift(front, back, regions.blend, mesh, atlas, head)
+    levels = settings.levels if settings.blend == "laplacian" else 0
+    blended = laplacian_blend(atlas.to_image(np.clip(front, 0, 1)), whole_back, mask, levels)
+    # After the pyramid, which would spread what a part keeps of the avatar's tone over its neighbours.
+    share = atlas.to_image(part_share(regions, settings.parts()))
+    blended = np.where(share[..., None] < 1, whole_back + share[..., None] * (blended - whole_back), blended)
     new8 = np.rint(np.clip(blended, 0, 1) * 255).astype(np.uint8)
     return MadeSkin(
         old_linear=linear_from_srgb(old8.astype(np.float32) / 255),
         new_linear=linear_from_srgb(new8.astype(np.float32) / 255),
         skin=new8,
-        mask=_byte(mask),
+        mask=_byte(mask * share),
         pictures=_pictures(source.photos[0], photos[0], atlas, regions, old8, new8),
         report=_report(photos, source, tone, trust, regions),
         warnings=_warnings(photos, source),
@@ -175,27 +181,6 @@ def _shading(seen: Unprojected, weight: Floats, photo: Photo) -> Shading:
         raise InputError(
             f"Too little of the face can be seen in {photo.path}.", "Use a photo that shows it from the front."
         ) from None
-
-
-def _harmonized(
-    front: Floats, trust: Floats, old: Floats, regions: Regions, method: str, tone: float
-) -> tuple[Floats, Floats]:
-    """The performer's face and the target's skin (T, 3) sRGB, both moved to where they meet."""
-    performer = statistics_of(front, (trust > 0.5) & regions.core)
-    target = statistics_of(old, regions.core)
-    front = colour_map(performer, target, method, 1 - tone)(front)
-    if method == "none" or tone == 0:
-        return front, old
-    moved = colour_map(target, performer, method, tone)(old)
-    amount = membership(old, target)[:, None]
-    # What is darker or greyer than skin (painted hair, folds, the mouth's inside) has as much skin in it as it is
-    # bright and colourful.
-    bright = old @ _LUMINANCE / (target.mean @ _LUMINANCE)
-    colourful = np.ptp(old, axis=1) / max(float(np.ptp(target.mean)), 0.02)
-    skin_share = np.clip(np.minimum(bright, colourful), 0, 1)[:, None]
-    shift = (tone * (performer.mean - target.mean)).astype(np.float32)
-    back = old + amount * (moved - old) + (1 - amount) * skin_share * shift
-    return front, np.clip(back, 0, 1).astype(np.float32)
 
 
 def _warnings(photos: list[_FromPhoto], source: Source) -> list[str]:
