@@ -21,6 +21,7 @@ from .atlas import Atlas
 Floats = npt.NDArray[Any]
 _BROAD = 0.012  # of the texture's width: standard deviation that parts the bands
 _BORDER = 0.004  # of the texture's width: how softly one photo's detail goes over into another's
+_ENOUGH = 20_000  # texels that settle a median
 _TOGETHER = 50  # texels that two photos must share for their exposures to be compared
 
 
@@ -57,13 +58,14 @@ def _exposures(layers: Sequence[Layer], core: npt.NDArray[np.bool_]) -> Floats:
     rows, values = [], []
     for i in range(count):
         for j in range(i):
-            both = (layers[i].trust > 0.5) & (layers[j].trust > 0.5) & core
-            if both.sum() < _TOGETHER:
+            both = np.flatnonzero((layers[i].trust > 0.5) & (layers[j].trust > 0.5) & core)
+            if len(both) < _TOGETHER:
                 continue
+            weight = np.sqrt(len(both))
+            both = both[:: len(both) // _ENOUGH + 1]
             ratio = np.maximum(layers[j].albedo[both], 1e-3) / np.maximum(layers[i].albedo[both], 1e-3)
             row = np.zeros(count)
             row[i], row[j] = 1, -1
-            weight = np.sqrt(both.sum())
             rows.append(weight * row)
             values.append(weight * np.log(np.median(ratio, axis=0)))
     # The first photo settles the tone; a photo that shares no skin with the others stays as it is.

@@ -23,7 +23,7 @@ Floats = npt.NDArray[Any]
 _GRAZING = 0.2  # cosine between normal and view below which a texel tells nothing
 _EYE_RIM = 0.008  # of the face's size
 _SILHOUETTE_RIM = 0.008  # of the face's size: two people's outlines never agree, so keep off them
-_FOLDS = 10  # rounds of smoothing that take folds off the normals
+_FOLDS = 5  # rounds of smoothing that take folds off the normals
 _SAME_SURFACE = 0.008  # metres of depth between neighbouring pixels
 _SEE_THROUGH = (Region.HAIR, Region.LASHES)  # the target's, not the performer's: they hide nothing in the photo
 

@@ -46,6 +46,26 @@ def test_the_swap_is_close_to_the_true_swap_in_all_views(capture: Capture, truth
         assert face_psnr(capture, truth, view.name) < 15
 
 
+def test_landmarks_that_err_cost_little(capture: Capture, truth: Capture, tmp_path: Path) -> None:
+    folder = write_source(tmp_path / "source", light=Light(key=(-0.6, -1.0, 0.3)), noise_px=2.0)
+    found = {}
+    for name, settings in (("trusted", SwapSettings(smoothing=0.0)), ("weighed", SwapSettings())):
+        swap(capture.folder, folder, tmp_path / name, settings)
+        result = Capture.load(tmp_path / name)
+        found[name] = np.mean([face_psnr(result, truth, view.name) for view in capture.views])
+    assert found["weighed"] > 28 and found["weighed"] > found["trusted"]
+
+
+def test_light_from_one_side_comes_off(capture: Capture, truth: Capture, tmp_path: Path) -> None:
+    folder = write_source(tmp_path / "source", light=Light(key=(-1.0, -0.3, 0.1), ambient=0.15, fill=0.0))
+    found = {}
+    for delight in (True, False):
+        swap(capture.folder, folder, tmp_path / str(delight), SwapSettings(delight=delight))
+        result = Capture.load(tmp_path / str(delight))
+        found[delight] = np.mean([face_psnr(result, truth, view.name) for view in capture.views])
+    assert found[True] > found[False] + 6
+
+
 def test_light_has_to_come_off_first(
     capture: Capture, truth: Capture, source: Path, swapped: SwapResult, tmp_path: Path
 ) -> None:
