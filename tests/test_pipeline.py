@@ -86,6 +86,8 @@ def test_a_setting_out_of_range_is_told_in_its_own_words(values: dict[str, objec
 
 def test_settings_round_trip() -> None:
     assert pipeline.settings_from({"tone": 0.25}, SwapSettings).tone == 0.25
+    assert pipeline.settings_from({"smoothing": None}, SwapSettings).smoothing is None
+    assert pipeline.settings_from({"smoothing": 0.5, "brows": 0.0}, SwapSettings).parts()["brows"] == 0
 
 
 @pytest.mark.slow

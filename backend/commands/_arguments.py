@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from backend.faceswap.settings import SwapSettings
+from backend.faceswap.settings import BLENDS, METHODS, PARTS, SwapSettings
 from backend.fitting.settings import FitSettings
 from interchange.errors import InputError
 
@@ -133,7 +133,30 @@ def add_swap(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strength", type=float, default=usual.strength, metavar="0..1", help="how much of the new face is taken"
     )
+    parser.add_argument(
+        "--harmonize", choices=METHODS, default=usual.harmonize,
+        help=f"how skin tones are matched (default {usual.harmonize})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--blending", choices=BLENDS, default=usual.blend,
+        help="laplacian (default): mix skins band by band; gradient: the face's tone follows the skin around it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--part", action="append", default=[], type=_part, metavar="NAME=0..1",
+        help="how much of the new lips, brows or eyes is taken, e.g. brows=0.5; repeatable",
+    )  # fmt: skip
     _add_shape(parser)
+
+
+def _part(text: str) -> tuple[str, float]:
+    """A part of the face and its strength, so that a slip is seen before any work."""
+    name, _, value = text.partition("=")
+    if name not in PARTS:
+        raise argparse.ArgumentTypeError(f"{text!r} names no part, choose {', '.join(PARTS)}")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} gives no number, write it like {name}=0.5") from None
 
 
 def _add_shape(parser: argparse.ArgumentParser) -> None:
@@ -150,6 +173,7 @@ def swap_settings(options: argparse.Namespace) -> dict[str, Any]:
     swapper_named(options.swapper)
     settings = SwapSettings(
         swapper=options.swapper, tone=options.tone, strength=options.strength, shape=options.shape,
+        harmonize=options.harmonize, blend=options.blending, **dict(options.part),
         consistency=not options.no_consistency, rounds=options.rounds, onnx=_onnx_arguments.onnx_settings(options),
     )  # fmt: skip
     return attrs.asdict(settings)

@@ -8,13 +8,14 @@ from typing import Any
 import attrs
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 from backend.kernels.mesh_rasterization import rasterize_uv
 from interchange.errors import InputError
 from interchange.mesh import Mesh
 
 Floats = npt.NDArray[Any]
+_NEIGHBOURS = 0.7  # share of the neighbours in a round of smoothing
 
 
 @attrs.frozen(eq=False)
@@ -86,3 +87,16 @@ def vertex_normals(vertices: Floats, faces: npt.NDArray) -> npt.NDArray[np.float
         [np.bincount(faces.ravel(), np.repeat(cross[:, axis], 3), len(vertices)) for axis in range(3)], axis=1
     )
     return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)
+
+
+def smooth_normals(normals: Floats, faces: npt.NDArray, rounds: int) -> npt.NDArray[np.float64]:  # (V, 3), (F, 3)
+    """(V, 3) unit normals, averaged with their neighbours' as often as told."""
+    count = len(normals)
+    start, end = faces[:, [0, 1, 2]].ravel(), faces[:, [1, 2, 0]].ravel()
+    edges = sparse.coo_matrix((np.ones(2 * len(start)), (np.r_[start, end], np.r_[end, start])), (count, count)).tocsr()
+    edges.data[:] = 1  # an edge of two faces counts once
+    share = sparse.diags(1 / np.maximum(np.asarray(edges.sum(1)).ravel(), 1))
+    result = np.asarray(normals, np.float64)
+    for _ in range(rounds):
+        result = _NEIGHBOURS * (share @ (edges @ result)) + (1 - _NEIGHBOURS) * result
+    return result / np.maximum(np.linalg.norm(result, axis=1, keepdims=True), 1e-20)

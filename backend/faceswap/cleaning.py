@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -17,32 +16,13 @@ from interchange.mesh import Mesh
 from .atlas import Atlas
 from .completion import membrane
 from .harmonization import SkinStatistics, membership, skin_statistics
+from .regions import Regions
 
 Floats = npt.NDArray[Any]
 _BROAD = 4.0  # stiffness of the membrane that follows broad unevenness
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _GLARE = 1.15  # times the usual skin's brightness: beyond that it is light
 _HAIR_RIM = 0.012  # of the texture's width
-
-
-@attrs.frozen(eq=False)
-class Regions:
-    """Per texel: face (T,) soft mask; core (T,) bool, plain facial skin: no lips, no brows, no soft edge."""
-
-    face: npt.NDArray[np.float32]
-    core: npt.NDArray[np.bool_]
-
-
-def face_regions(mesh: Mesh, atlas: Atlas) -> Regions:
-    """The mesh's regions on the texels. Raises InputError when the avatar has no face region."""
-    face = np.clip(atlas.of_vertices(mesh, mesh.region_face), 0, 1)
-    if face.max(initial=0) < 0.5:
-        raise InputError(
-            "The avatar has no face region (the attribute region_face is empty).", "Paint it, 1 on the face."
-        )
-    lips = atlas.of_vertices(mesh, mesh.region_lips)
-    brows = atlas.of_vertices(mesh, mesh.region_brows)
-    return Regions(face, (face > 0.6) & (lips < 0.05) & (brows < 0.05))
 
 
 def statistics_of(encoded: Floats, where: npt.NDArray[np.bool_]) -> SkinStatistics:  # (T, 3) sRGB, (T,)

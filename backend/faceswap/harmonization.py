@@ -3,7 +3,8 @@
 
 `mkl`: the optimal transport between two Gaussians, x' = m1 + (x - m0) T with T = S0^-1/2 (S0^1/2 S1 S0^1/2)^1/2 S0^-1/2
 (Pitié and Kokaram 2007, the linear Monge-Kantorovitch map). `reinhard`: mean and deviation per channel in CIE Lab
-(Reinhard et al. 2001). Both work on encoded sRGB and are held back from amplifying or flattening a skin's texture.
+(Reinhard et al. 2001). `histogram`, `idt`, `sot`: of whole distributions, see transport.py. All are given encoded sRGB
+and are held back from amplifying or flattening a skin's texture.
 """
 
 from __future__ import annotations
@@ -18,23 +19,32 @@ import numpy.typing as npt
 
 from interchange.colour import linear_from_srgb, srgb_from_linear
 
+from .transport import histogram_map, idt_map, sot_map
+
 Floats = npt.NDArray[Any]
 ColourMap = Callable[[Floats], Floats]
-METHODS = ("mkl", "reinhard", "none")
+Transport = Callable[[Floats, Floats, Floats], Floats]
+METHODS = ("mkl", "reinhard", "histogram", "idt", "sot", "none")
 _GAIN = (0.6, 1.6)  # how far the spread of a skin's colours may change
 _ENOUGH = 40_000  # colours that settle the statistics of a skin
+_SAMPLES = 4000  # colours that settle a distribution
 _NOISE = (2.0 / 255) ** 2  # added to covariances: a skin of one flat colour has none
 
 
 @attrs.frozen(eq=False)
 class SkinStatistics:
-    """Mean (3,) and covariance (3, 3) of encoded sRGB 0..1, and the same in Lab (mean and deviation, (3,) each)."""
+    """Mean (3,) and covariance (3, 3) of encoded sRGB 0..1, the same in Lab (mean and deviation, (3,) each), and some
+    of the colours themselves, samples (N, 3)."""
 
     mean: npt.NDArray[np.float64]
     covariance: npt.NDArray[np.float64]
     lab_mean: npt.NDArray[np.float64]
     lab_deviation: npt.NDArray[np.float64]
     count: int
+    samples: npt.NDArray[np.float64]
+
+
+Method = Callable[[SkinStatistics, SkinStatistics], ColourMap]
 
 
 def skin_statistics(colours: Floats, weight: Floats | None = None) -> SkinStatistics:  # (N, 3) sRGB, (N,)
@@ -55,8 +65,11 @@ def skin_statistics(colours: Floats, weight: Floats | None = None) -> SkinStatis
         centre = (colours * keep[:, None]).sum(0) / keep.sum()
     away = colours - centre
     covariance = (away * keep[:, None]).T @ away / keep.sum()
-    lab = _lab(colours[keep > 0])
-    return SkinStatistics(centre, covariance, lab.mean(0), lab.std(0), int((keep > 0).sum()))
+    kept = colours[keep > 0]
+    lab = _lab(kept)
+    return SkinStatistics(
+        centre, covariance, lab.mean(0), lab.std(0), len(kept), kept[:: len(kept) // _SAMPLES + 1]
+    )
 
 
 def colour_map(start: SkinStatistics, goal: SkinStatistics, method: str = "mkl", amount: float = 1.0) -> ColourMap:
@@ -67,7 +80,7 @@ def colour_map(start: SkinStatistics, goal: SkinStatistics, method: str = "mkl",
     """
     if method == "none" or amount == 0:
         return lambda colours: colours
-    whole = _mkl(start, goal) if method == "mkl" else _reinhard(start, goal)
+    whole = _METHODS[method](start, goal)
 
     def partly(colours: Floats) -> Floats:
         return np.clip(colours + amount * (whole(colours) - colours), 0, 1).astype(np.float32)
@@ -104,11 +117,14 @@ def _root(matrix: Floats, power: float) -> Floats:
     return (vectors * np.maximum(values, 1e-12) ** power) @ vectors.T
 
 
+def _transport(start: Floats, goal: Floats) -> Floats:  # (3, 3) covariances
+    half, inverse = _root(start, 0.5), _root(start, -0.5)
+    return inverse @ _root(half @ goal @ half, 0.5) @ inverse
+
+
 def _mkl(start: SkinStatistics, goal: SkinStatistics) -> ColourMap:
     noise = _NOISE * np.eye(3)
-    first, second = start.covariance + noise, goal.covariance + noise
-    half, inverse = _root(first, 0.5), _root(first, -0.5)
-    transport = inverse @ _root(half @ second @ half, 0.5) @ inverse
+    transport = _transport(start.covariance + noise, goal.covariance + noise)
     values, vectors = np.linalg.eigh(transport)
     transport = (vectors * np.clip(values, *_GAIN)) @ vectors.T
     return lambda colours: (colours - start.mean) @ transport + goal.mean
@@ -123,6 +139,30 @@ def _reinhard(start: SkinStatistics, goal: SkinStatistics) -> ColourMap:
         return cv2.cvtColor(lab[None].astype(np.float32), cv2.COLOR_Lab2RGB)[0]
 
     return moved
+
+
+def _histogram(start: SkinStatistics, goal: SkinStatistics) -> ColourMap:
+    return lambda colours: histogram_map(start.samples, goal.samples, colours)
+
+
+def _after_mkl(move: Transport) -> Method:
+    """What `mkl` leaves is moved on. It alone says how far a texture's spread may change: the goal is brought to it."""
+
+    def method(start: SkinStatistics, goal: SkinStatistics) -> ColourMap:
+        first = _mkl(start, goal)
+        begun = first(start.samples)
+        noise = _NOISE * np.eye(3)
+        kept = _transport(np.cov(goal.samples.T) + noise, np.cov(begun.T) + noise)
+        aims = (goal.samples - goal.samples.mean(0)) @ kept + goal.mean
+        return lambda colours: move(begun, aims, first(colours))
+
+    return method
+
+
+_METHODS: dict[str, Method] = {
+    "mkl": _mkl, "reinhard": _reinhard, "histogram": _histogram, "idt": _after_mkl(idt_map),
+    "sot": _after_mkl(sot_map),
+}  # fmt: skip
 
 
 def _lab(colours: Floats) -> Floats:

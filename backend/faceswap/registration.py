@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Laying the target's mesh over a photo: camera from landmarks, then a smooth warp that takes them home exactly.
+"""Laying the target's mesh over a photo: camera from landmarks, then a smooth warp that takes them home.
 
 The camera is a pinhole with an unknown focal length (the photo's field of view), found by a search over focal lengths
 with a PnP solution each, and refined with a robust loss. What is left over is the difference of two people's shapes: it
-is spread over the surface by a spline in three dimensions (kernel r, the thin plate of 3D; Duchon 1977), so that nose
-and cheek, neighbours in the picture but not on the face, may move apart. Vertices move parallel to the picture only.
+is spread over the surface by a spline in three dimensions (spline.py), so that nose and cheek, neighbours in the
+picture but not on the face, may move apart. Vertices move parallel to the picture only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import least_squares
-from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from interchange.cameras import Camera
@@ -23,6 +22,7 @@ from interchange.mesh import Mesh
 
 from .atlas import vertex_normals
 from .source import FEWEST_LANDMARKS, Photo
+from .spline import fit_spline
 
 Floats = npt.NDArray[np.floating]
 _FOCALS = np.geomspace(0.8, 8.0, 16)  # in units of the photo's longer side: 64 to 7 degrees
@@ -39,6 +39,7 @@ class Registration:
     camera: of the photo, in the capture's world. vertices, normals: (V, 3) of the mesh bent to the photo. ids: (L,)
     landmarks used. rigid_rms: pixels between landmarks and photo with the camera alone; final_rms: after the warp.
     face_size: pixels, the diagonal of the landmarks' box. yaw: degrees, positive when the face turns to its left.
+    smoothing: how little the landmarks were trusted.
     """
 
     camera: Camera
@@ -49,10 +50,12 @@ class Registration:
     final_rms: float
     face_size: float
     yaw: float
+    smoothing: float
 
 
-def register(mesh: Mesh, photo: Photo, smoothing: float = 0.0) -> Registration:
-    """Fit the rest mesh to a photo's landmarks; `smoothing` (0 = landmarks are hit exactly) trusts them less.
+def register(mesh: Mesh, photo: Photo, smoothing: float | None = None) -> Registration:
+    """Fit the rest mesh to a photo's landmarks. smoothing: 0 hits them exactly, more trusts them less, None finds out
+    how far they can be trusted.
 
     Raises InputError when fewer than five landmarks are known to both, or they lie mirrored, swapped or nowhere near
     a face.
@@ -74,7 +77,7 @@ def register(mesh: Mesh, photo: Photo, smoothing: float = 0.0) -> Registration:
     camera = _fit_camera(points, pixels, width, height)
     offset = pixels - camera.project(points)[0]
     _check_strays(offset, ids, face_size, photo)
-    vertices = _warp(rest, points, offset, camera, smoothing)
+    vertices, smoothing = _warp(rest, points, offset, camera, smoothing)
     after = camera.project(vertices[mesh.landmarks[ids]])[0] - pixels
     return Registration(
         camera=camera,
@@ -85,6 +88,7 @@ def register(mesh: Mesh, photo: Photo, smoothing: float = 0.0) -> Registration:
         final_rms=_rms(after),
         face_size=face_size,
         yaw=_yaw(camera, points, outward),
+        smoothing=smoothing,
     )
 
 
@@ -118,7 +122,7 @@ def _check_handedness(points: Floats, pixels: Floats, outward: Floats, photo: Ph
     if turned < -0.05:
         raise InputError(
             f"The landmarks of {photo.path} lie mirrored: the character's right side must be at the picture's left.",
-            "Exchange left and right points, or flip the photo back.",
+            "Exchange left and right points, flip the photo back, or use one that shows the face from the front.",
         )
 
 
@@ -181,27 +185,12 @@ def _solve_pose(points: Floats, pixels: Floats, focal: float, width: int, height
     return None
 
 
-def _warp(rest: Floats, points: Floats, offset: Floats, camera: Camera, smoothing: float) -> Floats:
-    """(V, 3) vertices moved parallel to the picture so that `points` (L, 3) move by `offset` (L, 2) pixels."""
-    points, keep = np.unique(np.round(points, 9), axis=0, return_index=True)  # two ids may share a vertex
-    offset = offset[keep]
+def _warp(
+    rest: Floats, points: Floats, offset: Floats, camera: Camera, smoothing: float | None
+) -> tuple[Floats, float]:
+    """(V, 3) vertices moved parallel to the picture so that `points` (L, 3) move by `offset` (L, 2) pixels, and the
+    smoothing used."""
     depth = camera.project(points)[1]
     shift = offset * depth[:, None] / np.array([camera.K[0, 0], camera.K[1, 1]])
-    centre, unit = points.mean(0), float(np.linalg.norm(np.ptp(points, axis=0)))
-    at, query = (points - centre) / unit, (rest - centre) / unit
-    degree_one = len(points) >= 12  # fewer points do not say how sizes change across the face
-    tail, query_tail = (_polynomial(p, degree_one) for p in (at, query))
-    count, terms = len(at), tail.shape[1]
-    system = np.zeros((count + terms, count + terms))
-    system[:count, :count] = -cdist(at, at) + smoothing * np.eye(count)
-    system[:count, count:], system[count:, :count] = tail, tail.T
-    # A breath of ridge keeps the polynomial solvable when all landmarks lie in a plane.
-    system[count:, count:] = -1e-9 * np.eye(terms)
-    solution = np.linalg.solve(system, np.concatenate([shift, np.zeros((terms, 2))]))
-    moved = -cdist(query, at) @ solution[:count] + query_tail @ solution[count:]
-    return rest + moved @ camera.rotation[:2]
-
-
-def _polynomial(points: Floats, degree_one: bool) -> Floats:
-    ones = np.ones((len(points), 1))
-    return np.concatenate([ones, points], axis=1) if degree_one else ones
+    spline = fit_spline(points, shift, smoothing)
+    return rest + spline.at(rest) @ camera.rotation[:2], spline.smoothing

@@ -17,6 +17,7 @@ from interchange.consent import ConsentRecord, check_consent, load_consent, sha2
 from interchange.errors import InputError
 from interchange.landmarks import FEWEST_LANDMARKS, check_inside, check_size, read_landmarks
 
+MASK = "mask.png"
 _EXIF_ORIENTATION = 274
 # What each EXIF orientation needs to stand upright: transpose first, then flip rows, flip columns.
 _UPRIGHT = {
@@ -39,12 +40,14 @@ class Photo:
 
 @attrs.frozen(eq=False)
 class Source:
-    """A checked source folder. `digests`: SHA-256 of every file read, by name."""
+    """A checked source folder. `digests`: SHA-256 of every file read, by name. mask: (h, w) 0..1 in the layout of the
+    head's texture, where the swap shall be, if an artist has painted one."""
 
     folder: Path
     photos: tuple[Photo, ...]
     consent: ConsentRecord
     digests: dict[str, str]
+    mask: npt.NDArray[np.float32] | None = None
 
 
 def load_source(folder: Path | str, operation: str = "swap", today: date | None = None) -> Source:
@@ -71,7 +74,12 @@ def load_source(folder: Path | str, operation: str = "swap", today: date | None 
     check_consent(record, paths, operation, today or date.today())
     photos = tuple(_load_photo(path, points) for path, (_, _, points) in zip(paths, named, strict=True))
     digests = {p.name: sha256_of_file(p) for p in (*paths, *files)} | {"consent.json": record.digest}
-    return Source(folder, photos, record, digests)
+    mask = folder / MASK
+    painted = None
+    if mask.is_file() and mask not in paths:
+        painted = _load_mask(mask)
+        digests[MASK] = sha256_of_file(mask)
+    return Source(folder, photos, record, digests, painted)
 
 
 def _load_photo(path: Path, landmarks: dict[int, tuple[float, float]]) -> Photo:
@@ -88,7 +96,17 @@ def _load_photo(path: Path, landmarks: dict[int, tuple[float, float]]) -> Photo:
     return Photo(path, linear_from_srgb(np.ascontiguousarray(colour)), alpha, landmarks, grey)
 
 
-def _decode(path: Path) -> npt.NDArray[np.float32]:
+def _load_mask(path: Path) -> npt.NDArray[np.float32]:
+    """(h, w) brightness as stored, 0..1; what is transparent counts as black."""
+    pixels = _decode(path, "painted mask")
+    mask: npt.NDArray[np.float32] = pixels[..., :3].mean(-1)
+    mask = mask * pixels[..., 3] if pixels.shape[2] == 4 else mask
+    if mask.max() < 2 / 255:
+        raise InputError(f"The painted mask {path} is black.", "Paint white what shall be swapped, or remove it.")
+    return mask
+
+
+def _decode(path: Path, what: str = "photo") -> npt.NDArray[np.float32]:
     """(h, w, 3 or 4) encoded RGB(A) 0..1, upright, from any 8- or 16-bit file that OpenCV reads."""
     try:
         with Image.open(path) as opened:  # reads the header only
@@ -96,10 +114,10 @@ def _decode(path: Path) -> npt.NDArray[np.float32]:
             if opened.format == "TIFF":  # the one kind that OpenCV turns itself, whatever it is told
                 orientation = 1
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"The photo {path} cannot be read ({error}).", "Save it as PNG or JPEG again.") from error
+        raise InputError(f"The {what} {path} cannot be read ({error}).", "Save it as PNG or JPEG again.") from error
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"The photo {path} cannot be decoded.", "Save it as an 8- or 16-bit PNG.")
+        raise InputError(f"The {what} {path} cannot be decoded.", "Save it as an 8- or 16-bit PNG.")
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     scaled: npt.NDArray[np.float32] = pixels.astype(np.float32) / np.float32(255 if pixels.dtype == np.uint8 else 65535)

@@ -39,7 +39,7 @@ _STATE = "swap_state.json"
 PER_VIEW = "per_view"
 """Folder of what a per-view swapper made of each view, kept so that a swap can go on; no result."""
 _ONLY_CONSISTENCY = ("consistency", "rounds")
-_PROCEDURE = 2
+_PROCEDURE = 3
 """Raise when the same inputs give other pictures than before: it makes finished views count as stale."""
 
 

@@ -14,7 +14,7 @@ from backend.kernels.mesh_rasterization import Raster, rasterize
 from interchange.cameras import Camera
 from interchange.mesh import Mesh, Region
 
-from .atlas import Atlas
+from .atlas import Atlas, smooth_normals
 from .registration import Registration
 from .sampling import sample_cubic, sample_linear
 from .source import Photo
@@ -23,6 +23,7 @@ Floats = npt.NDArray[Any]
 _GRAZING = 0.2  # cosine between normal and view below which a texel tells nothing
 _EYE_RIM = 0.008  # of the face's size
 _SILHOUETTE_RIM = 0.008  # of the face's size: two people's outlines never agree, so keep off them
+_FOLDS = 5  # rounds of smoothing that take folds off the normals
 _SAME_SURFACE = 0.008  # metres of depth between neighbouring pixels
 _SEE_THROUGH = (Region.HAIR, Region.LASHES)  # the target's, not the performer's: they hide nothing in the photo
 
@@ -32,7 +33,8 @@ class Unprojected:
     """A photo on the T texels of an atlas.
 
     colour: (T, 3) linear. weight: (T,) 0..1: visible, seen from the front, inside the photo. normals: (T, 3) world,
-    of the mesh bent to the photo.
+    of the mesh bent to the photo, without its fine folds: two people's lids and nostrils never fold alike, and the
+    wrong fold's shade is worse than none.
     """
 
     colour: npt.NDArray[np.float32]
@@ -74,7 +76,9 @@ def _unproject(photo: Photo, registration: Registration, mesh: Mesh, atlas: Atla
     if alpha is not None:
         weight *= np.clip(sample_linear(alpha[..., None], pixels)[:, 0] * 2 - 1, 0, 1)
     colour = np.maximum(sample_cubic(image, pixels), 0)
-    return Unprojected(colour, weight.astype(np.float32), normals)
+    broad = atlas.of_vertices(mesh, smooth_normals(registration.normals, mesh.faces, _FOLDS))
+    broad /= np.maximum(np.linalg.norm(broad, axis=1, keepdims=True), 1e-9)
+    return Unprojected(colour, weight.astype(np.float32), broad)
 
 
 def _shrunk(image: Floats, camera: Camera) -> Floats:

@@ -15,21 +15,22 @@ from interchange.errors import Cancelled, InputError, Progress
 from interchange.mesh import Mesh
 
 from .atlas import Atlas, build_atlas
-from .blending import laplacian_blend
-from .cleaning import Regions, believable, evened, face_regions, off_hair, statistics_of, without_glare
+from .blending import gradient_shift, laplacian_blend
+from .cleaning import believable, evened, off_hair, without_glare
 from .completion import complete_by_symmetry, membrane
 from .delighting import Shading, fit_shading, remove_light
-from .harmonization import colour_map, face_map, membership
+from .fusion import Layer, fuse
+from .regions import Regions, face_regions, part_share
 from .registration import Registration, register
 from .settings import SwapSettings
 from .source import Photo, Source
 from .textures import as_bytes, as_linear, working_texture
+from .tones import in_one_tone
 from .unprojection import Unprojected, unproject
 
 Floats = npt.NDArray[Any]
 _FULL_TRUST = 0.25  # weight of an unprojected texel from which on it needs no help
 _CARRIED = 10.0  # stiffness of the membrane that carries the face's tone to where no photo shows it
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _STEEP = 65.0  # degrees of yaw beyond which half of the face is guessed
 
 
@@ -50,11 +51,10 @@ class MadeSkin:
 
 @attrs.frozen(eq=False)
 class _FromPhoto:
-    """One photo on the texels: raw (T, 3) linear as photographed, albedo (T, 3) linear, trust (T,) 0..1."""
+    """One photo on the texels: raw (T, 3) linear as photographed, and without its light."""
 
     raw: npt.NDArray[np.float32]
-    albedo: npt.NDArray[np.float32]
-    trust: npt.NDArray[np.float32]
+    layer: Layer
     registration: Registration
     shading: Shading | None
 
@@ -83,12 +83,12 @@ def make_skin(
     step(0.0, "Laying out the texture")
     old8 = working_texture(old_linear, settings.texture_size)
     atlas = build_atlas(mesh, head, *old8.shape[:2])
-    regions = face_regions(mesh, atlas)
+    regions = face_regions(mesh, atlas, source.mask)
     photos = []
     for index, photo in enumerate(source.photos):
         step(0.1 + 0.4 * index / len(source.photos), f"Laying {photo.path.name} over the face")
         photos.append(_take_from_photo(photo, mesh, head, atlas, regions, settings))
-    albedo, trust = _fuse(photos, regions)
+    albedo, trust = fuse([photo.layer for photo in photos], regions.core, atlas)
     if settings.symmetry:
         step(0.5, "Completing the hidden side")
         wanted = regions.face > 0
@@ -96,23 +96,29 @@ def make_skin(
     step(0.7, "Matching skin tones")
     tone = 0.0 if any(p.grey for p in source.photos) else settings.tone
     old = atlas.of_image(old8).astype(np.float32) / 255
-    front, back = _harmonized(srgb_from_linear(albedo), trust, old, regions, settings.harmonize, tone)
+    front, back = in_one_tone(srgb_from_linear(albedo), trust, old, regions, settings.harmonize, tone)
     step(0.8, "Filling the rest")
     difference = front - back
     # Only what is seen well may lead the rest: what is half seen is often half wrong (shadows, somebody else's hair).
     smooth = membrane(difference, trust**3 * (regions.face > 0), mesh, atlas, head, _CARRIED)
     front = back + smooth + trust[:, None] * (difference - smooth)
     step(0.9, "Blending")
-    mask = settings.strength * atlas.to_image(regions.face)
+    mask = settings.strength * atlas.to_image(regions.blend)
     whole_back = old8.astype(np.float32) / 255
     whole_back = np.where(atlas.to_image(_changed(back, old))[..., None], atlas.to_image(back), whole_back)
-    blended = laplacian_blend(atlas.to_image(np.clip(front, 0, 1)), whole_back, mask, settings.levels)
+    if settings.blend == "gradient":
+        front = gradient_shift(front, back, regions.blend, mesh, atlas, head)
+    levels = settings.levels if settings.blend == "laplacian" else 0
+    blended = laplacian_blend(atlas.to_image(np.clip(front, 0, 1)), whole_back, mask, levels)
+    # After the pyramid, which would spread what a part keeps of the avatar's tone over its neighbours.
+    share = atlas.to_image(part_share(regions, settings.parts()))
+    blended = np.where(share[..., None] < 1, whole_back + share[..., None] * (blended - whole_back), blended)
     new8 = as_bytes(blended)
     return MadeSkin(
         old_linear=as_linear(old8),
         new_linear=as_linear(new8),
         skin=new8,
-        mask=as_bytes(mask),
+        mask=as_bytes(mask * share),
         pictures=_pictures(source.photos[0], photos[0], atlas, regions, old8, new8),
         report=_report(photos, source, tone, trust, regions),
         warnings=_warnings(photos, source),
@@ -142,7 +148,8 @@ def _take_from_photo(
     trust *= off_hair(albedo, trust, regions, atlas) * believable(albedo, trust, regions)
     if settings.delight:
         albedo = evened(albedo, trust, mesh, head, atlas, regions, settings.evenness)
-    return _FromPhoto(np.clip(seen.colour, 0, 1), albedo, trust, registration, shading)
+    layer = Layer(albedo, trust, seen.weight)
+    return _FromPhoto(np.clip(seen.colour, 0, 1), layer, registration, shading)
 
 
 def _shading(seen: Unprojected, weight: Floats, photo: Photo) -> Shading:
@@ -152,43 +159,6 @@ def _shading(seen: Unprojected, weight: Floats, photo: Photo) -> Shading:
         raise InputError(
             f"Too little of the face can be seen in {photo.path}.", "Use a photo that shows it from the front."
         ) from None
-
-
-def _fuse(photos: list[_FromPhoto], regions: Regions) -> tuple[Floats, Floats]:
-    """All photos as one: each brought to the first one's tone where both see skin, then averaged, best view first."""
-    first = photos[0]
-    total = np.zeros_like(first.albedo)
-    share = np.zeros(len(total), np.float32)
-    for photo in photos:
-        both = (photo.trust > 0.5) & (first.trust > 0.5) & regions.core
-        gain = np.ones(3)
-        if photo is not first and both.sum() > 50:
-            gain = np.median(first.albedo[both], axis=0) / np.maximum(np.median(photo.albedo[both], axis=0), 1e-3)
-        total += photo.trust[:, None] ** 4 * photo.albedo * gain
-        share += photo.trust**4
-    trust = np.max([photo.trust for photo in photos], axis=0)
-    return (total / np.maximum(share, 1e-9)[:, None]).astype(np.float32), trust
-
-
-def _harmonized(
-    front: Floats, trust: Floats, old: Floats, regions: Regions, method: str, tone: float
-) -> tuple[Floats, Floats]:
-    """The performer's face and the target's skin (T, 3) sRGB, both moved to where they meet."""
-    performer = statistics_of(front, (trust > 0.5) & regions.core)
-    target = statistics_of(old, regions.core)
-    front = face_map(performer, target, method, 1 - tone)(front)
-    if method == "none" or tone == 0:
-        return front, old
-    moved = colour_map(target, performer, method, tone)(old)
-    amount = membership(old, target)[:, None]
-    # What is darker or greyer than skin (painted hair, folds, the mouth's inside) has as much skin in it as it is
-    # bright and colourful.
-    bright = old @ _LUMINANCE / (target.mean @ _LUMINANCE)
-    colourful = np.ptp(old, axis=1) / max(float(np.ptp(target.mean)), 0.02)
-    skin_share = np.clip(np.minimum(bright, colourful), 0, 1)[:, None]
-    shift = (tone * (performer.mean - target.mean)).astype(np.float32)
-    back = old + amount * (moved - old) + (1 - amount) * skin_share * shift
-    return front, np.clip(back, 0, 1).astype(np.float32)
 
 
 def _warnings(photos: list[_FromPhoto], source: Source) -> list[str]:
@@ -215,6 +185,7 @@ def _report(
                 "photo": photo.path.name,
                 "landmarks": len(fit.ids),
                 "landmark_rms_px": {"camera": fit.rigid_rms, "warped": fit.final_rms},
+                "smoothing": fit.smoothing,
                 "face_size_px": fit.face_size,
                 "focal_px": float(fit.camera.K[0, 0]),
                 "yaw_degrees": fit.yaw,
@@ -236,7 +207,7 @@ def _pictures(
 ) -> dict[str, npt.NDArray[np.uint8]]:
     """For strip.png, each cut to the face: source, unprojected UV, texture before, texture after."""
     raw = np.zeros((atlas.height, atlas.width, 3), np.float32)
-    raw[atlas.rows, atlas.columns] = srgb_from_linear(taken.raw) * (taken.trust > 0)[:, None]
+    raw[atlas.rows, atlas.columns] = srgb_from_linear(taken.raw) * (taken.layer.trust > 0)[:, None]
     inside = regions.face > 0.02
     rows, columns = atlas.rows[inside], atlas.columns[inside]
     window = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]

@@ -135,11 +135,12 @@ def _over_wall(images: capture.ViewImages) -> np.ndarray:
     return np.rint(colour.srgb_from_linear(np.clip(linear, 0, 1)) * 255).astype(np.uint8)
 
 
-def _exposure(images: capture.ViewImages) -> float:
-    """The factor that brings the light on the best lit twentieth of the picture's surfaces to 1."""
+def _exposure(images: capture.ViewImages) -> np.ndarray:
+    """(3,) the factors that bring the light on the best lit twentieth of the picture's surfaces to 1: exposure and
+    white balance, in each channel as docs/formats/source.md says."""
     assert images.light is not None
-    light = images.light[images.alpha > 0.99].mean(axis=-1)
-    return float(1 / max(np.percentile(light, 95), 1e-3)) if len(light) else 1.0
+    light = images.light[images.alpha > 0.99]
+    return (1 / np.maximum(np.percentile(light, 95, axis=0), 1e-3)).astype(np.float32) if len(light) else np.ones(3)
 
 
 def _write_source(out: Path, picture: np.ndarray, points: dict[str, list[float]], name: str) -> None:

@@ -5,7 +5,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from backend.faceswap.atlas import Atlas, build_atlas
-from backend.faceswap.cleaning import believable, evened, face_regions, off_hair, without_glare
+from backend.faceswap.cleaning import believable, evened, off_hair, without_glare
+from backend.faceswap.regions import face_regions
 from interchange.errors import InputError
 from interchange.mesh import Mesh
 

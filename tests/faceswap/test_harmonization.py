@@ -15,7 +15,7 @@ def skin(mean: tuple, spread: float, seed: int, count: int = 5000) -> np.ndarray
 LIGHT, DARK = skin((0.8, 0.6, 0.5), 0.03, 0), skin((0.45, 0.3, 0.22), 0.04, 1)
 
 
-@pytest.mark.parametrize("method", ["mkl", "reinhard"])
+@pytest.mark.parametrize("method", ["mkl", "reinhard", "histogram", "idt", "sot"])
 def test_one_skin_takes_the_statistics_of_the_other(method: str) -> None:
     start, goal = skin_statistics(LIGHT), skin_statistics(DARK)
     moved = skin_statistics(colour_map(start, goal, method)(LIGHT))
@@ -54,14 +54,15 @@ def test_weights_choose() -> None:
 
 def test_a_flat_skin_is_moved_without_a_division_by_zero() -> None:
     flat = np.tile(np.array([[0.7, 0.5, 0.4]], np.float32), (100, 1))
-    for method in ("mkl", "reinhard"):
+    for method in ("mkl", "reinhard", "histogram", "idt", "sot"):
         moved = colour_map(skin_statistics(flat), skin_statistics(DARK), method)(flat)
         assert_allclose(moved, np.broadcast_to(skin_statistics(DARK).mean, moved.shape), atol=0.01)
 
 
-def test_texture_is_not_blown_up() -> None:
+@pytest.mark.parametrize("method", ["mkl", "reinhard", "histogram", "idt", "sot"])
+def test_texture_is_not_blown_up(method: str) -> None:
     wild = skin((0.5, 0.4, 0.3), 0.12, 3)
-    moved = colour_map(skin_statistics(LIGHT), skin_statistics(wild), "mkl")(LIGHT)
+    moved = colour_map(skin_statistics(LIGHT), skin_statistics(wild), method)(LIGHT)
     assert moved.std(0).max() < 1.7 * LIGHT.std(0).max()
 
 
@@ -69,3 +70,26 @@ def test_membership_tells_skin_from_the_rest() -> None:
     statistics = skin_statistics(LIGHT)
     assert membership(LIGHT, statistics).mean() > 0.98
     assert membership(np.array([[0.05, 0.04, 0.03], [0.0, 0.5, 0.9]]), statistics).max() == 0
+
+
+def test_a_skewed_skin_is_met_better_by_its_distribution() -> None:
+    """Freckles: a share of the skin is darker, which no mean and covariance can say."""
+    generator = np.random.default_rng(6)
+    freckled = LIGHT - 0.12 * (generator.random(len(LIGHT)) < 0.25)[:, None] * generator.random((len(LIGHT), 1))
+
+    def distance(first: np.ndarray, second: np.ndarray) -> float:
+        levels = np.arange(5, 96) / 100
+        return float(np.abs(np.quantile(first, levels, axis=0) - np.quantile(second, levels, axis=0)).mean())
+
+    start, goal = skin_statistics(DARK), skin_statistics(freckled)
+    gaussian = distance(colour_map(start, goal, "mkl")(start.samples), goal.samples)
+    for method in ("histogram", "idt", "sot"):
+        assert distance(colour_map(start, goal, method)(start.samples), goal.samples) < 0.6 * gaussian, method
+
+
+@pytest.mark.parametrize("method", ["mkl", "histogram", "idt", "sot"])
+def test_neighbouring_colours_stay_neighbours(method: str) -> None:
+    ramp = np.linspace([0.2, 0.1, 0.1], [1.0, 0.9, 0.8], 2000).astype(np.float32)
+    moved = colour_map(skin_statistics(LIGHT), skin_statistics(DARK), method)(ramp)
+    steps = np.diff(moved.astype(float), axis=0)
+    assert np.abs(steps).max() < 4 * 0.8 / 2000 and steps.min() > -1e-4

@@ -28,7 +28,7 @@ def photo_of(mesh: Mesh, camera: Camera, ids: tuple = tuple(range(68)), noise: f
 def test_the_camera_of_the_same_head_is_found(azimuth: float, elevation: float) -> None:
     mesh, camera = head("A"), dome_camera(azimuth, elevation, SIZE)
     found = register(mesh, photo_of(mesh, camera))
-    assert found.final_rms < 1e-3
+    assert found.final_rms < 1e-2
     seen = camera.project(mesh.rest_vertices)[0]
     again = found.camera.project(found.vertices)[0]
     front = mesh.region_face > 0.5
@@ -41,7 +41,7 @@ def test_the_camera_of_the_same_head_is_found(azimuth: float, elevation: float) 
 def test_landmarks_of_another_head_are_hit_exactly(ids: tuple) -> None:
     target, other = head("A"), head("B")
     photo = photo_of(other, dome_camera(20, 5, SIZE), ids)
-    found = register(target, photo)
+    found = register(target, photo, smoothing=0.0)
     assert found.final_rms < 1e-6 < found.rigid_rms
     projected = found.camera.project(found.vertices[target.landmarks[list(ids)]])[0]
     assert_allclose(projected, [photo.landmarks[i] for i in ids], atol=1e-5)
@@ -71,8 +71,14 @@ def test_vertices_move_in_the_picture_only() -> None:
 def test_smoothing_trusts_noisy_landmarks_less() -> None:
     mesh = head("A")
     photo = photo_of(mesh, dome_camera(0, 0, SIZE), noise=3.0)
-    exact, smooth = register(mesh, photo), register(mesh, photo, smoothing=1.0)
+    exact, smooth, chosen = (register(mesh, photo, smoothing=s) for s in (0.0, 1.0, None))
     assert exact.final_rms < 1e-6 < smooth.final_rms < smooth.rigid_rms
+    assert exact.smoothing == 0 and chosen.smoothing >= 0.1
+
+
+def test_exact_landmarks_are_trusted() -> None:
+    found = register(head("A"), photo_of(head("B"), dome_camera(0, 0, SIZE)))
+    assert found.smoothing <= 0.03 and found.final_rms < 0.005 * found.face_size
 
 
 def test_the_posed_mouth_does_not_matter() -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from backend.faceswap.consent import sha256_of_file
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image, TiffImagePlugin
 
 from backend.faceswap.source import load_source
-from interchange.colour import linear_from_srgb
+from interchange.colour import linear_from_srgb, srgb_from_linear
 from interchange.errors import InputError
 
 from .synthetic import write_consent, write_landmarks
@@ -59,6 +60,67 @@ def test_alpha_is_kept_and_grey_is_noticed(folder: Path) -> None:
     replace(folder, image[..., 1])
     photo = load_source(folder).photos[0]
     assert photo.grey and photo.image.shape == (360, 360, 3)
+
+
+@pytest.mark.parametrize("name", ["portrait.jpg", "portrait.tif"])
+def test_a_photo_in_printing_inks_is_read(folder: Path, name: str) -> None:
+    options = {"quality": 98, "subsampling": 0} if name.endswith("jpg") else {}
+    Image.fromarray(pixels(folder)).convert("CMYK").save(folder / name, **options)
+    agree_to(folder, name)
+    photo = load_source(folder).photos[0]
+    assert photo.image.shape == (360, 360, 3) and not photo.grey
+    assert np.abs(srgb_from_linear(photo.image) - pixels(folder) / 255).mean() < 0.01
+
+
+def test_a_photo_of_sixteen_bits_of_grey_or_of_few_colours_is_read(folder: Path) -> None:
+    image = pixels(folder)
+    replace(folder, image[..., 1].astype(np.uint16) * 257)
+    photo = load_source(folder).photos[0]
+    assert photo.grey and photo.image.shape == (360, 360, 3)
+    Image.fromarray(image).convert("P", palette=Image.Palette.ADAPTIVE, colors=256).save(folder / "portrait.png")
+    write_consent(folder)
+    assert np.abs(srgb_from_linear(load_source(folder).photos[0].image) - image / 255).mean() < 0.03
+
+
+def test_a_grey_photo_with_alpha_is_read(folder: Path) -> None:
+    alpha = np.full((360, 360), 255, np.uint8)
+    alpha[300:] = 0
+    Image.fromarray(np.dstack([pixels(folder)[..., 1], alpha]), "LA").save(folder / "portrait.png")
+    write_consent(folder)
+    photo = load_source(folder).photos[0]
+    assert photo.grey and photo.alpha is not None and photo.alpha[:300].min() == 1 and photo.alpha[300:].max() == 0
+
+
+def test_a_picture_of_numbers_is_refused(folder: Path) -> None:
+    Image.fromarray(pixels(folder)[..., 1].astype(np.float32) / 255).save(folder / "portrait.tif")
+    agree_to(folder, "portrait.tif")
+    refused(folder, "8- or 16-bit")
+
+
+def agree_to(folder: Path, name: str) -> None:
+    listed = json.loads((folder / "landmarks.json").read_text()) | {"image": name}
+    (folder / "landmarks.json").write_text(json.dumps(listed))
+    write_consent(folder, source_sha256={name: sha256_of_file(folder / name)})
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_painted_mask_is_read_as_stored(folder: Path, bits: int) -> None:
+    assert load_source(folder).mask is None
+    painted = np.zeros((50, 40, 4), np.uint8)
+    painted[10:20, :, :3], painted[..., 3] = 128, 255
+    painted[15:20, :, 3] = 0
+    cv2.imwrite(str(folder / "mask.png"), painted if bits == 8 else painted.astype(np.uint16) * 257)
+    read = load_source(folder)
+    assert read.mask is not None and read.mask.shape == (50, 40) and "mask.png" in read.digests
+    assert_allclose(read.mask[10:15], 128 / 255, atol=1e-6)
+    assert read.mask[:10].max() == 0 and read.mask[15:].max() == 0
+
+
+def test_a_painted_mask_that_says_nothing_is_refused(folder: Path) -> None:
+    cv2.imwrite(str(folder / "mask.png"), np.zeros((50, 50), np.uint8))
+    refused(folder, "mask.png is black")
+    (folder / "mask.png").write_bytes(b"not a picture")
+    refused(folder, "mask.png cannot be read")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -14,8 +14,9 @@ from interchange.colour import linear_from_srgb, srgb_from_linear
 from interchange.mesh import Mesh
 
 from ..atlas import Atlas
-from ..cleaning import Regions, evened, without_glare
+from ..cleaning import evened, without_glare
 from ..completion import membrane
+from ..regions import Regions
 from .colours import solve_colours
 from .fusion import geometric_median, total_weight, with_best_detail
 from .observations import Observations

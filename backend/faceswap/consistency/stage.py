@@ -16,8 +16,8 @@ from interchange.errors import Progress
 from interchange.mesh import Mesh
 
 from ..atlas import Atlas, build_atlas
-from ..cleaning import Regions, face_regions
 from ..engines import OpenDevice, choose_device, open_gpu, open_view_engine
+from ..regions import Regions, face_regions
 from ..settings import SwapSettings
 from ..swapper import PreparedSwap
 from ..textures import as_bytes, as_linear, working_texture
