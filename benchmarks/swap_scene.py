@@ -16,7 +16,8 @@ from backend.blender_process import run_blender
 from backend.commands.avatar import build_arguments
 from backend.commands.demo import MAKEHUMAN, PROCEDURAL
 from backend.faceswap.atlas import build_atlas
-from backend.faceswap.cleaning import face_regions, statistics_of
+from backend.faceswap.cleaning import statistics_of
+from backend.faceswap.regions import face_regions
 from backend.faceswap.textures import as_bytes
 from backend.whole_job import ADDON
 from interchange.capture import Capture, write_json
