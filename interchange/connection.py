@@ -25,7 +25,7 @@ from .messages import PROTOCOL, Envelope, Error, Hello, Limits, Message, Welcome
 from .service_errors import ConnectionLost, ProtocolError, ServiceError, raise_error
 
 CONNECTION_FILE = "connection.json"
-FEATURES = ["resume", "replay", "preview"]
+FEATURES = ["resume", "replay", "preview", "tidy"]
 
 
 @attrs.frozen

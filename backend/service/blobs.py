@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -106,6 +107,27 @@ class ContentStore:
 
     def _part_path(self, digest: str, size: int) -> Path:
         return self._uploading / f"{digest}.{size}.part"
+
+    def stored(self) -> list[Path]:
+        """All contents that were received whole."""
+        return [path for path in self.root.glob("??/*") if path.name.startswith(path.parent.name)]
+
+    def touched_at(self, digest: str, size: int) -> float:
+        """Unix seconds of the last byte that came of a content; 0 if none did."""
+        times = [0.0]
+        for path in (self.path(digest), self._part_path(digest, size)):
+            with contextlib.suppress(FileNotFoundError):
+                times.append(path.stat().st_mtime)
+        return max(times)
+
+    def discard(self, digest: str) -> None:
+        """Delete a content, or what has arrived of it. To be asked for one that no job refers to."""
+        part = self._open.pop(digest, None)
+        if part is not None:
+            part.close()
+        self._wanted.pop(digest, None)
+        for path in (self.path(digest), *self._uploading.glob(f"{digest}.*")):
+            path.unlink(missing_ok=True)
 
     def sweep(self, age_s: float) -> None:
         """Delete parts that nobody has touched for so long."""

@@ -76,6 +76,10 @@ class Crew:
         """True while there is a worker to look after."""
         return bool(self._members)
 
+    def holds(self, job_id: str) -> bool:
+        """True while a job has a worker that has not gone."""
+        return job_id in self._members
+
     def stop(self, job_id: str) -> None:
         """Ask a job's worker to stop."""
         if job_id in self._members:
