@@ -19,6 +19,7 @@ BENCHMARKS = {
     "fit_gpu": "fitting on an NVIDIA GPU: time a stage and a step, against gsplat, seconds to a quality",
     "swap_views": "changing a capture's views on an NVIDIA GPU: seconds a view against the CPU, and what differs",
     "splat_files": "every splat format: seconds to write and read, size, what a picture loses",
+    "service": "the backend service: transfer against bare ZeroMQ, bad lines, a long job list, an idle server, turns",
     "fit_thin": "a fit of a thin object that starts without a mesh: seconds to 30 dB",
 }
 

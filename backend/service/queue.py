@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Container, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from interchange.messages import CANCELLED, CREATED, FAILED, QUEUED, RUNNING, UP
 from interchange.service_errors import ErrorInfo, ServiceError
 
 from .quota import Quota
-from .store import JobRecord, JobStore
+from .store import JobRecord, JobStore, waiting_in
 from .turns import fair_order
 
 CANCELLED_ERROR = ErrorInfo("JOB_CANCELLED", "The job was cancelled.", "Submit it again to go on where it stopped.")
@@ -114,6 +115,11 @@ class JobQueue:
     def positions(self) -> dict[str, int]:
         """How many jobs are before each queued job."""
         return {job_id: place for place, job_id in enumerate(self._order())}
+
+    def positions_in(self, database: sqlite3.Connection) -> dict[str, int]:
+        """The same, out of another connection to the same job list, for another thread."""
+        order = fair_order(waiting_in(database), dict(self._served))
+        return {job_id: place for place, job_id in enumerate(order)}
 
     def _order(self) -> list[str]:
         return fair_order(self.store.waiting(), self._served)

@@ -39,7 +39,9 @@ class Reception:
     def __init__(
         self, handlers: Handlers, devices: Devices, watchers: Watchers,
         read_events: Callable[[str, int, int], list[Event]], read_preview: Callable[[str], Preview],
+        count: Callable[[str], None] = lambda what: None,
     ) -> None:  # fmt: skip
+        self._count = count  # called with each message's type and each refusal's code
         self.handlers, self._devices, self._watchers = handlers, devices, watchers
         self._read_events, self._read_preview = read_events, read_preview
 
@@ -50,13 +52,18 @@ class Reception:
         """
         if self._devices.standing(owner) != ALLOWED:
             self.handlers.forget(address)
+            self._count(REVOKED_ERROR.error.code)
             return Outgoing(address, REVOKED_ERROR)
         self._devices.saw(owner)
         try:
             envelope = decode(frames)
         except ProtocolError as error:
+            self._count(error.code)
             return Outgoing(address, Error(ErrorInfo(error.code, error.message, SAME_VERSION)), error.request_id)
+        self._count(envelope.message.TYPE)
         answer = self.handlers.handle(address, owner, envelope.message)
+        if isinstance(answer, Error):
+            self._count(answer.error.code)
         return None if answer is None else Outgoing(address, answer, envelope.id)
 
     def expel(self, owner: str) -> Iterator[Outgoing]:

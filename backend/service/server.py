@@ -42,6 +42,7 @@ from .reception import Outgoing, Reception
 from .reserve import Reserve
 from .retention import Retention
 from .settings import DEFAULT_RUNNER, Settings
+from .status import Pulse, StatusServer
 from .store import JobStore
 from .supervisor import LINES, parse_line
 from .watchers import Watchers
@@ -80,7 +81,7 @@ class Server:
         self.contents = ContentStore(settings.store)
         self.contents.sweep(settings.abandoned_upload_s)
         self.watchers = Watchers()
-        self.store.on_event = self.watchers.stir
+        self.store.on_event, self.store.on_deleted = self.watchers.stir, self.watchers.forget_job
         self._context: zmq.Context[Any] = zmq.Context()
         self._gate = Gatekeeper(self._context)
         self.devices = Devices(self.store.database, keys.client_public)
@@ -102,9 +103,13 @@ class Server:
         self._handlers = Handlers(
             settings, self.queue, self.contents, self.watchers, self.server_id, control, clock, administration
         )
+        self._pulse = Pulse(clock(), clock())
         self._reception = Reception(
-            self._handlers, self.devices, self.watchers, self.store.events, self._newest_preview
+            self._handlers, self.devices, self.watchers, self.store.events, self._newest_preview, self._pulse.count
         )
+        self._status: StatusServer | None = None
+        if settings.status_port is not None:
+            self._status = StatusServer(settings, settings.status_port, self._pulse, self.queue.positions_in, clock)
         self.connection.save(settings.connection_file)
 
     def _bind(self, keys: Keys) -> Connection:
@@ -114,15 +119,19 @@ class Server:
         }  # fmt: skip
         for option, value in options.items():
             self._router.setsockopt(option, value)
-        self._router.curve_server = True
-        self._router.curve_secretkey = keys.server_secret.encode("ascii")
-        self._router.curve_publickey = keys.server_public.encode("ascii")
-        self._router.zap_domain = ZAP_DOMAIN
+        self._secure(keys)
         port = self._bind_port()
         return Connection(
             endpoint_for_own(self.settings.bind, port), keys.server_public, keys.client_public, keys.client_secret,
             self.server_id, os.getpid(),
         )  # fmt: skip
+
+    def _secure(self, keys: Keys) -> None:
+        """Encryption and the list of keys, always. (A benchmark measures what it costs.)"""
+        self._router.curve_server = True
+        self._router.curve_secretkey = keys.server_secret.encode("ascii")
+        self._router.curve_publickey = keys.server_public.encode("ascii")
+        self._router.zap_domain = ZAP_DOMAIN
 
     def _bind_port(self) -> int:
         """Bind the wanted port, or the one of the last time, or any."""
@@ -155,6 +164,7 @@ class Server:
                 poller.register(socket, zmq.POLLIN)
             wait_s = 0.0 if self._retention.is_busy else BUSY_S if self.crew.is_busy else IDLE_S
             ready = dict(poller.poll(int(1000 * wait_s)))
+            self._pulse.beat_at = self.clock()
             if self._gate.socket in ready:
                 self._gate.answer()
             if self._lines in ready:
@@ -262,6 +272,8 @@ class Server:
             last_first.callback(self.contents.close)
             last_first.callback(self._send_events)
             last_first.callback(self.crew.close, self._lines)
+            if self._status is not None:
+                last_first.callback(self._status.close)
 
 
 def port_of(endpoint: str) -> int:

@@ -81,6 +81,7 @@ class JobStore:
         """Open or create; migrate. Raises InputError if the file is damaged or from a newer version."""
         self._clock = clock
         self.on_event: Callable[[str], None] = lambda job_id: None  # called with the job id after each new event
+        self.on_deleted: Callable[[str], None] = lambda job_id: None  # and after a job was deleted
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.row_factory = sqlite3.Row
@@ -171,8 +172,7 @@ class JobStore:
 
     def waiting(self) -> list[tuple[str, str]]:
         """Job id and owner of all queued jobs: urgent ones first, then in the order in which they came."""
-        query = "SELECT job_id, owner FROM jobs WHERE state = ? ORDER BY priority DESC, turn, number"
-        return [(row[0], row[1]) for row in self._db.execute(query, (QUEUED,))]
+        return waiting_in(self._db)
 
     def counts(self) -> dict[str, int]:
         """Number of jobs by state."""
@@ -277,6 +277,7 @@ class JobStore:
         """Forget a job with its events and the list of its files."""
         with self._transaction() as db:
             db.execute("DELETE FROM jobs WHERE job_id = ?", (job_id,))
+        self.on_deleted(job_id)
 
     def mark_cancel(self, job_id: str) -> None:
         """Remember, beyond a crash, that a running job is to stop."""
@@ -320,6 +321,12 @@ class JobStore:
     def _insert_files(db: sqlite3.Connection, number: int, files: Sequence[FileEntry], output: bool) -> None:
         rows = [(number, int(output), file.path, file.size, file.digest) for file in files]
         db.executemany("INSERT INTO files (job, output, path, size, digest) VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def waiting_in(database: sqlite3.Connection) -> list[tuple[str, str]]:
+    """See `JobStore.waiting`."""
+    query = "SELECT job_id, owner FROM jobs WHERE state = ? ORDER BY priority DESC, turn, number"
+    return [(row[0], row[1]) for row in database.execute(query, (QUEUED,))]
 
 
 def _record(row: sqlite3.Row) -> JobRecord:

@@ -49,7 +49,10 @@ from interchange.service_errors import ErrorInfo
 KEYS = ("A" * 40, "B" * 40)
 WINDOW, TOTAL, CHUNK = 3000, 7000, 1000
 CONTENTS = [random.Random(i).randbytes(size) for i, size in enumerate((1, 900, 2500, 4000))]
-JOBS = ("j1", "j2", "j3")
+JOBS = ("j1", "j2")
+WHICH = st.sampled_from((0, 1, 3, 6, 15))  # sets of contents, by bits
+WHO = st.sampled_from((0, 1))
+RARELY = st.sampled_from((False,) * 5 + (True,))
 MEMORY = Path("/dev/shm")
 """Flushing to a real disk is what the examples would spend their time with."""
 
@@ -102,7 +105,7 @@ class ServiceMachine(RuleBasedStateMachine):
         self.running.clear()
         self.contents = ContentStore(self.options.store)
         self.watchers = Watchers()
-        self.store.on_event = self.watchers.stir
+        self.store.on_event, self.store.on_deleted = self.watchers.stir, self.watchers.forget_job
         known = Devices(self.store.database, "own")
         for key in KEYS:
             if known.standing(key) != 200 and key not in {device.key for device in known.page()}:
@@ -117,9 +120,11 @@ class ServiceMachine(RuleBasedStateMachine):
             self.handlers, known, self.watchers, self.store.events, lambda job_id: wire.Preview(job_id)
         )
 
-    @rule()
-    def crash(self) -> None:
+    @rule(really=RARELY)
+    def crash(self, really: bool) -> None:
         """kill -9: nothing is closed in order, nothing is said."""
+        if not really:
+            return
         self.store.database.close()
         for part in self.contents._open.values():
             part.close()
@@ -157,13 +162,16 @@ class ServiceMachine(RuleBasedStateMachine):
         assert code(answer) not in ("INTERNAL", "PROTO_BAD_HEADER")
         return answer
 
-    @rule(who=st.sampled_from((0, 1)))
-    def break_line(self, who: int) -> None:
-        self.cut(self.devices[who])
+    @rule(who=WHO, really=RARELY)
+    def break_line(self, who: int, really: bool) -> None:
+        if really:
+            self.cut(self.devices[who])
 
-    @rule(who=st.sampled_from((0, 1)))
-    def revoke(self, who: int) -> None:
+    @rule(who=WHO, really=RARELY)
+    def revoke(self, who: int, really: bool) -> None:
         device = self.devices[who]
+        if not really:
+            return
         self.known.revoke(device.key)
         told = {outgoing.address for outgoing in self.reception.expel(device.key)}
         if not device.revoked and device.control is not None:
@@ -171,7 +179,7 @@ class ServiceMachine(RuleBasedStateMachine):
         device.revoked = True
         self.cut(device)
 
-    @rule(who=st.sampled_from((0, 1)))
+    @rule(who=WHO)
     def pair_again(self, who: int) -> None:
         self.known.add(self.devices[who].key, "again")
         self.devices[who].revoked = False
@@ -182,12 +190,12 @@ class ServiceMachine(RuleBasedStateMachine):
         files = [entry(i) for i in range(len(CONTENTS)) if which >> i & 1]
         return self.ask(device, "control", wire.JobCreate(job_id, "double", wire.JobSpec({}, files)))
 
-    @rule(who=st.sampled_from((0, 1)), job_id=st.sampled_from(JOBS), which=st.integers(0, 15))
+    @rule(who=WHO, job_id=st.sampled_from(JOBS), which=WHICH)
     def announce(self, who: int, job_id: str, which: int) -> None:
         answer = self.create(self.devices[who], job_id, which)
         assert isinstance(answer, wire.JobCreated) or code(answer) in ("JOB_CONFLICT", "RES_QUEUE_FULL", "AUTH_REVOKED")
 
-    @rule(who=st.sampled_from((0, 1)), which=st.sampled_from(range(len(CONTENTS))), data=st.data())
+    @rule(who=WHO, which=st.sampled_from(range(len(CONTENTS))), data=st.data())
     def upload(self, who: int, which: int, data: st.DataObject) -> None:
         """A piece: the next one, one sent before, one after a gap, or one that is not what it says."""
         device, content = self.devices[who], CONTENTS[which]
@@ -208,7 +216,7 @@ class ServiceMachine(RuleBasedStateMachine):
             if device.credit < CHUNK:
                 self.cut(device)
 
-    @rule(who=st.sampled_from((0, 1)), job_id=st.sampled_from(JOBS), which=st.integers(0, 15))
+    @rule(who=WHO, job_id=st.sampled_from(JOBS), which=WHICH)
     def submit(self, who: int, job_id: str, which: int) -> None:
         """All of it, as the client does it: what is missing is sent from where it stopped, and the job is queued."""
         device = self.devices[who]
@@ -233,11 +241,11 @@ class ServiceMachine(RuleBasedStateMachine):
             self.handlers.forget(device.data)
             device.data = None
 
-    @rule(who=st.sampled_from((0, 1)), job_id=st.sampled_from(JOBS), what=st.sampled_from(
+    @rule(who=WHO, stranger=RARELY, job_id=st.sampled_from(JOBS), what=st.sampled_from(
         [wire.JobCommit, wire.JobCancel, wire.JobRetry, wire.JobDelete, wire.JobGet, wire.JobFiles]))  # fmt: skip
-    def request(self, who: int, job_id: str, what: Any) -> None:
-        device = self.devices[who]
+    def request(self, who: int, stranger: bool, job_id: str, what: Any) -> None:
         before = self.store.find(job_id)
+        device = self.devices[who] if stranger or before is None else self.owner(before.owner)
         answer = self.ask(device, "control", what(job_id))
         if device.revoked:
             return
@@ -260,13 +268,18 @@ class ServiceMachine(RuleBasedStateMachine):
                 other.watched.pop(job_id, None)
                 other.listening.discard(job_id)
 
-    @rule(who=st.sampled_from((0, 1)), job_id=st.sampled_from(JOBS))
-    def watch(self, who: int, job_id: str) -> None:
-        device = self.devices[who]
+    def owner(self, key: str) -> Device:
+        return next(device for device in self.devices if device.key == key)
+
+    @rule(who=WHO, stranger=RARELY, job_id=st.sampled_from(JOBS))
+    def watch(self, who: int, stranger: bool, job_id: str) -> None:
+        before = self.store.find(job_id)
+        device = self.devices[who] if stranger or before is None else self.owner(before.owner)
         answer = self.ask(device, "control", wire.JobWatch(job_id, device.watched.get(job_id, 0)))
         if isinstance(answer, wire.JobState):
             device.watched.setdefault(job_id, 0)
             device.listening.add(job_id)
+            self.deliver(acknowledge=False)
 
     @rule(acknowledge=st.booleans())
     def deliver(self, acknowledge: bool) -> None:
@@ -295,8 +308,6 @@ class ServiceMachine(RuleBasedStateMachine):
         record = self.queue.start_next(self.running)
         if record is not None:
             assert (record.owner, record.job_id) in self.committed and record.job_id not in self.running
-            files = self.store.files(record, output=False)
-            assert all(self.contents.path(file.digest).stat().st_size == file.size for file in files)
             self.running.add(record.job_id)
 
     @precondition(lambda self: self.running)
@@ -316,6 +327,7 @@ class ServiceMachine(RuleBasedStateMachine):
                 getattr(self.queue, end)(job_id, ErrorInfo("JOB_CRASHED", "It died."))
         if end not in ("progress", "log"):
             self.running.discard(job_id)
+        self.deliver(acknowledge=True)
 
     # -- what is always so --------------------------------------------------------------------------------------------
 
@@ -334,6 +346,9 @@ class ServiceMachine(RuleBasedStateMachine):
             if record.is_final:
                 self.ended[record.job_id] = record.state
             assert (record.state == "running") == (record.job_id in self.running)
+            if record.state in ("queued", "running"):
+                files = self.store.files(record, output=False)
+                assert all(self.contents.path(file.digest).exists() for file in files)
             events = self.store.events(record.job_id, 0, 1000)
             assert [event.state for event in events if event.kind == "state"][-1] == record.state
 
