@@ -13,6 +13,9 @@ from .messages import FileEntry, GetData
 from .service_errors import ConnectionLost
 from .transfer import Assembly, DigestMismatch
 
+LEDGER = ".chunks"
+"""Ending of the file beside a part that holds the digests of its chunks."""
+
 
 class PartFile:
     """An `Assembly` on disk: `part` grows, then becomes `target` in one step, so that `target` is always whole."""
@@ -20,7 +23,7 @@ class PartFile:
     def __init__(self, part: Path, target: Path, size: int, digest: str) -> None:
         """Open or create the part. Raises OSError."""
         self.part, self.target = part, target
-        self.ledger = part.with_name(part.name + ".chunks")
+        self.ledger = part.with_name(part.name + LEDGER)
         part.parent.mkdir(parents=True, exist_ok=True)
         self._files = [_open_keeping(part), _open_keeping(self.ledger)]
         self.assembly = Assembly(size, digest, *self._files)

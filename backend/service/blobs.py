@@ -13,7 +13,7 @@ from pathlib import Path
 from interchange.digests import EMPTY
 from interchange.errors import InputError
 from interchange.messages import FileEntry, MissingFile, PutAck, PutChunk
-from interchange.part_file import PartFile
+from interchange.part_file import LEDGER, PartFile
 from interchange.paths import join_inside
 from interchange.service_errors import ServiceError
 
@@ -130,11 +130,12 @@ class ContentStore:
             path.unlink(missing_ok=True)
 
     def sweep(self, age_s: float) -> None:
-        """Delete parts that nobody has touched for so long."""
+        """Delete parts that nobody has touched for so long, and ledgers whose part has become a file."""
         if not self._uploading.exists():
             return
         for part in self._uploading.iterdir():
-            if time.time() - part.stat().st_mtime > age_s:
+            is_done = part.suffix == LEDGER and not part.with_suffix("").exists()
+            if is_done or time.time() - part.stat().st_mtime > age_s:
                 part.unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ import attrs
 import cattrs
 
 from interchange.errors import InputError
-from interchange.messages import CREATED, FINAL_STATES, QUEUED, SUCCEEDED, UPLOADING, Event, FileEntry, JobInfo
+from interchange.messages import CREATED, FINAL_STATES, QUEUED, STATES, SUCCEEDED, UPLOADING, Event, FileEntry, JobInfo
 from interchange.service_errors import ErrorInfo
 
 from .migrations import migrate
@@ -89,13 +89,25 @@ class JobStore:
                 self._db.execute(f"PRAGMA {pragma}")
             self._check(path)
             migrate(self._db, path)
+            self._check_rows(path)
         except sqlite3.DatabaseError as error:
             raise _damaged(path, str(error)) from error
 
     def _check(self, path: Path) -> None:
-        verdict = self._db.execute("PRAGMA quick_check").fetchone()[0]
+        verdict = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if verdict != "ok":
             raise _damaged(path, verdict)
+
+    def _check_rows(self, path: Path) -> None:
+        """What SQLite cannot know to be wrong: a byte within a text."""
+        try:
+            for row in self._db.execute("SELECT * FROM jobs"):
+                if _record(row).state not in STATES:
+                    raise ValueError(f"state {row['state']}")
+        except (ValueError, TypeError, KeyError, cattrs.BaseValidationError) as error:
+            raise _damaged(path, f"a job cannot be read: {error}") from error
+        if self._db.execute("SELECT 1 FROM events WHERE NOT json_valid(body) LIMIT 1").fetchone() is not None:
+            raise _damaged(path, "an event cannot be read")
 
     def close(self) -> None:
         """Close the file."""
