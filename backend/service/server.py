@@ -188,6 +188,7 @@ class Server:
         if self.clock() >= self._tidy_at:
             self._tidy_at = self.clock() + TIDY_S
             self._quietly(lambda: self._retention.begin(self._retention.usual()))
+            self._quietly(self.store.back_up)
 
     @staticmethod
     def _take(socket: zmq.Socket[bytes], hear: Callable[[list[Any]], None]) -> None:
@@ -263,6 +264,7 @@ class Server:
             last_first.callback(self._lock.release)
             last_first.callback(self.settings.connection_file.unlink, missing_ok=True)
             last_first.callback(self.store.close)
+            last_first.callback(self._quietly, self.store.back_up)
             last_first.callback(self._quietly, self.devices.write_down)
             last_first.callback(self._context.term)
             for socket in (self._router, self._lines, self._gate.socket):

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ class JobStore:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         """Open or create; migrate. Raises InputError if the file is damaged or from a newer version."""
-        self._clock = clock
+        self._path, self._clock = path, clock
         self.on_event: Callable[[str], None] = lambda job_id: None  # called with the job id after each new event
         self.on_deleted: Callable[[str], None] = lambda job_id: None  # and after a job was deleted
         try:
@@ -112,6 +113,15 @@ class JobStore:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def back_up(self) -> None:
+        """Put a whole copy beside the list, in place of the last one. Raises OSError, sqlite3.OperationalError."""
+        copy = backup_of(self._path)
+        part = copy.with_name(copy.name + ".part")
+        part.unlink(missing_ok=True)
+        with closing(sqlite3.connect(part)) as target:
+            self._db.backup(target)
+        os.replace(part, copy)
 
     @property
     def database(self) -> sqlite3.Connection:
@@ -359,6 +369,15 @@ def _event(job_id: str, row: sqlite3.Row) -> Event:
     )  # fmt: skip
 
 
+def backup_of(path: Path) -> Path:
+    """Where the copy of a job list is."""
+    return path.with_name(path.name + ".backup")
+
+
 def _damaged(path: Path, reason: str) -> InputError:
-    hint = "Restore it from a backup, or move it away to begin with an empty list."
+    copy = backup_of(path)
+    hint = "Move it away to begin with an empty list."
+    if copy.is_file():
+        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(copy.stat().st_mtime))
+        hint = f"Move it away and put {copy} in its place, a copy of {made}."
     return InputError(f"The job list {path} is damaged ({reason.splitlines()[0][:120]}).", hint)

@@ -279,6 +279,25 @@ def test_a_list_with_a_wrong_byte_is_refused_or_whole(tmp_path: Path) -> None:
     assert refused > 5
 
 
+def test_a_damaged_list_names_its_copy(tmp_path: Path) -> None:
+    """And with that in its place, the jobs are back."""
+    path = tmp_path / "list.sqlite"
+    store = JobStore(path)
+    JobQueue(store).create("artist", wire.JobCreate("kept", "double", wire.JobSpec({}, [])))
+    store.back_up()
+    store.back_up()  # in place of the one before
+    store.close()
+    path.write_bytes(b"\xff" * 5000)
+    with pytest.raises(InputError, match="is damaged .* put .*list.sqlite.backup in its place, a copy of 20"):
+        JobStore(path)
+    for extra in tmp_path.glob("list.sqlite-*"):
+        extra.unlink()
+    path.write_bytes((tmp_path / "list.sqlite.backup").read_bytes())
+    store = JobStore(path)
+    assert [record.job_id for record in store.page(None, 10, None)] == ["kept"]
+    store.close()
+
+
 # -- 18: clocks that jump ---------------------------------------------------------------------------------------------
 
 
