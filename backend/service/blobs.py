@@ -8,14 +8,16 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from interchange.digests import EMPTY
+from interchange.digests import EMPTY, BackgroundHasher
 from interchange.errors import InputError
 from interchange.messages import FileEntry, MissingFile, PutAck, PutChunk
 from interchange.part_file import LEDGER, PartFile
 from interchange.paths import join_inside
 from interchange.service_errors import ServiceError
+from interchange.transfer import CHUNK
 
 _SPARE = 64 << 20  # bytes left for the job list and the logs
 
@@ -27,6 +29,7 @@ class ContentStore:
         self.root = root
         self._uploading = root / "uploading"
         self._open: dict[str, PartFile] = {}
+        self._hashing = ThreadPoolExecutor(1, "hashing")  # its thread starts when it is first needed
         self._wanted: dict[str, int] = {}  # digest -> size of what a job announced and we lack
 
     def path(self, digest: str) -> Path:
@@ -102,7 +105,8 @@ class ContentStore:
 
     def _part(self, digest: str, size: int) -> PartFile:
         if digest not in self._open:
-            self._open[digest] = PartFile(self._part_path(digest, size), self.path(digest), size, digest)
+            hasher = BackgroundHasher(self._hashing) if size > CHUNK else None
+            self._open[digest] = PartFile(self._part_path(digest, size), self.path(digest), size, digest, hasher)
         return self._open[digest]
 
     def _part_path(self, digest: str, size: int) -> Path:
@@ -143,6 +147,7 @@ class ContentStore:
         for part in self._open.values():
             part.close()
         self._open.clear()
+        self._hashing.shutdown()
 
 
 def materialise(store: Path, files: Iterable[tuple[str, str]], folder: Path) -> None:

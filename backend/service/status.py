@@ -69,11 +69,10 @@ class StatusServer:
             status = view
 
         try:
-            self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+            self._server = _QuietServer(("127.0.0.1", port), Handler)
         except OSError as error:
             text = f"Port {port} cannot be used for the status page ({error.strerror})."
             raise InputError(text, "Choose another status_port.") from error
-        self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, name="status", daemon=True).start()
 
@@ -154,6 +153,16 @@ class StatusView:
 def _metric(name: str, kind: str, text: str, values: list[tuple[str, float]]) -> list[str]:
     head = [f"# HELP digidouble_{name} {text}", f"# TYPE digidouble_{name} {kind}"]
     return [*head, *(f"digidouble_{name}{label} {value:.15g}" for label, value in values)]
+
+
+class _QuietServer(ThreadingHTTPServer):
+    """A browser that goes away in the middle is no reason for a traceback."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Called by socketserver."""
+        LOG.debug("the status page could not be sent", exc_info=True)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -41,8 +41,8 @@ WINDOWS = """\
 #     $set = New-ScheduledTaskSettingsSet -ExecutionTimeLimit 0 -RestartCount 3 `
 #         -RestartInterval (New-TimeSpan -Minutes 1)
 #     Register-ScheduledTask -TaskName Digidouble -Action $action -Trigger $trigger -Settings $set
-# Stop it with `digidouble serve --stop`, which lets it put its jobs back; ending the task kills it, which costs
-# no job but what was computed since the last checkpoint.
+# Stop it with `digidouble serve --state DIR --stop`, which lets it put its jobs back; ending the task kills it, which
+# costs no job but what was computed since the last checkpoint.
 """
 
 
