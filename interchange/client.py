@@ -87,24 +87,33 @@ class JobClient:
         files: Mapping[str, Path],
         job_id: str | None = None,
         progress: Progress | None = None,
+        priority: int = 0,
     ) -> str:
         """Create a job, send the files that the service lacks, and queue it. Returns the job's id.
 
         `files`: path in the job's inputs folder ("capture/capture.json") -> file on disk. Doing it again with the same
         `job_id`, parameters and files changes nothing, except that a failed or cancelled job is taken up again where it
-        stopped. Progress stages: "prepare" (digests), "upload".
+        stopped. Progress stages: "prepare" (digests), "upload". `priority`: see `prioritise`.
 
         Raises InputError (unreadable file, unsafe path, what the service says of the input), ServiceError, Cancelled.
         """
         job_id = job_id or uuid.uuid4().hex
         sources, entries = self._describe(files, progress or _silent)
-        create = wire.JobCreate(job_id, kind, wire.JobSpec(parameters, entries))
+        create = wire.JobCreate(job_id, kind, wire.JobSpec(parameters, entries), priority)
         self._persistently(lambda: self._submit_once(create, sources, progress or _silent))
         return job_id
 
     def cancel(self, job_id: str) -> wire.JobInfo:
         """Ask to stop a job; one that has ended stays as it is. A running one ends within seconds: see `watch`."""
         return self._ask(wire.JobCancel(job_id), wire.JobState).job
+
+    def prioritise(self, job_id: str, priority: int) -> wire.JobInfo:
+        """Let a waiting job come before my others with a lower number (-100 to 100; 0 is usual)."""
+        return self._ask(wire.JobPriority(job_id, priority), wire.JobState).job
+
+    def delete(self, job_id: str) -> None:
+        """Forget a job that has ended or has not begun, with its files. No error if there is none."""
+        self._ask(wire.JobDelete(job_id), wire.Pong)
 
     def get(self, job_id: str) -> wire.JobInfo:
         """A job's present state. ServiceError JOB_UNKNOWN if the service does not have it."""

@@ -25,7 +25,7 @@ from .messages import PROTOCOL, Envelope, Error, Hello, Limits, Message, Welcome
 from .service_errors import ConnectionLost, ProtocolError, ServiceError, raise_error
 
 CONNECTION_FILE = "connection.json"
-FEATURES = ["resume", "replay", "preview"]
+FEATURES = ["resume", "replay", "preview", "tidy"]
 
 
 @attrs.frozen
@@ -144,10 +144,14 @@ class Link:
         self._socket.curve_secretkey = connection.client_secret_key.encode("ascii")
 
     def send(self, message: Message) -> str:
-        """Send a message; returns its id."""
+        """Send a message; returns its id. Raises ConnectionLost, and InputError for one that is too large."""
         request_id = uuid.uuid4().hex
         try:
-            self._socket.send_multipart(encode(message, request_id), flags=zmq.DONTWAIT, copy=False)
+            frames = encode(message, request_id)
+        except ProtocolError as error:
+            raise InputError(error.message, "Leave out files that the job does not need.", "INPUT_MANIFEST") from error
+        try:
+            self._socket.send_multipart(frames, flags=zmq.DONTWAIT, copy=False)
         except zmq.Again as error:
             raise ConnectionLost("it takes no more messages") from error
         return request_id

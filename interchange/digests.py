@@ -7,8 +7,9 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from .errors import Cancelled
 
@@ -20,6 +21,41 @@ _HEX = re.compile(r"[0-9a-f]{64}\Z")
 def new_hasher() -> hashlib.blake2b:
     """A hasher to be fed piece by piece."""
     return hashlib.blake2b(digest_size=DIGEST_BYTES)
+
+
+class Hasher(Protocol):
+    """What is fed piece by piece."""
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """The next bytes."""
+
+    def hexdigest(self) -> str:
+        """The digest of all that came."""
+
+
+class BackgroundHasher:
+    """A hasher whose `update` returns at once: a thread, at most one piece behind, does the work.
+
+    The pieces must not change meanwhile. `executor` must have one thread, so that pieces stay in order.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._hasher, self._executor = new_hasher(), executor
+        self._last: Future[None] | None = None
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """The next bytes."""
+        self._wait()
+        self._last = self._executor.submit(self._hasher.update, data)
+
+    def hexdigest(self) -> str:
+        """The digest of all that came."""
+        self._wait()
+        return self._hasher.hexdigest()
+
+    def _wait(self) -> None:
+        if self._last is not None:
+            self._last.result()
 
 
 def digest_bytes(data: bytes | bytearray | memoryview) -> str:

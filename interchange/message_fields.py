@@ -32,6 +32,7 @@ def payload(kind: str, **options: Any) -> Any:
 
 NOT_NEGATIVE = [validators.ge(0)]
 JOB_ID = [text(r"[A-Za-z0-9_-]{1,64}")]
+PRIORITY = [validators.ge(-100), validators.le(100)]
 KEY = [text(r"[!-~]{40}")]  # a public key as Z85 text
 NAME: list[Any] = [validators.max_len(MAX_NAME)]
 PORT = [validators.ge(1), validators.le(65535)]

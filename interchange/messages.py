@@ -9,17 +9,19 @@ from typing import Any, ClassVar
 import attrs
 from attrs import validators
 
-from .message_fields import JOB_ID, NOT_NEGATIVE, OPTIONAL_FRACTION, check_digest, payload, text
+from .message_fields import JOB_ID, NOT_NEGATIVE, OPTIONAL_FRACTION, PRIORITY, check_digest, payload, text
 from .server_messages import (
     DeviceList,
     DevicePage,
     DeviceRename,
     DeviceRevoke,
+    GcReport,
     PairAsk,
     PairClose,
     PairDone,
     PairOffer,
     PairOpen,
+    ServerGc,
     ServerStats,
     ServerStop,
     Stats,
@@ -27,7 +29,7 @@ from .server_messages import (
 from .service_errors import ErrorInfo
 
 PROTOCOL = b"DD/1"
-MINOR = 1
+MINOR = 2
 MAX_PREVIEW = 256 * 1024
 """Bytes of a preview picture."""
 PREVIEW_EDGE = 512
@@ -94,6 +96,7 @@ class JobInfo:
     position: int | None = None  # 0 = next, of a queued job
     error: ErrorInfo | None = None
     device: str | None = None  # whose it is, in lists of everybody's
+    priority: int | None = None
 
     @property
     def is_final(self) -> bool:
@@ -163,6 +166,7 @@ class JobCreate:
     job_id: str = attrs.field(validator=JOB_ID)
     kind: str = attrs.field(validator=text(r"[A-Za-z0-9_.-]{1,64}"))
     spec: JobSpec = payload("json")
+    priority: int = attrs.field(default=0, validator=PRIORITY)
 
 
 @attrs.frozen
@@ -208,8 +212,28 @@ class JobRetry:
 
 
 @attrs.frozen
+class JobPriority:
+    """Let a job come before my others with a lower number, or after those with a higher one."""
+
+    TYPE: ClassVar[str] = "job.priority"
+    job_id: str = attrs.field(validator=JOB_ID)
+    priority: int = attrs.field(validator=PRIORITY)
+
+
+@attrs.frozen
+class JobDelete:
+    """Forget a job that has ended, or has not begun, and delete its files. Answered by pong, also if there is none."""
+
+    TYPE: ClassVar[str] = "job.delete"
+    job_id: str = attrs.field(validator=JOB_ID)
+
+
+@attrs.frozen
 class JobState:
-    """Answer to job.commit, get, cancel, retry and watch. `result` is what the job returned, once it succeeded."""
+    """Answer to job.commit, get, cancel, retry, priority and watch.
+
+    `result` is what the job returned, once it succeeded.
+    """
 
     TYPE: ClassVar[str] = "job.state"
     job: JobInfo
@@ -394,8 +418,8 @@ class GetData:
 
 
 Message = (
-    Hello | Welcome | Ping | Pong | Error | ServerStats | Stats | ServerStop
-    | JobCreate | JobCreated | JobCommit | JobGet | JobCancel | JobRetry | JobState
+    Hello | Welcome | Ping | Pong | Error | ServerStats | Stats | ServerGc | GcReport | ServerStop
+    | JobCreate | JobCreated | JobCommit | JobGet | JobCancel | JobRetry | JobPriority | JobDelete | JobState
     | JobList | JobPage | JobFiles | JobFilesPage | JobWatch | JobUnwatch | Event | EventAck
     | JobPreview | Preview | PreviewAck | PutChunk | PutAck | GetChunk | GetData
     | PairOpen | PairOffer | PairClose | PairAsk | PairDone | DeviceList | DevicePage | DeviceRename | DeviceRevoke

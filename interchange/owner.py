@@ -29,3 +29,7 @@ class OwnerClient(JobClient):
     def revoke_device(self, key: str) -> wire.DevicePage:
         """Let a device in no more, at once."""
         return self._ask(wire.DeviceRevoke(key), wire.DevicePage)
+
+    def collect_garbage(self, dry_run: bool, older_s: float | None = None) -> wire.GcReport:
+        """Delete what nobody needs, or only say what that would be: see wire.ServerGc."""
+        return self._ask(wire.ServerGc(dry_run, older_s), wire.GcReport)

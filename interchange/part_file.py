@@ -8,22 +8,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from .digests import digest_file
+from .digests import Hasher, digest_file
 from .messages import FileEntry, GetData
 from .service_errors import ConnectionLost
 from .transfer import Assembly, DigestMismatch
+
+LEDGER = ".chunks"
+"""Ending of the file beside a part that holds the digests of its chunks."""
 
 
 class PartFile:
     """An `Assembly` on disk: `part` grows, then becomes `target` in one step, so that `target` is always whole."""
 
-    def __init__(self, part: Path, target: Path, size: int, digest: str) -> None:
-        """Open or create the part. Raises OSError."""
+    def __init__(self, part: Path, target: Path, size: int, digest: str, hasher: Hasher | None = None) -> None:
+        """Open or create the part. `hasher`: see Assembly. Raises OSError."""
         self.part, self.target = part, target
-        self.ledger = part.with_name(part.name + ".chunks")
+        self.ledger = part.with_name(part.name + LEDGER)
         part.parent.mkdir(parents=True, exist_ok=True)
         self._files = [_open_keeping(part), _open_keeping(self.ledger)]
-        self.assembly = Assembly(size, digest, *self._files)
+        self.assembly = Assembly(size, digest, self._files[0], self._files[1], hasher)
 
     @property
     def have(self) -> int:

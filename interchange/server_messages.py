@@ -56,6 +56,9 @@ class Stats:
     slots: int | None = None
     queued: int | None = None
     free_disk: int | None = None
+    used: int | None = None
+    quota: int | None = None
+    memory: int | None = None
 
 
 @attrs.frozen
@@ -63,6 +66,31 @@ class ServerStop:
     """Stop gracefully: running jobs go back into the queue with their checkpoints. Answered by pong."""
 
     TYPE: ClassVar[str] = "server.stop"
+
+
+@attrs.frozen
+class ServerGc:
+    """Delete jobs that ended more than `older_s` ago, uploads nobody goes on with, and files that belong to no job.
+
+    `dry_run`: only say what would be deleted. `older_s` None: as the service is set; if that keeps jobs, none.
+    """
+
+    TYPE: ClassVar[str] = "server.gc"
+    dry_run: bool = False
+    older_s: float | None = attrs.field(default=None, validator=validators.optional(NOT_NEGATIVE))
+
+
+@attrs.frozen
+class GcReport:
+    """Answer to server.gc: the jobs, the number of files and folders of no job, the bytes that come free.
+
+    The server deletes them one by one after this answer, and passes over what is needed again meanwhile.
+    """
+
+    TYPE: ClassVar[str] = "gc.report"
+    size: int = attrs.field(validator=NOT_NEGATIVE)
+    others: int = attrs.field(validator=NOT_NEGATIVE)
+    jobs: list[str] = payload("json", factory=list)
 
 
 # -- who may come in --------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import attrs
 
-from .digests import DIGEST_BYTES, digest_bytes, new_hasher
+from .digests import DIGEST_BYTES, Hasher, digest_bytes, new_hasher
 from .errors import InputError, Progress
 from .messages import MissingFile
 
@@ -43,11 +43,16 @@ class Assembly:
     written, so that after a crash the prefix that really reached the disk is found again.
     """
 
-    def __init__(self, size: int, digest: str, data: BinaryIO, ledger: BinaryIO) -> None:
-        """Verify what the files hold already; bytes after the verified prefix are cut off. May raise OSError."""
+    def __init__(
+        self, size: int, digest: str, data: BinaryIO, ledger: BinaryIO, hasher: Hasher | None = None
+    ) -> None:
+        """Verify what the files hold already; bytes after the verified prefix are cut off. May raise OSError.
+
+        `hasher`: for the file's digest; a fresh one.
+        """
         self.size, self.digest = size, digest
         self._data, self._ledger = data, ledger
-        self._hasher = new_hasher()
+        self._hasher = hasher or new_hasher()
         self.have = 0
         self._records = 0
         self._verify_prefix()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
+from benchmarks import service
 from benchmarks.bars import Bar, Outcome, write_json
 from benchmarks.demo import resident_bytes
 
@@ -49,3 +51,9 @@ def test_list_names_them(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_memory_of_a_process_tree() -> None:
     assert 10e6 < resident_bytes(os.getpid()) < 64e9
+
+
+def test_the_service_gives_everybody_a_turn(tmp_path: Path) -> None:
+    tables: dict = {}
+    (bar,) = service.turns(tmp_path, argparse.Namespace(), tables)
+    assert bar.holds and bar.value == 1 and len(tables["turns"]) == 132

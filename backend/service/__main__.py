@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 from interchange.connection import Connection
 from interchange.errors import InputError
 
+from . import logs
 from .settings import DEFAULT_RUNNER
 
 
@@ -29,6 +29,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--slots", type=_positive, help="jobs at the same time (default: one a GPU, or 1 without)")
     parser.add_argument("--cancel-grace", type=float, default=5.0, help="seconds from cancelling to killing")
     parser.add_argument("--stall", type=float, default=900.0, help="seconds of silence after which a worker is killed")
+    parser.add_argument("--status-port", type=int, help="port of the status page on 127.0.0.1 (default: none)")
+    parser.add_argument("--log-json", action="store_true", help="log lines as JSON")
     parser.add_argument("--models", type=Path, help="folder of the user's networks, which jobs may name")
     parser.add_argument("--detach", action="store_true", help="run in the background, log to server.log")
     return parser
@@ -46,14 +48,14 @@ def main() -> int:
     options = make_parser().parse_args()
     if options.detach:
         return _detach(options.state)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logs.set_up(options.log_json)
     from .server import serve
 
     try:
         serve(
             options.state, options.bind, options.port, options.runner, slots=options.slots,
             pair_port=options.pair_port, cancel_grace_s=options.cancel_grace, stall_s=options.stall,
-            models=options.models,
+            models=options.models, status_port=options.status_port,
         )  # fmt: skip
     except InputError as error:
         print(error, file=sys.stderr)

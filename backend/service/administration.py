@@ -14,7 +14,10 @@ from interchange.service_errors import ServiceError
 from .devices import Devices
 from .pairing import PairingDesk
 
-RESERVED = (wire.ServerStop, wire.PairOpen, wire.PairClose, wire.DeviceList, wire.DeviceRename, wire.DeviceRevoke)
+RESERVED = (
+    wire.ServerStop, wire.ServerGc, wire.PairOpen, wire.PairClose, wire.DeviceList, wire.DeviceRename,
+    wire.DeviceRevoke,
+)  # fmt: skip
 
 
 class Administration:

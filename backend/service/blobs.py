@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from interchange.digests import EMPTY
+from interchange.digests import EMPTY, BackgroundHasher
 from interchange.errors import InputError
 from interchange.messages import FileEntry, MissingFile, PutAck, PutChunk
-from interchange.part_file import PartFile
+from interchange.part_file import LEDGER, PartFile
 from interchange.paths import join_inside
 from interchange.service_errors import ServiceError
+from interchange.transfer import CHUNK
 
 _SPARE = 64 << 20  # bytes left for the job list and the logs
 
@@ -26,6 +29,7 @@ class ContentStore:
         self.root = root
         self._uploading = root / "uploading"
         self._open: dict[str, PartFile] = {}
+        self._hashing = ThreadPoolExecutor(1, "hashing")  # its thread starts when it is first needed
         self._wanted: dict[str, int] = {}  # digest -> size of what a job announced and we lack
 
     def path(self, digest: str) -> Path:
@@ -101,18 +105,41 @@ class ContentStore:
 
     def _part(self, digest: str, size: int) -> PartFile:
         if digest not in self._open:
-            self._open[digest] = PartFile(self._part_path(digest, size), self.path(digest), size, digest)
+            hasher = BackgroundHasher(self._hashing) if size > CHUNK else None
+            self._open[digest] = PartFile(self._part_path(digest, size), self.path(digest), size, digest, hasher)
         return self._open[digest]
 
     def _part_path(self, digest: str, size: int) -> Path:
         return self._uploading / f"{digest}.{size}.part"
 
+    def stored(self) -> list[Path]:
+        """All contents that were received whole."""
+        return [path for path in self.root.glob("??/*") if path.name.startswith(path.parent.name)]
+
+    def touched_at(self, digest: str, size: int) -> float:
+        """Unix seconds of the last byte that came of a content; 0 if none did."""
+        times = [0.0]
+        for path in (self.path(digest), self._part_path(digest, size)):
+            with contextlib.suppress(FileNotFoundError):
+                times.append(path.stat().st_mtime)
+        return max(times)
+
+    def discard(self, digest: str) -> None:
+        """Delete a content, or what has arrived of it. To be asked for one that no job refers to."""
+        part = self._open.pop(digest, None)
+        if part is not None:
+            part.close()
+        self._wanted.pop(digest, None)
+        for path in (self.path(digest), *self._uploading.glob(f"{digest}.*")):
+            path.unlink(missing_ok=True)
+
     def sweep(self, age_s: float) -> None:
-        """Delete parts that nobody has touched for so long."""
+        """Delete parts that nobody has touched for so long, and ledgers whose part has become a file."""
         if not self._uploading.exists():
             return
         for part in self._uploading.iterdir():
-            if time.time() - part.stat().st_mtime > age_s:
+            is_done = part.suffix == LEDGER and not part.with_suffix("").exists()
+            if is_done or time.time() - part.stat().st_mtime > age_s:
                 part.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -120,6 +147,7 @@ class ContentStore:
         for part in self._open.values():
             part.close()
         self._open.clear()
+        self._hashing.shutdown()
 
 
 def materialise(store: Path, files: Iterable[tuple[str, str]], folder: Path) -> None:

@@ -15,6 +15,7 @@ import zmq
 from interchange.service_errors import ErrorInfo
 
 from .gpus import Lanes
+from .logs import of_job
 from .queue import JobQueue
 from .reserve import Reserve
 from .settings import Settings
@@ -76,6 +77,10 @@ class Crew:
         """True while there is a worker to look after."""
         return bool(self._members)
 
+    def holds(self, job_id: str) -> bool:
+        """True while a job has a worker that has not gone."""
+        return job_id in self._members
+
     def stop(self, job_id: str) -> None:
         """Ask a job's worker to stop."""
         if job_id in self._members:
@@ -93,7 +98,8 @@ class Crew:
         try:
             self._understand(member, line.job_id, line.body)
         except (KeyError, TypeError, ValueError, cattrs.BaseValidationError) as error:
-            LOG.error("job %s: its worker said what nobody understands (%s)", line.job_id, error)
+            text = "job %s: its worker said what nobody understands (%s)"
+            LOG.error(text, line.job_id, error, extra=of_job(line.job_id, line.attempt))
 
     def _understand(self, member: Member, job_id: str, body: dict[str, Any]) -> None:
         queue, kind = self._queue, body.get("t")
@@ -150,10 +156,14 @@ class Crew:
         if member.gone and not member.settled and member.outcome is None:
             member.worker.reap()
             obituary = member.worker.obituary()
-            LOG.warning("job %s attempt %d: %s", job_id, member.worker.attempt, obituary.message)
+            attempt = member.worker.attempt
+            LOG.warning("job %s attempt %d: %s", job_id, attempt, obituary.message, extra=of_job(job_id, attempt))
             member.outcome = lambda: self._queue.crashed(job_id, obituary)
         if member.outcome is not None and not member.settled:
             member.settled = self._quietly(member.outcome)
+            if member.settled:
+                state, extra = self._queue.store.job(job_id).state, of_job(job_id, member.worker.attempt)
+                LOG.info("job %s attempt %d ended: it is %s", job_id, member.worker.attempt, state, extra=extra)
         if member.settled and member.gone:
             member.worker.reap()
             self._lanes.give_back(member.worker.gpu)
@@ -169,7 +179,9 @@ class Crew:
         try:
             files = self._queue.store.files(record, output=False)
             self._members[record.job_id] = Member(Worker(self._context, self._settings, record, files, now, gpu))
-            LOG.info("job %s attempt %d started%s", record.job_id, record.attempt, f" on {gpu}" if gpu else "")
+            where = f" on {gpu}" if gpu else ""
+            extra = of_job(record.job_id, record.attempt)
+            LOG.info("job %s attempt %d started%s", record.job_id, record.attempt, where, extra=extra)
         except (OSError, sqlite3.OperationalError) as error:
             self._lanes.give_back(gpu)
             text = f"No worker could be started ({error})."

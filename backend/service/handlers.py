@@ -20,6 +20,7 @@ from interchange.service_errors import ErrorInfo, ServiceError
 from .blobs import ContentStore
 from .previews import read_preview
 from .queue import JobQueue
+from .retention import Retention
 from .settings import Settings
 from .store import JobRecord
 from .watchers import Watchers
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from .administration import Administration
 
 LOG = logging.getLogger("digidouble.service")
-FEATURES = ["resume", "replay", "preview"]
+FEATURES = ["resume", "replay", "preview", "tidy"]
 PEER_IDLE_S = 120.0
 
 
@@ -49,6 +50,7 @@ class Control:
     stop_worker: Callable[[str], None]
     stop_server: Callable[[], None]
     stats: Callable[[], wire.Stats]
+    retention: Retention
 
 
 class Handlers:
@@ -66,6 +68,7 @@ class Handlers:
             wire.Hello: self._hello, wire.Ping: self._ping, wire.ServerStats: self._stats, wire.ServerStop: self._stop,
             wire.JobCreate: self._create, wire.JobCommit: self._commit, wire.JobGet: self._get,
             wire.JobCancel: self._cancel, wire.JobRetry: self._retry, wire.JobList: self._list,
+            wire.JobPriority: self._prioritise, wire.JobDelete: self._delete, wire.ServerGc: self._collect,
             wire.JobFiles: self._files, wire.JobWatch: self._watch, wire.JobUnwatch: self._unwatch,
             wire.EventAck: self._acknowledge, wire.JobPreview: self._preview,
             wire.PreviewAck: self._acknowledge_preview, wire.PutChunk: self._put, wire.GetChunk: self._send_chunk,
@@ -127,8 +130,9 @@ class Handlers:
     def _ping(self, *_: Any) -> wire.Message:
         return wire.Pong()
 
-    def _stats(self, *_: Any) -> wire.Message:
-        return self._control.stats()
+    def _stats(self, _: bytes, peer: Peer, __: wire.ServerStats) -> wire.Message:
+        used = self._queue.store.holdings(peer.owner).size
+        return attrs.evolve(self._control.stats(), used=used, quota=self._settings.quota_size)
 
     def _stop(self, *_: Any) -> wire.Message:
         self._control.stop_server()
@@ -177,6 +181,23 @@ class Handlers:
 
     def _retry(self, _: bytes, peer: Peer, message: wire.JobRetry) -> wire.Message:
         return self._state(self._queue.retry(self._queue.find(message.job_id, peer.owner)))
+
+    def _prioritise(self, _: bytes, peer: Peer, message: wire.JobPriority) -> wire.Message:
+        return self._state(self._queue.prioritise(self._find(message.job_id, peer), message.priority))
+
+    def _delete(self, _: bytes, peer: Peer, message: wire.JobDelete) -> wire.Message:
+        """To say that there is no such job would be no answer to the one who asks again because no answer came."""
+        record = self._queue.store.find(message.job_id)
+        if record is not None and record.owner == peer.owner:
+            self._queue.check_deletable(record)
+            self._control.retention.delete(record)
+        return wire.Pong()
+
+    def _collect(self, _: bytes, __: Peer, message: wire.ServerGc) -> wire.Message:
+        plan = self._control.retention.thorough(message.older_s)
+        if not message.dry_run:
+            self._control.retention.begin(plan)
+        return plan.report()
 
     def _list(self, _: bytes, peer: Peer, message: wire.JobList) -> wire.Message:
         everybody = self._administration if message.everybody else None

@@ -8,14 +8,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Container, Sequence
 from typing import Any
 
 from interchange.digests import digest_json
-from interchange.messages import CANCELLED, CREATED, FAILED, RUNNING, UPLOADING, FileEntry, JobCreate
+from interchange.messages import CANCELLED, CREATED, FAILED, QUEUED, RUNNING, UPLOADING, FileEntry, JobCreate
 from interchange.service_errors import ErrorInfo, ServiceError
 
-from .store import JobRecord, JobStore
+from .quota import Quota
+from .store import JobRecord, JobStore, waiting_in
 from .turns import fair_order
 
 CANCELLED_ERROR = ErrorInfo("JOB_CANCELLED", "The job was cancelled.", "Submit it again to go on where it stopped.")
@@ -26,8 +28,8 @@ LEAST_ADVANCE = 0.01  # of the whole job
 class JobQueue:
     """The rules, on top of the store."""
 
-    def __init__(self, store: JobStore, max_crashes: int = 3) -> None:
-        self.store, self.max_crashes = store, max_crashes
+    def __init__(self, store: JobStore, max_crashes: int = 3, quota: Quota | None = None) -> None:
+        self.store, self.max_crashes, self._quota = store, max_crashes, quota or Quota()
         self._served: dict[str, int] = {}  # who had a turn, the larger the later; not worth keeping beyond a restart
 
     def recover(self) -> None:
@@ -44,14 +46,18 @@ class JobQueue:
         return record
 
     def create(self, owner: str, message: JobCreate) -> JobRecord:
-        """A new job, or the same one again. ServiceError JOB_CONFLICT for another job of that id."""
+        """A new job, or the same one again. ServiceError JOB_CONFLICT for another job of that id, RES_QUEUE_FULL and
+        RES_QUOTA for more than the owner may have.
+        """
         files = [[file.path, file.size, file.digest] for file in sorted(message.spec.files, key=lambda file: file.path)]
         digest = digest_json([message.kind, message.spec.parameters, files])
         known = self.store.find(message.job_id)
         if known is None:
+            self._quota.check(self.store, owner, message.spec.files)
             return self.store.create(
-                message.job_id, owner, message.kind, message.spec.parameters, digest, message.spec.files, CREATED
-            )
+                message.job_id, owner, message.kind, message.spec.parameters, digest, message.spec.files, CREATED,
+                message.priority,
+            )  # fmt: skip
         if known.owner != owner or known.spec_digest != digest:
             text = f"There is another job with the id {message.job_id}."
             raise ServiceError("JOB_CONFLICT", text, "Submit this one under a new id.")
@@ -69,9 +75,20 @@ class JobQueue:
         """Take a failed or cancelled job up again; others are left as they are."""
         if record.state not in (FAILED, CANCELLED):
             return record
+        self._quota.check(self.store, record.owner)
         self.store.forget_events(record.job_id)
         fresh: dict[str, Any] = {"crashes": 0, "crash_fraction": 0.0, "cancel_requested": 0, "turn": None}
         return self.store.change_state(record.job_id, UPLOADING, **fresh)
+
+    def prioritise(self, record: JobRecord, priority: int) -> JobRecord:
+        """Let a job come before those of its owner with a lower number. Other owners lose nothing by it."""
+        return self.store.prioritise(record.job_id, priority)
+
+    @staticmethod
+    def check_deletable(record: JobRecord) -> None:
+        """ServiceError JOB_STATE for a job that waits or runs."""
+        if record.state in (QUEUED, RUNNING):
+            raise ServiceError("JOB_STATE", f"Job {record.job_id} is {record.state}.", "Cancel it first.", "later")
 
     def cancel(self, record: JobRecord) -> JobRecord:
         """Stop a job that does not run; remember it for one that does (its worker must be told)."""
@@ -98,6 +115,11 @@ class JobQueue:
     def positions(self) -> dict[str, int]:
         """How many jobs are before each queued job."""
         return {job_id: place for place, job_id in enumerate(self._order())}
+
+    def positions_in(self, database: sqlite3.Connection) -> dict[str, int]:
+        """The same, out of another connection to the same job list, for another thread."""
+        order = fair_order(waiting_in(database), dict(self._served))
+        return {job_id: place for place, job_id in enumerate(order)}
 
     def _order(self) -> list[str]:
         return fair_order(self.store.waiting(), self._served)

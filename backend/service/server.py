@@ -19,11 +19,10 @@ from typing import Any
 
 import zmq
 
-from interchange.codec import MAX_PAYLOAD, decode, encode
+from interchange.codec import MAX_PAYLOAD, encode
 from interchange.connection import Connection
 from interchange.errors import InputError
-from interchange.handshake import revoked
-from interchange.messages import QUEUED, Error, Message, Preview, Stats
+from interchange.messages import QUEUED, Error, Preview, Stats
 from interchange.service_errors import ErrorInfo, ProtocolError
 
 from .administration import Administration
@@ -31,15 +30,19 @@ from .blobs import ContentStore
 from .crew import Crew
 from .devices import Devices
 from .gpus import Lanes, find_gpus
-from .handlers import Control, Handlers, explain, is_disk_full
-from .keys import ALLOWED, ZAP_DOMAIN, Gatekeeper, Keys
+from .handlers import Control, Handlers, is_disk_full
+from .keys import ZAP_DOMAIN, Gatekeeper, Keys
 from .locks import FileLock
-from .machine import MachineProbe, version
+from .machine import MachineProbe, own_memory, version
 from .pairing import PairingDesk
 from .previews import read_preview
 from .queue import JobQueue
+from .quota import Quota
+from .reception import Outgoing, Reception
 from .reserve import Reserve
+from .retention import Retention
 from .settings import DEFAULT_RUNNER, Settings
+from .status import Pulse, StatusServer
 from .store import JobStore
 from .supervisor import LINES, parse_line
 from .watchers import Watchers
@@ -48,7 +51,7 @@ LOG = logging.getLogger("digidouble.service")
 BATCH = 64  # messages taken off the socket before workers and watchers have their turn
 IDLE_S, BUSY_S = 0.5, 0.1
 HOUSEKEEPING_S = 30.0
-REVOKED_ERROR = Error(explain(revoked()))
+TIDY_S = 3600.0
 LOCK_WAIT_S = 10.0  # a service that is being stopped needs so long to put its jobs back
 
 
@@ -60,7 +63,7 @@ class Server:
         self.settings, self.clock = settings, clock
         self.server_id = uuid.uuid4().hex
         self._started, self._version, self._probe = clock(), version(), MachineProbe(clock)
-        self._stopping = False
+        self._stopping, self._tidy_at = False, clock()
         settings.state.mkdir(parents=True, exist_ok=True)
         if os.name == "posix":
             settings.state.chmod(0o700)
@@ -72,13 +75,13 @@ class Server:
         self._reserve.release()  # taking up the jobs of before needs room
         keys = Keys.load_or_create(settings.keys_file)
         self.store = JobStore(settings.database)
-        self.queue = JobQueue(self.store, settings.max_crashes)
+        self.queue = JobQueue(self.store, settings.max_crashes, Quota(settings.quota_size, settings.quota_waiting))
         self.queue.recover()
         self._reserve.fill()
         self.contents = ContentStore(settings.store)
         self.contents.sweep(settings.abandoned_upload_s)
         self.watchers = Watchers()
-        self.store.on_event = self.watchers.stir
+        self.store.on_event, self.store.on_deleted = self.watchers.stir, self.watchers.forget_job
         self._context: zmq.Context[Any] = zmq.Context()
         self._gate = Gatekeeper(self._context)
         self.devices = Devices(self.store.database, keys.client_public)
@@ -94,11 +97,19 @@ class Server:
             self._context, keys, self._gate, self.devices, self._bind_at, port_of(self.connection.endpoint),
             settings, clock,
         )  # fmt: skip
-        control = Control(self.crew.stop, self.stop, self.stats)
+        self._retention = Retention(settings, self.store, self.contents, self.crew.holds)
+        control = Control(self.crew.stop, self.stop, self.stats, self._retention)
         administration = Administration(self.devices, self._desk, self._expel)
         self._handlers = Handlers(
             settings, self.queue, self.contents, self.watchers, self.server_id, control, clock, administration
         )
+        self._pulse = Pulse(clock(), clock())
+        self._reception = Reception(
+            self._handlers, self.devices, self.watchers, self.store.events, self._newest_preview, self._pulse.count
+        )
+        self._status: StatusServer | None = None
+        if settings.status_port is not None:
+            self._status = StatusServer(settings, settings.status_port, self._pulse, self.queue.positions_in, clock)
         self.connection.save(settings.connection_file)
 
     def _bind(self, keys: Keys) -> Connection:
@@ -108,15 +119,19 @@ class Server:
         }  # fmt: skip
         for option, value in options.items():
             self._router.setsockopt(option, value)
-        self._router.curve_server = True
-        self._router.curve_secretkey = keys.server_secret.encode("ascii")
-        self._router.curve_publickey = keys.server_public.encode("ascii")
-        self._router.zap_domain = ZAP_DOMAIN
+        self._secure(keys)
         port = self._bind_port()
         return Connection(
             endpoint_for_own(self.settings.bind, port), keys.server_public, keys.client_public, keys.client_secret,
             self.server_id, os.getpid(),
         )  # fmt: skip
+
+    def _secure(self, keys: Keys) -> None:
+        """Encryption and the list of keys, always. (A benchmark measures what it costs.)"""
+        self._router.curve_server = True
+        self._router.curve_secretkey = keys.server_secret.encode("ascii")
+        self._router.curve_publickey = keys.server_public.encode("ascii")
+        self._router.zap_domain = ZAP_DOMAIN
 
     def _bind_port(self) -> int:
         """Bind the wanted port, or the one of the last time, or any."""
@@ -147,7 +162,9 @@ class Server:
             poller = zmq.Poller()
             for socket in filter(None, (self._gate.socket, self._router, self._lines, self._desk.socket)):
                 poller.register(socket, zmq.POLLIN)
-            ready = dict(poller.poll(int(1000 * (BUSY_S if self.crew.is_busy else IDLE_S))))
+            wait_s = 0.0 if self._retention.is_busy else BUSY_S if self.crew.is_busy else IDLE_S
+            ready = dict(poller.poll(int(1000 * wait_s)))
+            self._pulse.beat_at = self.clock()
             if self._gate.socket in ready:
                 self._gate.answer()
             if self._lines in ready:
@@ -159,11 +176,19 @@ class Server:
             self._desk.step()
             self.crew.step()
             self._send_events()
+            self._quietly(self._retention.step)
             if self.clock() >= housekeeping:
                 housekeeping = self.clock() + HOUSEKEEPING_S
-                self._handlers.forget_idle()
-                self._reserve.fill()
-                self._write_down_devices()
+                self._keep_house()
+
+    def _keep_house(self) -> None:
+        self._handlers.forget_idle()
+        self._reserve.fill()
+        self._quietly(self.devices.write_down)
+        if self.clock() >= self._tidy_at:
+            self._tidy_at = self.clock() + TIDY_S
+            self._quietly(lambda: self._retention.begin(self._retention.usual()))
+            self._quietly(self.store.back_up)
 
     @staticmethod
     def _take(socket: zmq.Socket[bytes], hear: Callable[[list[Any]], None]) -> None:
@@ -178,55 +203,42 @@ class Server:
         self.crew.hear(parse_line([frame.bytes for frame in frames]))
 
     def _hear_client(self, frames: list[zmq.Frame]) -> None:
-        """Only paired peers get so far. What a key sends that was revoked since is not looked at."""
-        owner = str(frames[-1].get("User-Id"))
-        address = frames[0].bytes
-        if self.devices.standing(owner) != ALLOWED:
-            self._handlers.forget(address)
-            self._send(address, REVOKED_ERROR, "")
-            return
-        self.devices.saw(owner)
-        try:
-            envelope = decode([frame.buffer for frame in frames[1:]])
-        except ProtocolError as error:
-            self._send(address, Error(ErrorInfo(error.code, error.message, "Install the same version on both sides.")),
-                       error.request_id)  # fmt: skip
-            return
-        answer = self._handlers.handle(address, owner, envelope.message)
+        """Only keys that the gatekeeper has let in get so far."""
+        answer = self._reception.hear(
+            frames[0].bytes, str(frames[-1].get("User-Id")), [frame.buffer for frame in frames[1:]]
+        )
         if answer is not None:
-            self._send(address, answer, envelope.id)
+            self._send(answer)
 
     def _expel(self, owner: str) -> None:
-        """Tell the connections of a key that was revoked, some of which may only be listening."""
-        for address in self._handlers.addresses(owner):
-            self._handlers.forget(address)
-            self._send(address, REVOKED_ERROR, "")
+        for outgoing in self._reception.expel(owner):
+            self._send(outgoing)
 
-    def _write_down_devices(self) -> None:
+    @staticmethod
+    def _quietly(work: Callable[[], None]) -> None:
+        """What can wait for better times: a full disk is no reason to end."""
         try:
-            self.devices.write_down()
-        except sqlite3.OperationalError as error:
-            LOG.error("cannot write down when devices were here: %s", error)
+            work()
+        except (OSError, sqlite3.OperationalError) as error:
+            LOG.error("housekeeping: %s", error)
 
     def _send_events(self) -> None:
-        for address, preview in self.watchers.due_previews(self._newest_preview):
-            self._send(address, preview, "")
-        for address, event in self.watchers.due(self.store.events):
-            self._send(address, event, "")
+        for outgoing in self._reception.due():
+            self._send(outgoing)
 
     def _newest_preview(self, job_id: str) -> Preview:
         return read_preview(self.settings.job_folder(job_id).preview, job_id)
 
-    def _send(self, address: bytes, message: Message, re: str) -> None:
+    def _send(self, outgoing: Outgoing) -> None:
         """Send, or forget a peer that is gone or takes nothing any more; it will come back and ask again."""
         try:
-            frames = encode(message, uuid.uuid4().hex, re)
+            frames = encode(outgoing.message, uuid.uuid4().hex, outgoing.re)
         except ProtocolError as error:
-            frames = encode(Error(ErrorInfo(error.code, error.message)), uuid.uuid4().hex, re)
+            frames = encode(Error(ErrorInfo(error.code, error.message)), uuid.uuid4().hex, outgoing.re)
         try:
-            self._router.send_multipart([address, *frames], zmq.DONTWAIT, copy=False)
+            self._router.send_multipart([outgoing.address, *frames], zmq.DONTWAIT, copy=False)
         except zmq.ZMQError:
-            self._handlers.forget(address)
+            self._handlers.forget(outgoing.address)
 
     # -- around it ----------------------------------------------------------------------------------------------------
 
@@ -243,7 +255,7 @@ class Server:
         return Stats(
             self.server_id, os.getpid(), self.clock() - self._started, jobs, version=self._version,
             slots=self.crew.slots, queued=jobs.get(QUEUED, 0), free_disk=shutil.disk_usage(self.settings.state).free,
-            **known,
+            memory=own_memory(), **known,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -252,7 +264,8 @@ class Server:
             last_first.callback(self._lock.release)
             last_first.callback(self.settings.connection_file.unlink, missing_ok=True)
             last_first.callback(self.store.close)
-            last_first.callback(self._write_down_devices)
+            last_first.callback(self._quietly, self.store.back_up)
+            last_first.callback(self._quietly, self.devices.write_down)
             last_first.callback(self._context.term)
             for socket in (self._router, self._lines, self._gate.socket):
                 last_first.callback(socket.close)
@@ -261,6 +274,8 @@ class Server:
             last_first.callback(self.contents.close)
             last_first.callback(self._send_events)
             last_first.callback(self.crew.close, self._lines)
+            if self._status is not None:
+                last_first.callback(self._status.close)
 
 
 def port_of(endpoint: str) -> int:

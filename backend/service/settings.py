@@ -33,6 +33,11 @@ class Settings:
     max_files: int = 20_000
     max_file_size: int = 64 << 30
     abandoned_upload_s: float = 24 * 3600.0
+    quota_size: int | None = None  # bytes of inputs and results that one device may keep; None: as the disk has
+    quota_waiting: int | None = 1000  # jobs of one device that may wait; None: any number
+    keep_s: float | None = None  # jobs are deleted so long after their end; None: never by themselves
+    status_port: int | None = None  # of the status page on 127.0.0.1; None: there is none
+    log_json: bool = False
     models: Path | None = None  # folder of the user's networks; None: as the environment says
 
     @property

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,65 +16,10 @@ import attrs
 import cattrs
 
 from interchange.errors import InputError
-from interchange.messages import FINAL_STATES, QUEUED, SUCCEEDED, Event, FileEntry, JobInfo
+from interchange.messages import CREATED, FINAL_STATES, QUEUED, STATES, SUCCEEDED, UPLOADING, Event, FileEntry, JobInfo
 from interchange.service_errors import ErrorInfo
 
-MIGRATIONS = (
-    """
-    CREATE TABLE jobs (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        job_id TEXT NOT NULL UNIQUE,
-        owner TEXT NOT NULL,
-        kind TEXT NOT NULL,
-        parameters TEXT NOT NULL,
-        spec_digest TEXT NOT NULL,
-        state TEXT NOT NULL,
-        stage TEXT NOT NULL DEFAULT '',
-        fraction REAL NOT NULL DEFAULT 0,
-        message TEXT NOT NULL DEFAULT '',
-        eta_s REAL,
-        attempt INTEGER NOT NULL DEFAULT 0,
-        crashes INTEGER NOT NULL DEFAULT 0,
-        crash_fraction REAL NOT NULL DEFAULT 0,
-        cancel_requested INTEGER NOT NULL DEFAULT 0,
-        turn INTEGER,
-        error TEXT,
-        result TEXT,
-        last_seq INTEGER NOT NULL DEFAULT 0,
-        created_at REAL NOT NULL,
-        updated_at REAL NOT NULL
-    );
-    CREATE INDEX jobs_by_state ON jobs (state, turn);
-    CREATE INDEX jobs_by_owner ON jobs (owner, number);
-    CREATE TABLE files (
-        job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
-        output INTEGER NOT NULL,
-        path TEXT NOT NULL,
-        size INTEGER NOT NULL,
-        digest TEXT NOT NULL,
-        PRIMARY KEY (job, output, path)
-    ) WITHOUT ROWID;
-    CREATE TABLE events (
-        job INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
-        seq INTEGER NOT NULL,
-        at REAL NOT NULL,
-        kind TEXT NOT NULL,
-        stage TEXT,
-        body TEXT NOT NULL,
-        PRIMARY KEY (job, seq)
-    ) WITHOUT ROWID;
-    """,
-    """
-    CREATE TABLE devices (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        key TEXT NOT NULL UNIQUE,
-        name TEXT NOT NULL,
-        paired_at REAL NOT NULL,
-        last_seen REAL,
-        revoked INTEGER NOT NULL DEFAULT 0
-    );
-    """,
-)
+from .migrations import migrate
 
 
 @attrs.frozen
@@ -101,6 +47,7 @@ class JobRecord:
     last_seq: int
     created_at: float
     updated_at: float
+    priority: int
 
     @property
     def is_final(self) -> bool:
@@ -111,8 +58,21 @@ class JobRecord:
         """As clients see it."""
         return JobInfo(
             self.job_id, self.kind, self.state, self.attempt, self.created_at, self.updated_at, self.stage,
-            self.fraction, self.message, self.eta_s, position, self.error, device,
+            self.fraction, self.message, self.eta_s, position, self.error, device, self.priority,
         )  # fmt: skip
+
+
+@attrs.frozen
+class Holdings:
+    """What an owner keeps on the disk: input contents with their sizes by digest, bytes of results."""
+
+    contents: dict[str, int]
+    results: int
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk; contents that several jobs share count once."""
+        return sum(self.contents.values()) + self.results
 
 
 class JobStore:
@@ -120,34 +80,48 @@ class JobStore:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         """Open or create; migrate. Raises InputError if the file is damaged or from a newer version."""
-        self._clock = clock
+        self._path, self._clock = path, clock
         self.on_event: Callable[[str], None] = lambda job_id: None  # called with the job id after each new event
+        self.on_deleted: Callable[[str], None] = lambda job_id: None  # and after a job was deleted
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.row_factory = sqlite3.Row
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "journal_size_limit=16777216"):
                 self._db.execute(f"PRAGMA {pragma}")
             self._check(path)
-            self._migrate(path)
+            migrate(self._db, path)
+            self._check_rows(path)
         except sqlite3.DatabaseError as error:
             raise _damaged(path, str(error)) from error
 
     def _check(self, path: Path) -> None:
-        verdict = self._db.execute("PRAGMA quick_check").fetchone()[0]
+        verdict = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if verdict != "ok":
             raise _damaged(path, verdict)
 
-    def _migrate(self, path: Path) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(MIGRATIONS):
-            raise InputError(f"The job list {path} is from a newer version.", "Install that version, or move it away.")
-        for number in range(version, len(MIGRATIONS)):
-            script = f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version={number + 1}; COMMIT;"
-            self._db.executescript(script)
+    def _check_rows(self, path: Path) -> None:
+        """What SQLite cannot know to be wrong: a byte within a text."""
+        try:
+            for row in self._db.execute("SELECT * FROM jobs"):
+                if _record(row).state not in STATES:
+                    raise ValueError(f"state {row['state']}")
+        except (ValueError, TypeError, KeyError, cattrs.BaseValidationError) as error:
+            raise _damaged(path, f"a job cannot be read: {error}") from error
+        if self._db.execute("SELECT 1 FROM events WHERE NOT json_valid(body) LIMIT 1").fetchone() is not None:
+            raise _damaged(path, "an event cannot be read")
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def back_up(self) -> None:
+        """Put a whole copy beside the list, in place of the last one. Raises OSError, sqlite3.OperationalError."""
+        copy = backup_of(self._path)
+        part = copy.with_name(copy.name + ".part")
+        part.unlink(missing_ok=True)
+        with closing(sqlite3.connect(part)) as target:
+            self._db.backup(target)
+        os.replace(part, copy)
 
     @property
     def database(self) -> sqlite3.Connection:
@@ -176,14 +150,16 @@ class JobStore:
         spec_digest: str,
         files: Sequence[FileEntry],
         state: str,
+        priority: int = 0,
     ) -> JobRecord:
         """A new job with its input files."""
         now = self._clock()
         with self._transaction() as db:
             cursor = db.execute(
-                "INSERT INTO jobs (job_id, owner, kind, parameters, spec_digest, state, created_at, updated_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (job_id, owner, kind, json.dumps(parameters), spec_digest, state, now, now),
+                "INSERT INTO jobs"
+                " (job_id, owner, kind, parameters, spec_digest, state, created_at, updated_at, priority)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (job_id, owner, kind, json.dumps(parameters), spec_digest, state, now, now, priority),
             )
             self._insert_files(db, int(cursor.lastrowid or 0), files, output=False)
             self._add_event(db, job_id, "state", {"state": state, "attempt": 0})
@@ -217,13 +193,40 @@ class JobStore:
         return [_record(row) for row in rows]
 
     def waiting(self) -> list[tuple[str, str]]:
-        """Job id and owner of all queued jobs, in the order in which they came."""
-        query = "SELECT job_id, owner FROM jobs WHERE state = ? ORDER BY turn, number"
-        return [(row[0], row[1]) for row in self._db.execute(query, (QUEUED,))]
+        """Job id and owner of all queued jobs: urgent ones first, then in the order in which they came."""
+        return waiting_in(self._db)
 
     def counts(self) -> dict[str, int]:
         """Number of jobs by state."""
         return dict(self._db.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall())
+
+    def holdings(self, owner: str) -> Holdings:
+        """What an owner's jobs keep on the disk."""
+        join = "FROM files JOIN jobs ON job = number WHERE owner = ? AND output = "
+        contents = dict(self._db.execute(f"SELECT DISTINCT digest, size {join}0", (owner,)).fetchall())
+        results = self._db.execute(f"SELECT coalesce(sum(files.size), 0) {join}1", (owner,)).fetchone()[0]
+        return Holdings(contents, int(results))
+
+    def count_waiting(self, owner: str) -> int:
+        """How many jobs of an owner have not begun yet."""
+        count = "SELECT count(*) FROM jobs WHERE owner = ? AND state IN (?, ?, ?)"
+        return int(self._db.execute(count, (owner, CREATED, UPLOADING, QUEUED)).fetchone()[0])
+
+    def needed_without(self, numbers: Set[int]) -> set[str]:
+        """Input contents that jobs with other numbers than these have."""
+        rows = self._db.execute("SELECT DISTINCT digest, job FROM files WHERE output = 0")
+        return {digest for digest, job in rows if job not in numbers}
+
+    def untouched_since(self, states: Sequence[str], before: float) -> list[JobRecord]:
+        """Jobs in these states to which nothing has happened since a time, oldest first."""
+        marks = ", ".join("?" * len(states))
+        query = f"SELECT * FROM jobs WHERE state IN ({marks}) AND updated_at < ? ORDER BY number"
+        return [_record(row) for row in self._db.execute(query, (*states, before))]
+
+    def refers_to(self, digest: str) -> bool:
+        """True if a job has this content among its input files."""
+        query = "SELECT 1 FROM files WHERE digest = ? AND output = 0 LIMIT 1"
+        return self._db.execute(query, (digest,)).fetchone() is not None
 
     def files(self, record: JobRecord, output: bool) -> list[FileEntry]:
         """A job's input files, or its results."""
@@ -286,6 +289,18 @@ class JobStore:
             self._add_event(db, job_id, "log", {"level": level, "message": message})
         self.on_event(job_id)
 
+    def prioritise(self, job_id: str, priority: int) -> JobRecord:
+        """Let a job wait longer or shorter than its owner's others."""
+        with self._transaction() as db:
+            self._update(db, job_id, priority=priority)
+        return self.job(job_id)
+
+    def delete(self, job_id: str) -> None:
+        """Forget a job with its events and the list of its files."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM jobs WHERE job_id = ?", (job_id,))
+        self.on_deleted(job_id)
+
     def mark_cancel(self, job_id: str) -> None:
         """Remember, beyond a crash, that a running job is to stop."""
         with self._transaction() as db:
@@ -330,6 +345,12 @@ class JobStore:
         db.executemany("INSERT INTO files (job, output, path, size, digest) VALUES (?, ?, ?, ?, ?)", rows)
 
 
+def waiting_in(database: sqlite3.Connection) -> list[tuple[str, str]]:
+    """See `JobStore.waiting`."""
+    query = "SELECT job_id, owner FROM jobs WHERE state = ? ORDER BY priority DESC, turn, number"
+    return [(row[0], row[1]) for row in database.execute(query, (QUEUED,))]
+
+
 def _record(row: sqlite3.Row) -> JobRecord:
     values = dict(row)
     values["parameters"] = json.loads(values["parameters"])
@@ -348,6 +369,15 @@ def _event(job_id: str, row: sqlite3.Row) -> Event:
     )  # fmt: skip
 
 
+def backup_of(path: Path) -> Path:
+    """Where the copy of a job list is."""
+    return path.with_name(path.name + ".backup")
+
+
 def _damaged(path: Path, reason: str) -> InputError:
-    hint = "Restore it from a backup, or move it away to begin with an empty list."
+    copy = backup_of(path)
+    hint = "Move it away to begin with an empty list."
+    if copy.is_file():
+        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(copy.stat().st_mtime))
+        hint = f"Move it away and put {copy} in its place, a copy of {made}."
     return InputError(f"The job list {path} is damaged ({reason.splitlines()[0][:120]}).", hint)

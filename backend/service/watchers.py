@@ -59,6 +59,11 @@ class Watchers:
         for key in [key for key in self._by_key if key[0] == peer]:
             del self._by_key[key]
 
+    def forget_job(self, job_id: str) -> None:
+        """There is no such job any more; who watched it must not see another one that gets its id."""
+        for key in [key for key in self._by_key if key[1] == job_id]:
+            del self._by_key[key]
+
     def acknowledge(self, peer: bytes, job_id: str, seq: int) -> None:
         """The watcher has everything up to `seq`."""
         watcher = self._by_key.get((peer, job_id))

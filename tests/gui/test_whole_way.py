@@ -21,6 +21,7 @@ pytest.importorskip("cv2", reason="headers are found in screenshots: these tests
 
 from backend.blender_process import ROOT, blender_python  # noqa: E402
 from interchange.errors import InputError  # noqa: E402
+from interchange.local_server import stop_local_server  # noqa: E402
 from tests.gui.window import Window, missing_tools  # noqa: E402
 
 BLENDERS = [
@@ -28,6 +29,7 @@ BLENDERS = [
     for path in os.environ.get("DIGIDOUBLE_BLENDERS", "").split(os.pathsep)
     if path and "python" not in Path(path).name
 ]
+LOCAL_BACKEND = ROOT / ".digidouble" / "service"
 PANELS = 8
 STATUS, AVATAR, CAMERAS, CAPTURE, PERFORMER, COMPUTE, JOBS, DOUBLE = range(PANELS)
 AVATARS = """
@@ -96,8 +98,10 @@ def window(
     subprocess.run(install, check=True, capture_output=True, timeout=120)
     blend = folder / "work" / "avatars.blend"
     subprocess.run([str(blender_python()), "-c", AVATARS, str(blend), str(ROOT)], check=True, capture_output=True)
+    stop_local_server(LOCAL_BACKEND)  # of an artist or a test before
     with Window(blender, folder, 90 + BLENDERS.index(blender), (str(blend),)) as window:
         yield window
+    stop_local_server(LOCAL_BACKEND)
 
 
 def test_from_avatar_to_double(window: Window) -> None:

@@ -38,6 +38,8 @@ NAMED = {
     "role": st.sampled_from(["control", "data"]),
     "state": st.sampled_from(messages.STATES),
     "fraction": st.floats(0, 1),
+    "priority": st.integers(-100, 100),
+    "older_s": st.floats(0, 1e9),
     "port": st.integers(1, 65535),
     "valid_s": st.floats(0, 1e6),
     "key": st.from_regex(r"[!-~]{40}", fullmatch=True),
@@ -81,7 +83,7 @@ def test_every_message_survives_the_wire(message: Any, request_id: str, answered
 
 
 def test_all_types_are_covered() -> None:
-    assert len(MESSAGES) == 39
+    assert len(MESSAGES) == 43
     assert all(name == kind.TYPE and kind.__doc__ for name, kind in MESSAGES.items())
 
 

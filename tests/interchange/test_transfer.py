@@ -7,13 +7,14 @@ import errno
 import io
 import random
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interchange.digests import digest_bytes, digest_file, digest_json, is_digest
+from interchange.digests import BackgroundHasher, digest_bytes, digest_file, digest_json, is_digest
 from interchange.errors import Cancelled, InputError
 from interchange.messages import MissingFile
 from interchange.part_file import PartFile
@@ -42,6 +43,32 @@ def test_digests(tmp_path: Path) -> None:
 
 
 # -- receiving --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("promised", ["the file's", "another's"])
+def test_a_digest_made_in_the_background(promised: str, tmp_path: Path) -> None:
+    """Pieces count in their order, also those of before an interruption; a wrong file is found at its end."""
+    data = random.Random(4).randbytes(950)
+    digest = digest_bytes(data if promised == "the file's" else b"other")
+    with ThreadPoolExecutor(1) as executor:
+
+        def opened() -> PartFile:
+            return PartFile(tmp_path / "x.part", tmp_path / "x", len(data), digest, BackgroundHasher(executor))
+
+        file = opened()
+        for piece in chunks(data)[:4]:
+            assert not file.add(*piece)
+        file.close()
+        file = opened()
+        assert file.have == 4 * CHUNK
+        for piece in chunks(data)[4:-1]:
+            assert not file.add(*piece)
+        if promised == "the file's":
+            assert file.add(*chunks(data)[-1]) and (tmp_path / "x").read_bytes() == data
+        else:
+            with pytest.raises(DigestMismatch):
+                file.add(*chunks(data)[-1])
+            assert not list(tmp_path.iterdir())
 
 
 def test_a_file_arrives(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from backend import cli
 from backend.service.devices import Devices, clean_name
 from backend.service.keys import ALLOWED
-from backend.service.store import MIGRATIONS
+from backend.service.migrations import MIGRATIONS
 from interchange import messages as wire
 from interchange.client import JobClient
 from interchange.connection import Link

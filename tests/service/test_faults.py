@@ -176,6 +176,20 @@ def test_graceful_stop_and_continue(service: Service) -> None:
         assert client.wait(job_id)["steps"] == [str(i) for i in range(50)]
 
 
+def test_graceful_stop_of_three(tmp_path: Path) -> None:
+    """With three jobs at work: soon gone, and all three go on where they were."""
+    with Service(tmp_path / "state", "--slots", "3") as service, service.client() as client:
+        jobs = [client.submit("double", {"steps": 150, "pause": 0.02}, {}, job_id=f"g{i}") for i in range(3)]
+        wait_until(lambda: all(client.get(job_id).fraction > 0 for job_id in jobs), 30.0)
+        begun = time.monotonic()
+        assert service.stop() == 0 and time.monotonic() - begun < 10.0
+        assert (service.state / "service.sqlite.backup").is_file()
+        service.start()
+        for job_id in jobs:
+            assert client.wait(job_id)["steps"] == [str(i) for i in range(150)]
+            assert client.get(job_id).attempt == 2
+
+
 def test_a_second_server_keeps_out(service: Service) -> None:
     from backend.service import server
 

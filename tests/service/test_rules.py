@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from backend.service import blobs, handlers, worker
 from backend.service.blobs import ContentStore, materialise
 from backend.service.queue import JobQueue
+from backend.service.retention import Retention
 from backend.service.settings import Settings
 from backend.service.store import JobStore
 from backend.service.watchers import MAX_UNACKNOWLEDGED, Watchers
@@ -337,8 +338,9 @@ def clock() -> list[float]:
 def desk(tmp_path: Path, queue: JobQueue, clock: list[float]) -> handlers.Handlers:
     options = Settings(tmp_path, window=3000, total_window=7000, chunk=1000)
     options.store.mkdir()
-    control = handlers.Control(lambda _: None, lambda: None, lambda: wire.Stats("s", 1, 0.0, {}))
     contents = ContentStore(options.store)
+    retention = Retention(options, queue.store, contents, lambda _: False)
+    control = handlers.Control(lambda _: None, lambda: None, lambda: wire.Stats("s", 1, 0.0, {}), retention)
     return handlers.Handlers(options, queue, contents, Watchers(), "server", control, lambda: clock[0])
 
 

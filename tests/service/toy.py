@@ -48,7 +48,7 @@ def run(
             os.kill(os.getpid(), signal.SIGKILL)
         if preview is not None and parameters.get("pictures"):
             preview("count", picture(step, parameters["pictures"]))
-        progress("count", (step + 1) / steps, f"step {step + 1} of {steps}")
+        progress("count", (step + 1) / steps, parameters.get("say", f"step {step + 1} of {steps}"))
     for source in sorted(path for path in inputs.rglob("*") if path.is_file()):
         target = outputs / source.relative_to(inputs)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Between the socket and the handlers: who may speak at all, what is no message, what goes out unasked.
+
+No sockets in here: frames come in, addressed messages go out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import attrs
+
+from interchange.codec import Buffer, decode
+from interchange.handshake import revoked
+from interchange.messages import Error, Event, Message, Preview
+from interchange.service_errors import ErrorInfo, ProtocolError
+
+from .devices import Devices
+from .handlers import Handlers, explain
+from .keys import ALLOWED
+from .watchers import Watchers
+
+REVOKED_ERROR = Error(explain(revoked()))
+SAME_VERSION = "Install the same version on both sides."
+
+
+@attrs.frozen
+class Outgoing:
+    """A message for a connection; `re` is the request that it answers."""
+
+    address: bytes
+    message: Message
+    re: str = ""
+
+
+class Reception:
+    """`read_events` and `read_preview`: see `Watchers`."""
+
+    def __init__(
+        self, handlers: Handlers, devices: Devices, watchers: Watchers,
+        read_events: Callable[[str, int, int], list[Event]], read_preview: Callable[[str], Preview],
+        count: Callable[[str], None] = lambda what: None,
+    ) -> None:  # fmt: skip
+        self._count = count  # called with each message's type and each refusal's code
+        self.handlers, self._devices, self._watchers = handlers, devices, watchers
+        self._read_events, self._read_preview = read_events, read_preview
+
+    def hear(self, address: bytes, owner: str, frames: Sequence[Buffer]) -> Outgoing | None:
+        """The answer to a message of the key `owner`, which the handshake has let in. Raises nothing.
+
+        What a key sends that was revoked since is not looked at.
+        """
+        if self._devices.standing(owner) != ALLOWED:
+            self.handlers.forget(address)
+            self._count(REVOKED_ERROR.error.code)
+            return Outgoing(address, REVOKED_ERROR)
+        self._devices.saw(owner)
+        try:
+            envelope = decode(frames)
+        except ProtocolError as error:
+            self._count(error.code)
+            return Outgoing(address, Error(ErrorInfo(error.code, error.message, SAME_VERSION)), error.request_id)
+        self._count(envelope.message.TYPE)
+        answer = self.handlers.handle(address, owner, envelope.message)
+        if isinstance(answer, Error):
+            self._count(answer.error.code)
+        return None if answer is None else Outgoing(address, answer, envelope.id)
+
+    def expel(self, owner: str) -> Iterator[Outgoing]:
+        """What to tell the connections of a key that was revoked, some of which may only be listening."""
+        for address in self.handlers.addresses(owner):
+            self.handlers.forget(address)
+            yield Outgoing(address, REVOKED_ERROR)
+
+    def due(self) -> Iterator[Outgoing]:
+        """Previews and events that those who watch are to get now."""
+        for address, preview in self._watchers.due_previews(self._read_preview):
+            yield Outgoing(address, preview)
+        for address, event in self._watchers.due(self._read_events):
+            yield Outgoing(address, event)

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The backend service: transfer against bare ZeroMQ, over bad lines, with a long job list; an idle server; turns.
+
+"Upload" is from the first byte sent until everything is verified, flushed and under its name; the digests that the
+client makes before are the figure "prepare".
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import interchange.client
+from backend.service.queue import JobQueue
+from backend.service.settings import Settings
+from backend.service.store import JobStore
+from interchange import messages as wire
+from interchange.client import JobClient
+from interchange.connection import Connection, Timing
+from interchange.local_server import find_local_server, start_local_server, stop_local_server
+from interchange.transfer import CHUNK, WINDOW
+
+from .bars import ROOT, Bar, Outcome
+from .service_parts.line import BadLine, Quality
+from .service_parts.plain import PlainLink
+from .service_parts.raw import measure
+
+RUNNER = "benchmarks.service_parts.jobs:run"
+MB, MIB = 1e6, 1 << 20
+PATIENT = Timing(pause_first_s=0.05, pause_max_s=0.5)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this benchmark."""
+    parser.add_argument("--megabytes", type=int, default=1000, metavar="N", help="of the upload over loopback")
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="of it, the four kinds in turns (default 1)")
+    parser.add_argument("--only", choices=sorted(PARTS), action="append", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--scratch", type=Path, metavar="DIR", help="where folders are made")
+
+
+def run(options: argparse.Namespace) -> Outcome:
+    """All parts, or those asked for."""
+    bars: list[Bar] = [Bar("load of the machine at the start", os.getloadavg()[0])]
+    tables: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
+        for name in options.only or PARTS:
+            place = Path(folder) / name
+            place.mkdir()
+            bars += PARTS[name](place, options, tables)
+    bars.append(Bar("load of the machine at the end", os.getloadavg()[0]))
+    return Outcome(bars, tables)
+
+
+@contextmanager
+def running(state: Path) -> Iterator[Connection]:
+    """A service with jobs that do nothing."""
+    connection = start_local_server(state, sys.executable, ROOT, ["--runner", RUNNER], timeout_s=120.0)
+    try:
+        yield connection
+    finally:
+        stop_local_server(state)
+
+
+def make_files(folder: Path, count: int, size: int, seed: int) -> dict[str, Path]:
+    """Files that no codec could make smaller."""
+    generator = random.Random(seed)
+    folder.mkdir(exist_ok=True)
+    files = {}
+    for number in range(count):
+        path = folder / f"{seed}-{number}"
+        path.write_bytes(generator.randbytes(size))
+        files[f"view/{number}"] = path
+    return files
+
+
+class Stopwatch:
+    """A progress callback that notes when preparing ended and when the upload did."""
+
+    def __init__(self) -> None:
+        self.begun = self.prepared = self.sent = time.perf_counter()
+
+    def __call__(self, stage: str, fraction: float, _: str) -> None:
+        now = time.perf_counter()
+        if stage == "prepare":
+            self.prepared = now
+        self.sent = now
+
+    @property
+    def upload_s(self) -> float:
+        """Seconds of the upload."""
+        return self.sent - self.prepared
+
+
+# -- loopback ---------------------------------------------------------------------------------------------------------
+
+
+def loopback(place: Path, options: argparse.Namespace, tables: dict[str, Any]) -> list[Bar]:
+    """64 files, with and without encryption, beside bare ZeroMQ with the same chunks."""
+    size = options.megabytes * 1_000_000 // 64
+    rates: dict[str, list[float]] = {}
+    prepare: list[float] = []
+    for number in range(options.rounds):
+        files = make_files(place / "files", 64, size, number)
+        chunks = [data[i : i + CHUNK] for data in map(Path.read_bytes, files.values()) for i in range(0, size, CHUNK)]
+        for encrypted in (False, True):
+            rates.setdefault(f"bare {_kind(encrypted)}", []).append(measure(chunks, encrypted))
+        del chunks
+        for encrypted in (False, True):
+            watch = _upload(place / f"{number}-{_kind(encrypted)}", files, encrypted)
+            rates.setdefault(_kind(encrypted), []).append(64 * size / watch.upload_s)
+            prepare.append(64 * size / (watch.prepared - watch.begun))
+        for path in files.values():
+            path.unlink()
+    tables["loopback_MB_per_s"] = {name: [rate / MB for rate in found] for name, found in rates.items()}
+    median = {name: statistics.median(found) for name, found in rates.items()}
+    bars = [Bar(f"upload over loopback, {name}", rate / MB, "MB/s") for name, rate in median.items()]
+    bars.append(Bar("digests before it (prepare)", statistics.median(prepare) / MB, "MB/s"))
+    for kind in ("plain", "CURVE"):
+        bars.append(Bar(f"upload / bare ZeroMQ, {kind}", median[kind] / median[f"bare {kind}"], at_least=0.6))
+    bars.append(Bar("upload, CURVE / plain", median["CURVE"] / median["plain"]))
+    return bars
+
+
+def _kind(encrypted: bool) -> str:
+    return "CURVE" if encrypted else "plain"
+
+
+def _upload(state: Path, files: dict[str, Path], encrypted: bool) -> Stopwatch:
+    if encrypted:
+        with running(state) as connection, JobClient(connection) as client:
+            return _timed_submit(client, files)
+    command = [sys.executable, "-m", "benchmarks.service_parts.plain", str(state), RUNNER]
+    process = subprocess.Popen(command, cwd=ROOT)
+    usual, interchange.client.Link = interchange.client.Link, PlainLink  # type: ignore[misc]
+    try:
+        while find_local_server(state) is None:
+            time.sleep(0.1)
+        with JobClient(state) as client:
+            watch = _timed_submit(client, files)
+            client.stop_server()
+        process.wait(30.0)
+        return watch
+    finally:
+        interchange.client.Link = usual  # type: ignore[misc]
+        process.kill()
+
+
+def _timed_submit(client: JobClient, files: dict[str, Path]) -> Stopwatch:
+    watch = Stopwatch()
+    client.submit("double", {}, files, progress=watch)
+    return watch
+
+
+# -- bad lines --------------------------------------------------------------------------------------------------------
+
+
+def throttled(place: Path, _: argparse.Namespace, tables: dict[str, Any]) -> list[Bar]:
+    """64 MiB over 100 ms of round trip, 8 MB/s, one reset in a hundred MiB sent."""
+    quality = Quality(delay_s=0.05, bandwidth=8e6, reset=0.01, seed=5)
+    files = make_files(place / "files", 16, 4 * MIB, 0)
+    with running(place / "state") as connection, BadLine(connection, quality) as line:
+        with JobClient(line.connection, PATIENT) as client:
+            watch = _timed_submit(client, files)
+        bound = min(quality.bandwidth or 1e12, WINDOW / (2 * quality.delay_s))
+        rate = 64 * MIB / watch.upload_s
+        tables["throttled"] = {"resets": line.resets, "sent": line.sent, "seconds": watch.upload_s}
+        return [
+            Bar("throttled line: resets", line.resets, at_least=1),
+            Bar("throttled line: pace / min(bandwidth, credit/RTT)", rate / bound, at_least=0.7),
+        ]
+
+
+def cuts(place: Path, _: argparse.Namespace, tables: dict[str, Any]) -> list[Bar]:
+    """256 MiB, the connection cut after 25 random bytes."""
+    generator, total = random.Random(25), 256 * MIB
+    files = make_files(place / "files", 16, total // 16, 1)
+    with running(place / "state") as connection, BadLine(connection) as line:
+        line.cut_after(*(generator.randrange(1000, total) for _ in range(25)))
+        with JobClient(line.connection, PATIENT) as client:
+            _timed_submit(client, files)
+        again = line.sent - total
+        tables["cuts"] = {"cuts": line.resets, "sent_again": again}
+        return [
+            Bar("25 cuts of 256 MiB: made", line.resets, at_least=25),
+            Bar("25 cuts of 256 MiB: sent again a cut, mean", again / max(1, line.resets) / MIB, "MiB", at_most=2),
+        ]
+
+
+# -- the job list -----------------------------------------------------------------------------------------------------
+
+
+def long_list(place: Path, _: argparse.Namespace, tables: dict[str, Any]) -> list[Bar]:
+    """1,000 jobs that ended, with 100,000 events: what a year leaves behind."""
+    state = place / "state"
+    with running(state) as connection:
+        key = connection.client_public_key
+    _fill(Settings(state).database, key)
+    begun = time.perf_counter()
+    with running(state) as connection:
+        start_s = time.perf_counter() - begun
+        with JobClient(connection) as client:
+            client.ping()
+            listing = _times(20, lambda _: client.jobs(100))
+            everything = _times(5, lambda _: client.jobs(1000))
+            submitting = _times(20, lambda i: client.submit("double", {}, {}, job_id=f"fresh{i}"))
+    begun = time.perf_counter()
+    JobStore(Settings(state).database).close()
+    opening = time.perf_counter() - begun
+    tables["long_list_ms"] = {"list": [1000 * s for s in listing], "submit": [1000 * s for s in submitting]}
+    return [
+        Bar("1,000 jobs: list of 100, median", 1000 * statistics.median(listing), "ms", at_most=50),
+        Bar("1,000 jobs: list of 1,000, median", 1000 * statistics.median(everything), "ms"),
+        Bar("1,000 jobs: submit, median", 1000 * statistics.median(submitting), "ms", at_most=20),
+        Bar("1,000 jobs: start-up of the process", start_s, "s", at_most=2),
+        Bar("1,000 jobs: of it, opening the list", opening, "s"),
+    ]
+
+
+def _fill(path: Path, owner: str) -> None:
+    store = JobStore(path)
+    store.database.execute("PRAGMA synchronous=OFF")
+    store.database.execute("BEGIN")
+    digest = "0" * 64
+    for number in range(1000):
+        store.database.execute(
+            "INSERT INTO jobs"
+            " (job_id, owner, kind, parameters, spec_digest, state, last_seq, created_at, updated_at, turn)"
+            " VALUES (?, ?, 'double', '{}', ?, 'succeeded', 100, ?, ?, ?)",
+            (f"job{number}", owner, digest, 1e9 + number, 1e9 + number, number),
+        )
+        line = '{"level": "info", "message": "something was said"}'
+        events = [(number + 1, seq, 1e9, "log", line) for seq in range(1, 101)]
+        store.database.executemany("INSERT INTO events (job, seq, at, kind, body) VALUES (?, ?, ?, ?, ?)", events)
+        rows = [(number + 1, 0, f"view/{i}", 1000, f"{number:032x}{i:032x}") for i in range(64)]
+        store.database.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?)", rows)
+    store.database.execute("COMMIT")
+    store.close()
+
+
+def _times(count: int, work: Callable[[int], object]) -> list[float]:
+    found = []
+    for number in range(count):
+        begun = time.perf_counter()
+        work(number)
+        found.append(time.perf_counter() - begun)
+    return found
+
+
+# -- an idle server, and turns ----------------------------------------------------------------------------------------
+
+
+def idle(place: Path, _: argparse.Namespace, __: dict[str, Any]) -> list[Bar]:
+    """Twenty seconds in which nobody wants anything, with one client connected."""
+    with running(place / "state") as connection, JobClient(connection) as client:
+        client.ping()
+        time.sleep(3.0)
+        before, begun = _cpu_s(connection.pid), time.perf_counter()
+        time.sleep(20.0)
+        share = (_cpu_s(connection.pid) - before) / (time.perf_counter() - begun)
+        memory = client.stats().memory
+    return [
+        Bar("idle server: processor", 100 * share, "%", at_most=1),
+        Bar("idle server: memory", None if memory is None else memory / MIB, "MiB", at_most=150),
+    ]
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def turns(place: Path, _: argparse.Namespace, tables: dict[str, Any]) -> list[Bar]:
+    """Eight clients with four jobs, behind one with a hundred that came first: who waits for how many."""
+    store = JobStore(place / "jobs.sqlite")
+    queue = JobQueue(store)
+    owners = ["greedy"] * 100 + [f"client {i}" for i in range(8) for _ in range(4)]
+    for number, owner in enumerate(owners):
+        spec = wire.JobCreate(f"{number}", "double", wire.JobSpec({}, []))
+        queue.commit(queue.create(owner, spec))
+    order = []
+    while (record := queue.start_next()) is not None:
+        order.append(record.owner)
+        queue.succeeded(record.job_id, {}, [])
+    store.close()
+    tables["turns"] = order
+    worst = 0
+    for owner in set(order):
+        places = [place for place, other in enumerate(order) if other == owner]
+        for first, second in zip([-1, *places], places, strict=False):
+            between = order[first + 1 : second]
+            worst = max([worst, *(between.count(other) for other in set(between))])
+    return [Bar("turns: jobs of one other client between two of one's own", worst, at_most=2)]
+
+
+PARTS: dict[str, Callable[[Path, argparse.Namespace, dict[str, Any]], list[Bar]]] = {
+    "turns": turns, "idle": idle, "long_list": long_list, "cuts": cuts, "throttled": throttled, "loopback": loopback,
+}  # fmt: skip
