@@ -6,12 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from backend.faceswap.consent import sha256_of_file
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image, TiffImagePlugin
 
 from backend.faceswap.source import load_source
 from interchange.colour import linear_from_srgb, srgb_from_linear
+from interchange.consent import sha256_of_file
 from interchange.errors import InputError
 
 from .synthetic import write_consent, write_landmarks
