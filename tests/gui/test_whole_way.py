@@ -54,7 +54,6 @@ region = next(region for region in area.regions if region.type == "WINDOW")
 with bpy.context.temp_override(window=window, area=area, region=region):
     bpy.ops.view3d.view_axis(type="FRONT")
     bpy.ops.view3d.view_selected()
-area.spaces.active.shading.type = "MATERIAL"
 """
 
 pytestmark = [
