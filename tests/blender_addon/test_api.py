@@ -17,10 +17,12 @@ import pytest
 
 import blender_addon
 from blender_addon import api
+from blender_addon.jobs.arrival import put_into_scene
+from blender_addon.jobs.records import JobRecord
 from interchange.capture import Capture
 from interchange.landmarks import write_landmarks
-from interchange.splats import read_splats
-from tests.blender_addon.doubles import born_on
+from interchange.splats import read_splats, write_ply
+from tests.blender_addon.doubles import born_on, some_splats
 from tests.blender_addon.jobs_office import Office
 from tests.blender_addon.performers import face, photo
 from tests.blender_addon.standin import build_standin
@@ -147,6 +149,17 @@ def test_what_is_wrong_is_one_sentence(film: Path) -> None:
             call()
         told = str(caught.value)
         assert words in told and "Traceback" not in told and "bpy.ops" not in told and "Error:" not in told, told
+
+
+def test_a_double_arrives_in_a_file_that_has_a_window_layout(film: Path) -> None:
+    """Without a window, Blender crashed when the operator was run in one of those that the file had brought along."""
+    bpy.ops.wm.open_mainfile(filepath=str(film / "film.blend"))
+    assert bpy.context.window_manager.windows
+    (film / "results" / "double").mkdir(parents=True)
+    write_ply(film / "results" / "double" / "splats.ply", some_splats(50))
+    record = JobRecord("j", "j", "fit", "local", {}, str(film / "capture"), "", str(film / "results"))
+    put_into_scene(bpy.context, record)
+    assert bpy.context.view_layer.objects.active.type == "POINTCLOUD"
 
 
 def test_a_job_is_sent_and_waited_for(office: Office, tmp_path: Path) -> None:
