@@ -6,7 +6,7 @@
 
     api.enable()
     api.use_avatar("Ada")
-    folder = api.capture(settings=api.CaptureSettings(avatar="Ada", rig=api.Dome(train=48, held_out=8)))
+    folder = api.capture(settings=api.CaptureSettings(rig=api.Dome(train=48, held_out=8)))
     api.use_performer("/shows/x/performers/bruno")
     job = api.submit(quality="STANDARD")
     double = api.wait(job)
@@ -26,14 +26,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import attrs
 import bpy
 
 from ._interchange import capture as _captures
 from ._interchange import errors
 from .avatar_setup import choose as _choose
 from .capture import avatar as _avatar
+from .capture import place as _place
 from .capture.capture import CaptureJob
-from .capture.place import capture_folder as _capture_folder
 from .capture.planning import plan_views
 from .capture.poses import action_poses, frame_poses, random_expressions
 from .capture.request import settings_from_panel
@@ -154,7 +155,7 @@ def plan_cameras(settings: CaptureSettings | None = None) -> list[_captures.View
 
     Raises InputError as `capture` does.
     """
-    return plan_views(bpy.context, settings or panel_settings()).views
+    return plan_views(bpy.context, _of_chosen(settings)).views
 
 
 def make_cameras(*, set_resolution: bool = False) -> int:
@@ -175,13 +176,14 @@ def capture(
 ) -> Path:
     """Render an avatar from all sides into a capture folder (docs/formats/capture.md) and return the folder.
 
-    folder: None for the panel's (beside the .blend file). settings: None for the panel's. progress: called with stage,
-    fraction 0..1 and a line after each view. Called again with the same scene, only missing views are rendered; the
-    file is left as it was, whatever happens. Raises InputError for an avatar that cannot be captured or a folder that
-    cannot be written, Cancelled once `cancelled()` is true.
+    folder: None for the panel's (beside the .blend file). settings: None for the panel's; without an avatar in them it
+    is the chosen one. progress: called with stage, fraction 0..1 and a line after each view. Called again with the same
+    scene, only missing views are rendered; the file is left as it was, whatever happens. Raises InputError for an
+    avatar that cannot be captured or a folder that cannot be written, Cancelled once `cancelled()` is true.
     """
-    settings = settings or panel_settings()
-    out = _path(folder) if folder is not None else _capture_folder(bpy.context, settings.avatar)
+    settings = _of_chosen(settings)
+    other = None if settings.avatar == _place.chosen_avatar(bpy.context) else settings.avatar
+    out = _path(folder) if folder is not None else _place.capture_folder(bpy.context, other)
     _run(CaptureJob(out, settings, bpy.context), "capture", progress, cancelled)
     return out
 
@@ -353,6 +355,12 @@ def export_double(item: Any, path: str | Path, *, posed: bool = False, only_show
 
 def _path(path: str | Path) -> Path:
     return from_property(str(path), Path(path))
+
+
+def _of_chosen(settings: CaptureSettings | None) -> CaptureSettings:
+    """The panel's settings if there are none; the chosen avatar if they name none."""
+    settings = settings or panel_settings()
+    return settings if settings.avatar else attrs.evolve(settings, avatar=_place.chosen_avatar(bpy.context))
 
 
 def _chosen_avatar() -> str:

@@ -88,6 +88,13 @@ def test_the_panels_settings_are_the_default(film: Path) -> None:
     assert api.make_cameras(set_resolution=True) == 4
     assert bpy.context.scene.render.resolution_x == 48
     assert len(api.plan_cameras()) == 4
+    build_standin("B")
+    with pytest.raises(api.InputError, match="several avatars"):
+        api.capture(settings=small())
+    api.use_avatar("A")
+    bpy.context.scene.digidouble.capture.folder = str(film / "mine")
+    assert api.capture(settings=small()) == film / "mine"
+    assert api.capture(settings=attrs.evolve(small(), avatar="B")) == film / "digidouble" / "B" / "capture"
     with pytest.raises(api.Cancelled):
         api.capture(film / "stopped", attrs.evolve(settings, render=small().render), cancelled=lambda: True)
 
