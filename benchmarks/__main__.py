@@ -20,7 +20,8 @@ BENCHMARKS = {
     "swap": "every swapper against the rendered true swap: truth, agreement of views, sharpness, seam; a contact sheet",
     "swap_views": "changing a capture's views on an NVIDIA GPU: seconds a view against the CPU, and what differs",
     "splat_files": "every splat format: seconds to write and read, size, what a picture loses",
-    "addon_display": "doubles in Blender: import, Cycles' picture against the rasterizer's, Apply Transform",
+    "addon": "the Blender add-on without a window: capture overhead, memory, cameras, import, display, Apply Transform",
+    "addon_display": "its second half alone: import, Cycles' picture against the rasterizer's, Apply Transform",
     "service": "the backend service: transfer against bare ZeroMQ, bad lines, a long job list, an idle server, turns",
     "fit_thin": "a fit of a thin object that starts without a mesh: seconds to 30 dB",
 }

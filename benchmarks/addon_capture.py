@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A capture against a bare script that renders the same views with the same settings, and memory over many views.
+"""A capture against a bare script that renders the same views with the same settings, memory over many views, and
+cameras against Blender's own projection.
 
 Runs in a Python that has bpy: `python benchmarks/addon_capture.py --json FILE`, from the repository's root. The bare
 script sets a camera, calls Blender's render operator and has Blender write its own multilayer EXR, with the same
@@ -27,7 +28,8 @@ def measure(
     folder: Path, rounds: int = 3, views: int = 16, size: int = 256, samples: int = 32, many: int = 100
 ) -> dict[str, float]:
     """Figures of the stand-in avatar: overhead (share of the bare script's wall time), overhead_cpu, seconds a view of
-    both, and growth_mb, resident memory from the tenth to the last of `many` views at 128 pixels.
+    both, and growth_mb, resident memory from the tenth to the last of `many` views at 128 pixels; camera_error_px, see
+    `camera_error`.
     """
     import bpy
 
@@ -56,7 +58,37 @@ def measure(
         "capture_s_a_view": walls["capture"] / views,
         "bare_s_a_view": walls["bare"] / views,
         "growth_mb": _growth(CaptureJob(folder / "many", tiny, bpy.context)),
+        "many": many,
+        "camera_error_px": camera_error(),
     }
+
+
+def camera_error() -> float:
+    """Largest distance in pixels between our projection of points and Blender's (calc_matrix_camera): all sensor fits,
+    portrait, shifts, pixel aspect, parents, scale. The cases are the tests', see there why pictures are small.
+    """
+    import bpy
+    import numpy as np
+
+    from blender_addon.capture.rig_cameras import read_camera
+    from tests.blender_addon import test_projection as cases
+
+    worst = 0.0
+    for fit in cases.FITS:
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        scene = bpy.context.scene
+        worst = max(worst, cases.worst_error(cases.make_camera(scene), scene, fit, cases.EXACT))
+    for kind in ("parent", "uniform parent", "scaled camera", "offset parent"):
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        scene = bpy.context.scene
+        item = cases.make_camera(scene)
+        cases.place_under_parents(scene, item, kind)
+        scene.render.resolution_x, scene.render.resolution_y = 8, 16
+        bpy.context.view_layer.update()
+        points = cases.near_points(item)
+        ours, _ = read_camera(item, 8, 16).project(points)
+        worst = max(worst, float(np.abs(ours - cases.blenders_pixels(item, scene, points)).max()))
+    return worst
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, float]:
@@ -126,9 +158,10 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=16, metavar="N", help="a capture")
     parser.add_argument("--size", type=int, default=256, metavar="PIXELS", help="edge of a picture")
     parser.add_argument("--samples", type=int, default=32, metavar="N", help="a pixel")
+    parser.add_argument("--many", type=int, default=100, metavar="N", help="views over which memory is watched")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(Path(folder), options.rounds, options.views, options.size, options.samples)
+        figures = measure(Path(folder), options.rounds, options.views, options.size, options.samples, options.many)
     for name, value in figures.items():
         print(f"FIGURE {name} {value:.4f}")
     if options.json:

@@ -26,6 +26,9 @@ import zmq
 
 print("INSTALLED", hasattr(bpy.types.Scene, "digidouble"), hasattr(bpy.ops.digidouble, "import_splats"))
 print("ZMQ", zmq.__file__)
+from bl_ext.user_default.digidouble import api
+
+print("API", api.avatars())
 bpy.ops.preferences.addon_disable(module="bl_ext.user_default.digidouble")
 print("LEFT", [name for name in dir(bpy.types) if name.startswith("DIGIDOUBLE_")])
 """
@@ -58,7 +61,8 @@ def test_wheels_for_every_platform_and_python(package: Path) -> None:
         for abi in ("cp311-cp311", "cp312-abi3"):
             found = [n for n in names if n.startswith("wheels/pyzmq") and platform in n and abi in n]
             assert found and f'"./{found[0]}"' in manifest, (platform, abi)
-    assert "interchange/client.py" in names and not [n for n in names if n.startswith("tests/") or n.endswith(".pyc")]
+    assert "interchange/client.py" in names and "api.py" in names
+    assert not [n for n in names if n.endswith(".pyc") or "tests" in n or Path(n).name.startswith("test_")]
 
 
 def test_the_marker_names_every_python(package: Path) -> None:
@@ -74,4 +78,5 @@ def test_blender_installs_and_enables_it(package: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "INSTALLED True True" in done.stdout, done.stdout + done.stderr
+    assert "API []" in done.stdout
     assert "LEFT []" in done.stdout

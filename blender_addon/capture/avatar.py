@@ -81,7 +81,9 @@ def find_avatar(scene: Any, view_layer: Any, name: str | None, *, strict: bool =
         if not known:
             raise errors.InputError("The file holds no avatar.", _HOW_TO_MARK)
         if len(known) > 1:
-            raise errors.InputError("The file holds several avatars.", f"Name one with --avatar. {listed}")
+            raise errors.InputError(
+                "The file holds several avatars.", f"Choose one in the panel Avatar, or name it (--avatar). {listed}"
+            )
         name = known[0]
     collection = bpy.data.collections.get(name)
     if collection is None:

@@ -72,7 +72,11 @@ def _why_later(context: Any) -> str | None:
 
 
 def _in_a_view(context: Any) -> Any:
-    """Timers have no window of their own: use the first, and its 3D view."""
+    """Timers have no window of their own: use the first, and its 3D view. Without a window none is to be used: those
+    that a file brings along are not drawn, and an operator that is run in one crashes Blender (4.5, a saved layout).
+    """
+    if bpy.app.background:
+        return context.temp_override()
     windows = context.window_manager.windows
     window = context.window or (windows[0] if windows else None)
     if window is None or window.screen is None:

@@ -67,7 +67,9 @@ def _inputs(context: Any) -> tuple[Path, Path | None]:
     place = _room("capture.place", "A capture")
     folder = Path(place.capture_folder(context))
     if not place.is_complete(folder):
-        raise errors.InputError("There is no finished capture of this avatar.", "Capture it first, two panels up.")
+        raise errors.InputError(
+            "There is no finished capture of this avatar.", "Capture it first, in the panel Capture."
+        )
     if context.scene.digidouble.job.kind != "DOUBLE":
         return folder, None
     return folder, Path(_room("performer", "A performer").active_source_folder(context))

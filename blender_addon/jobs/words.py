@@ -55,10 +55,14 @@ def unreached(error: Any, name: str, *, is_local: bool) -> str:
 
 
 def with_advice(sentence: str, *, is_local: bool, is_starting: bool) -> str:
-    """What to do about this computer's backend: nothing, while it is being started."""
+    """What to do about this computer's backend: nothing, while it is being started; a sentence that does not begin with
+    it (none is installed, say) has its own advice already.
+    """
     if not is_local or not sentence:
         return sentence
-    return f"{sentence} It is being started." if is_starting else f"{sentence} Start it."
+    if is_starting:
+        return f"{sentence} It is being started."
+    return f"{sentence} Start it." if sentence.startswith(THIS) else sentence
 
 
 def in_own_words(text: str, record: JobRecord) -> str:

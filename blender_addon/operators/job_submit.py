@@ -8,12 +8,10 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty
 
-from .._interchange import errors
 from ..jobs import inbox
 from ..jobs.backends import LOCAL_ID
-from ..jobs.desk import Desk
-from ..jobs.records import CANCELLED, FAILED, JobRecord
 from ..jobs.submission import new_record, what_is_missing
+from ..jobs.waiting import wait_for_job
 from ._base import Operator
 
 
@@ -54,34 +52,11 @@ class DIGIDOUBLE_OT_job_submit(Operator, bpy.types.Operator):
         context.window_manager.digidouble.compute.active_job = 0
         inbox.tick()
         if self.wait:
-            self._wait(context, desk, record)
+            wait_for_job(desk, record, lambda line: print(line, flush=True))
+            self.report({"INFO"}, f"{record.name} is in {record.results}.")  # type: ignore[attr-defined]
         else:
             self.report({"INFO"}, f"{record.name} is job {record.job_id}.")  # type: ignore[attr-defined]
         return None
-
-    def _wait(self, context: Any, desk: Desk, record: JobRecord) -> None:
-        """Print how far it is until it has ended. Raises InputError or Cancelled if it did not end well."""
-        told = ""
-
-        def has_ended() -> bool:
-            nonlocal told
-            waiting = desk.state_of(record.backend_id).waiting
-            line = f"{record.name}: {record.headline}" + (f" ({waiting})" if waiting and not record.ended else "")
-            if line != told:
-                print(line, flush=True)
-                told = line
-            return record.ended
-
-        try:
-            inbox.wait_for(has_ended)
-        except KeyboardInterrupt:
-            desk.cancel(record)
-            raise errors.Cancelled from None
-        if record.state == CANCELLED:
-            raise errors.Cancelled
-        if record.state == FAILED or record.problem:
-            raise errors.InputError(record.problem, record.hint)
-        self.report({"INFO"}, f"{record.name} is in {record.results}.")  # type: ignore[attr-defined]
 
 
 def register() -> None:

@@ -147,8 +147,8 @@ def _draw_consent_state(layout: Any, performer: Any, state: FolderState, width: 
     if state.consent_problem:
         sentence(layout, state.consent_problem, width, _BAD, alert=True)
     elif state.record is not None:
-        until = "without end" if state.record.expires is None else f"until {state.record.expires}"
-        sentence(layout, f"Recorded for {state.record.subject}, {until}.", width, _GOOD)
+        until = "Never expires" if state.record.expires is None else f"Holds until {state.record.expires}"
+        sentence(layout, f"Recorded for {state.record.subject}. {until}.", width, _GOOD)
     if state.record is not None and form_differs(performer.consent, state.record):
         row = layout.row()
         row.label(text="The form says something else.", icon=_ODD)

@@ -74,7 +74,7 @@ def test_a_file_without_an_avatar_is_not_a_choice_between_several(empty: Any) ->
         extract_it(needs_landmarks=True)
     build_standin("A")
     build_standin("B")
-    with pytest.raises(InputError, match=r"several avatars\. Name one with --avatar\. The file has A, B"):
+    with pytest.raises(InputError, match=r"several avatars\. Choose one in the panel Avatar.* The file has A, B"):
         extract_it(needs_landmarks=True)
 
 

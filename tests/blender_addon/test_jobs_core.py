@@ -258,3 +258,12 @@ def test_a_backends_account_of_itself() -> None:
 def test_durations_as_people_say_them() -> None:
     said = [duration(seconds) for seconds in (0.2, 45.4, 89, 91, 3600, 7800)]
     assert said == ["1 s", "45 s", "89 s", "2 min", "60 min", "2 h 10 min"]
+
+
+def test_only_a_backend_that_is_there_is_to_be_started() -> None:
+    there = words.absent("", is_local=True)
+    assert words.with_advice(there, is_local=True, is_starting=False) == f"{there} Start it."
+    assert words.with_advice(there, is_local=True, is_starting=True) == f"{there} It is being started."
+    none = "No backend is installed on this computer. Run: python3 install.py install"
+    assert words.with_advice(none, is_local=True, is_starting=False) == none
+    assert words.with_advice(there, is_local=False, is_starting=False) == there

@@ -118,7 +118,7 @@ def test_the_button_says_what_is_missing(rooms: Office, monkeypatch: pytest.Monk
     assert "holds no complete installation" in str(submission.what_is_missing(context, desk))
     (rooms.capture / "capture.json").unlink()
     assert submission.what_is_missing(context, desk) == (
-        "There is no finished capture of this avatar. Capture it first, two panels up."
+        "There is no finished capture of this avatar. Capture it first, in the panel Capture."
     )
     assert not bpy.ops.digidouble.job_submit.poll()
     assert "There is no finished capture" in draw(compute_panel, "DIGIDOUBLE_PT_compute").replace("\n", " ")

@@ -171,6 +171,7 @@ def test_vertices_project_onto_the_rendered_depth(captured: Capture) -> None:
         inside = (x >= 0) & (y >= 0) & (x < camera.width) & (y < camera.height) & facing
         seen = np.zeros_like(inside)
         at = np.clip(y, 0, camera.height - 1), np.clip(x, 0, camera.width - 1)
+        assert images.depth is not None
         rendered = images.depth[at]
         # within a pixel a facing surface changes its depth by at most a pixel's size on it or two
         head = np.zeros_like(inside)
