@@ -48,6 +48,13 @@ def from_property(text: str, fallback: Path) -> Path:
     return Path(bpy.path.abspath(text)) if text.strip() else fallback
 
 
+def shown(path: Path) -> str:
+    """A path as it is told in the panel: short ("//...") where it lies beside the .blend file."""
+    if bpy.data.filepath and path.is_relative_to(Path(bpy.data.filepath).parent):
+        return f"//{path.relative_to(Path(bpy.data.filepath).parent).as_posix()}"
+    return str(path)
+
+
 def safe_name(text: str) -> str:
     """A file name out of a data-block's name, which may hold anything."""
     return bpy.path.clean_name(text).strip("_") or "unnamed"

@@ -72,7 +72,7 @@ def companions(head: Any, armature: Any | None, scene: Any) -> list[Any]:
 
 def guess_part(item: Any, head: Any) -> str:
     """eyes, hair, mouth, lashes or other: its mark, else words in its names, else two small things before the face."""
-    if item.get("digidouble_part") in PARTS and part_of(item) != "head":
+    if item.get("digidouble_part") in (*PARTS, "other") and part_of(item) != "head":
         return part_of(item)
     materials = " ".join(slot.material.name for slot in item.material_slots if slot.material)
     for text in (item.name, item.data.name, item.parent_bone, materials):

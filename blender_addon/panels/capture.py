@@ -10,6 +10,7 @@ import bpy
 from .. import compat
 from ..capture.avatar import avatar_names
 from ..capture.place import capture_folder, is_complete
+from ..folders import shown
 from ._base import Panel, order, sentence
 
 _NEEDED = {"albedo", "light", "depth", "uv"}
@@ -40,7 +41,7 @@ class DIGIDOUBLE_PT_capture(Panel, bpy.types.Panel):
         row.scale_y = 1.4
         row.operator("digidouble.capture", text="Capture Again" if complete else "Capture", icon="RENDER_STILL")
         if complete:
-            sentence(layout, f"A finished capture is in {folder}", width, "CHECKMARK")
+            sentence(layout, f"A finished capture is in {shown(folder)}", width, "CHECKMARK")
         if len(avatar_names()) > 1:
             layout.operator("digidouble.capture_all", icon="RENDER_ANIMATION")
 

@@ -26,7 +26,7 @@ class DIGIDOUBLE_UL_jobs(bpy.types.UIList):
         index: int = 0, flt_flag: int = 0,
     ) -> None:  # fmt: skip
         """Called by Blender."""
-        split = layout.split(factor=0.45)
+        split = layout.split(factor=0.35)
         split.label(text=item.name, icon="TIME" if item.waiting else ICONS[item.state])
         split.label(text="Waiting" if item.waiting else item.headline)
 
