@@ -24,7 +24,6 @@ pytestmark = [
     pytest.mark.skipif(not BLENDERS, reason="DIGIDOUBLE_BLENDERS names no Blender"),
 ]
 
-
 FILES = sorted((ROOT / "tests/blender_addon").glob("test_*.py"))
 RUNNER = "tests/blender_addon/inside_blender.py"
 WALK = "test_whole_addon.py"
