@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from typing import Any
 
 import attrs
@@ -77,9 +78,11 @@ class Fingerprint:
 def _values(block: Any) -> dict[str, Any]:
     """The plain properties of a data-block or node."""
     values = {}
-    for prop in block.bl_rna.properties:
-        if prop.identifier not in _SKIPPED and prop.type in ("BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"):
-            values[prop.identifier] = _plain(getattr(block, prop.identifier, None))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Blender warns of what it will drop; it counts until then
+        for prop in block.bl_rna.properties:
+            if prop.identifier not in _SKIPPED and prop.type in ("BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"):
+                values[prop.identifier] = _plain(getattr(block, prop.identifier, None))
     return values
 
 

@@ -43,8 +43,10 @@ class CyclesTap:
         original, grabbed = self._original, self._grabbed
 
         def render(engine: Any, depsgraph: Any) -> None:
+            # before: without a window Cycles frees the depsgraph as soon as it has read the scene
+            is_wanted = not engine.is_preview and scene in (None, depsgraph.scene.name)
             original(engine, depsgraph)
-            if not engine.is_preview and scene in (None, depsgraph.scene.name):
+            if is_wanted:
                 grabbed.update(_result_of(engine))
 
         self._ours = render

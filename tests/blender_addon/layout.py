@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from types import SimpleNamespace
 from typing import Any
 
@@ -56,12 +57,24 @@ class Layout:
         assert index in active.bl_rna.properties
         draw = getattr(bpy.types, kind).draw_item
         for number, item in enumerate(getattr(owner, name)):
-            draw(SimpleNamespace(), bpy.context, self, owner, item, 0, active, index, number, 0)
+            arguments = (SimpleNamespace(), bpy.context, self, owner, item, 0, active, index, number, 0)
+            draw(*arguments[: len(signature(draw).parameters)])  # Blender allows to leave out the last two
 
     def menu(self, name: str, *, icon: str = "NONE", text: str | None = None, **_: Any) -> None:
         """The menu must be registered."""
         check_icon(icon)
         self.buttons.append((name, getattr(bpy.types, name).bl_label if text is None else text, None))
+
+    def operator_menu_enum(self, idname: str, name: str, *, icon: str = "NONE", text: str | None = None) -> None:
+        """The operator must have this choice."""
+        setattr(self.operator(idname, text=text, icon=icon), name, "")
+
+    def panel(self, _: str, **__: Any) -> tuple[Layout, Layout]:
+        """Always open."""
+        return self.row(), self.row()
+
+    def template_icon(self, **_: Any) -> None:
+        """A picture."""
 
     def separator(self, **_: Any) -> None:
         """Nothing to see."""
@@ -91,13 +104,31 @@ def check_icon(icon: str) -> None:
     assert icon in known, f"Blender {bpy.app.version_string} has no icon {icon}"
 
 
+class _Context:
+    """bpy.context in a sidebar of a 3D view."""
+
+    def __init__(self, width: int) -> None:
+        self.region = SimpleNamespace(width=width)
+        views = [a for screen in bpy.data.screens for a in screen.areas if a.type == "VIEW_3D"]
+        self.space_data = views[0].spaces.active if views else None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(bpy.context, name)
+
+
+class _Panel:
+    """An instance as Blender makes it: it has a layout and the class's own functions."""
+
+    def __init__(self, kind: Any, layout: Layout) -> None:
+        self._kind, self.layout = kind, layout
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kind, name).__get__(self)
+
+
 def drawn(panel: str, width: int = 300) -> Layout:
-    """What a registered panel (or menu) draws in a sidebar of `width` pixels."""
-    layout = Layout()
-    base = bpy.context
-    context = SimpleNamespace(
-        scene=base.scene, view_layer=base.view_layer, window_manager=base.window_manager, object=base.object,
-        active_object=base.active_object, preferences=base.preferences, region=SimpleNamespace(width=width),
-    )  # fmt: skip
-    getattr(bpy.types, panel).draw(SimpleNamespace(layout=layout), context)
+    """What a registered panel (or menu) draws in a sidebar of `width` pixels; nothing where its poll says no."""
+    layout, context, kind = Layout(), _Context(width), getattr(bpy.types, panel)
+    if not hasattr(kind, "poll") or kind.poll(context):
+        _Panel(kind, layout).draw(context)
     return layout

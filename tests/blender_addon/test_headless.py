@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line as a subprocess: progress lines, exit codes, going on after a kill; the extension itself."""
+"""The command line as a subprocess: progress lines, exit codes, going on after a kill."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from interchange.capture import Capture
 from interchange.png import read_png
 from tests.blender_addon.standin import build_standin
 
+pytestmark = pytest.mark.skipif(bool(bpy.app.binary_path), reason="the command line is for a Python with bpy")
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--train", "3", "--held-out", "1", "--size", "32", "--samples", "1"]
 
@@ -139,37 +139,3 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert done.returncode == 2 and sentence in done.stderr
     assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
-
-
-def test_extension_is_valid_and_works_from_its_own_package(tmp_path: Path) -> None:
-    """Staged as the zip has it, with interchange inside, Blender's own tool builds it and the operator runs."""
-    folder = tmp_path / "digidouble"
-    shutil.copytree(ROOT / "blender_addon", folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "interchange", folder / "interchange", ignore=shutil.ignore_patterns("__pycache__"))
-    tool = next(Path(bpy.utils.resource_path("LOCAL")).rglob("bl_pkg/cli/blender_ext.py"))
-    for arguments in (["validate", folder], ["build", "--source-dir", folder, "--output-dir", tmp_path]):
-        done = subprocess.run([sys.executable, str(tool), *map(str, arguments)], capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-    script = """
-import sys, bpy, numpy as np
-import digidouble
-from digidouble.interchange.splats import SplatCloud, write_splats
-digidouble.register()
-assert "interchange" not in sys.modules
-rng = np.random.default_rng(0)
-cloud = SplatCloud(*(rng.normal(size=s) for s in ((5, 3), (5, 3), (5, 4), (5,), (5, 1, 3))))
-for suffix in (".ply", ".compressed.ply", ".spz", ".splat", ".glb", ".gltf"):
-    write_splats("s" + suffix, cloud)
-    assert bpy.ops.digidouble.import_splats(filepath="s" + suffix) == {"FINISHED"}
-    assert bpy.context.object.type == "POINTCLOUD" and len(bpy.context.object.data.points) == 5
-try:
-    bpy.ops.digidouble.import_splats(filepath="none.ply")
-except RuntimeError as error:
-    assert "missing" in str(error)
-else:
-    raise AssertionError
-digidouble.unregister()
-assert not hasattr(bpy.types, "DIGIDOUBLE_OT_import_splats")
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr

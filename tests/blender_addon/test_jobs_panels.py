@@ -174,6 +174,7 @@ def test_jobs_panel_in_each_state(office: Office, capfd: pytest.CaptureFixture[s
     text = shown()
     assert "The photo shows no face. Take another." in text.replace("\n", " ")
     assert "[Retry]" in text and "[digidouble.job_remove]" in text and "Waiting" not in text
+    assert "[digidouble.job_copy_sentence]" in text and bpy.ops.digidouble.job_copy_sentence() == {"FINISHED"}
     record.move("cancelled")
     assert "[Resume]" in shown()
     record.move("done", message="In the scene.")
