@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,32 @@ def addon(empty: Any) -> Iterator[Any]:
 def standin(empty: Any) -> Any:
     """The stand-in avatar's collection in an otherwise empty file."""
     return build_standin("A")
+
+
+def another_blender() -> list[str]:
+    """The command that runs a script, whose name comes next, in one more Blender like this one."""
+    path = bpy.app.binary_path
+    return [path, "-b", "--factory-startup", "--python-exit-code", "3", "--python"] if path else [sys.executable]
+
+
+@pytest.fixture(scope="session")
+def eevee(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Skips where EEVEE cannot draw: without OpenGL it takes Blender down, so another one tries."""
+    script = tmp_path_factory.mktemp("eevee") / "try.py"
+    script.write_text(_TRY_EEVEE)
+    done = subprocess.run([*another_blender(), str(script)], capture_output=True, text=True, timeout=300)
+    if "drawn" not in done.stdout:
+        pytest.skip("EEVEE draws nothing on this computer without a window")
+
+
+_TRY_EEVEE = """
+import bpy
+scene = bpy.context.scene
+scene.render.engine = "BLENDER_EEVEE_NEXT" if (4, 2, 0) <= bpy.app.version < (5, 0, 0) else "BLENDER_EEVEE"
+scene.render.resolution_x = scene.render.resolution_y = 8
+bpy.ops.render.render()
+print("drawn", flush=True)
+"""
 
 
 @pytest.fixture(scope="module")

@@ -229,7 +229,7 @@ def test_modes_come_and_go(empty: Any) -> None:
 
 
 @pytest.mark.slow
-def test_eevee_draws_splats(empty: Any, tmp_path: Any) -> None:
+def test_eevee_draws_splats(eevee: None, empty: Any, tmp_path: Any) -> None:
     _look_through(empty, _camera())
     cloud = _one(np.array([0.9, 0.2, 0.1]))
     item = add_splats(cloud, empty)

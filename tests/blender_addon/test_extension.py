@@ -10,6 +10,8 @@ from pathlib import Path
 
 import bpy
 
+from tests.blender_addon.conftest import another_blender
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -47,6 +49,5 @@ print("all is well", flush=True)
 os._exit(0)  # see inside_blender.py
 """
     (tmp_path / "script.py").write_text(script)
-    blender = [bpy.app.binary_path, "-b", "--factory-startup", "--python"] if bpy.app.binary_path else [sys.executable]
-    done = subprocess.run([*blender, "script.py"], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run([*another_blender(), "script.py"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0 and "all is well" in done.stdout, done.stdout + done.stderr

@@ -50,6 +50,7 @@ ELSEWHERE = {
     "job_retry": (SERVICE, "test_jobs_backend.py"),
     "job_remove": (SERVICE, "test_jobs_backend.py"),
     "job_import": (SERVICE, "test_jobs_backend.py"),
+    "job_mesh_double": (SERVICE, "test_jobs_backend.py"),
     "job_copy_sentence": (SERVICE, "test_jobs_panels.py"),
     "job_open_folder": ("opens a window of the desktop", "test_jobs_panels.py"),
 }
