@@ -85,6 +85,16 @@ class JobStore:
         self.on_deleted: Callable[[str], None] = lambda job_id: None  # and after a job was deleted
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
+        except sqlite3.DatabaseError as error:
+            raise _damaged(path, str(error)) from error
+        try:
+            self._open(path)
+        except BaseException:
+            self._db.close()  # or its files would lie open until some garbage collection
+            raise
+
+    def _open(self, path: Path) -> None:
+        try:
             self._db.row_factory = sqlite3.Row
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "journal_size_limit=16777216"):
                 self._db.execute(f"PRAGMA {pragma}")
