@@ -3,57 +3,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import StringProperty
 
-from .._interchange import errors
-from ..capture.avatar import avatar_names
 from ..capture.export import export_source, write_transforms
-from ..capture.place import avatar_folder, capture_folder, is_complete
-from ._base import Operator
+from ._export import ExportOperator
 
 
-class DIGIDOUBLE_OT_export_transforms(Operator, bpy.types.Operator):
+class DIGIDOUBLE_OT_export_transforms(ExportOperator, bpy.types.Operator):
     """Write the cameras as transforms.json for nerfstudio and other trainers, with or without a capture"""
 
     bl_idname = "digidouble.export_transforms"
     bl_label = "Export transforms.json"
-    bl_options = {"REGISTER"}
+    suggested, place = "transforms.json", "file"
 
     filepath: StringProperty(name="Path", subtype="FILE_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
-    source: EnumProperty(  # type: ignore[valid-type]
-        name="Cameras",
-        items=(("RIG", "Rig", "The cameras as the panel has them, without pictures"),
-               ("CAPTURE", "Capture", "Cameras and pictures of the finished capture")),
-        default="RIG",
-        description="Which cameras to write",
-    )  # fmt: skip
-
-    @classmethod
-    def why_not(cls, context: Any) -> str | None:
-        """See Operator."""
-        return None if avatar_names() else "Set up an avatar first"
-
-    def invoke(self, context: Any, event: Any) -> set[str]:
-        """Ask for the place."""
-        if bpy.app.background:
-            return self.execute(context)
-        self.source = "CAPTURE" if is_complete(capture_folder(context)) else "RIG"
-        self.filepath = str(avatar_folder(context) / "transforms.json")
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
 
     def run(self, context: Any) -> set[str] | None:
         """See Operator."""
-        if not self.filepath:
-            raise errors.InputError("No place was given.", "Choose a file.")
-        path = Path(bpy.path.abspath(self.filepath))
+        path = self.chosen_path()
         captured, _ = export_source(context, self.source)
-        count = write_transforms(path if path.suffix else path / "transforms.json", captured, self.source)
-        self.report({"INFO"}, f"{count} cameras written to {path}.")
+        file = path if path.suffix else path / "transforms.json"
+        self.tell(write_transforms(file, captured, self.source), path)
         return None
 
 
