@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import bpy
 from bpy.props import StringProperty
 
 from .._interchange import errors
 from ..jobs import inbox
-from ..jobs.backends import Backend
+from ..jobs.backends import LOCAL_ID, Backend
+from ..jobs.desk import Desk
 from ..jobs.records import JobRecord
 from ._base import Operator
 
@@ -56,6 +58,35 @@ class JobOperator(Operator):
         if record is None:
             raise errors.InputError("There is no such job.", "Choose one in the list.")
         return record
+
+
+class LocalBackendOperator(Operator):
+    """Starts or stops this computer's backend. Subclasses write `begin`."""
+
+    bl_options = {"INTERNAL"}
+
+    @classmethod
+    def why_not(cls, context: Any) -> str | None:
+        """See Operator."""
+        try:
+            inbox.installation()
+        except errors.InputError as error:
+            return str(error)
+        desk = inbox.desk_if_any()
+        return "It is starting or stopping" if desk is not None and desk.state_of(LOCAL_ID).busy else None
+
+    def begin(self, desk: Desk) -> None:
+        """Have a thread do it."""
+        raise NotImplementedError
+
+    def run(self, context: Any) -> set[str] | None:
+        """See Operator. Without a window it returns when it is done."""
+        desk = inbox.desk()
+        self.begin(desk)
+        inbox.tick()
+        if bpy.app.background:
+            inbox.finish_errand(desk, LOCAL_ID)
+        return None
 
 
 def active_backend() -> Backend:

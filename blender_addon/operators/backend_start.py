@@ -3,41 +3,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 
-from .._interchange import errors
 from ..jobs import inbox
-from ..jobs.backends import LOCAL_ID
-from ._base import Operator
+from ..jobs.desk import Desk
+from ._jobs import LocalBackendOperator
 
 
-class DIGIDOUBLE_OT_backend_start(Operator, bpy.types.Operator):
+class DIGIDOUBLE_OT_backend_start(LocalBackendOperator, bpy.types.Operator):
     """Start the backend on this computer; it goes on when Blender is closed, until it is stopped"""
 
     bl_idname = "digidouble.backend_start"
     bl_label = "Start Backend"
-    bl_options = {"INTERNAL"}
 
-    @classmethod
-    def why_not(cls, context: Any) -> str | None:
-        """See Operator."""
-        try:
-            inbox.installation()
-        except errors.InputError as error:
-            return str(error)
-        desk = inbox.desk_if_any()
-        return "It is starting or stopping" if desk is not None and desk.state_of(LOCAL_ID).busy else None
-
-    def run(self, context: Any) -> set[str] | None:
-        """See Operator. Without a window it returns when the backend runs."""
-        desk = inbox.desk()
+    def begin(self, desk: Desk) -> None:
+        """See LocalBackendOperator."""
         inbox.start_local(desk)
-        inbox.tick()
-        if bpy.app.background:
-            inbox.finish_errand(desk, LOCAL_ID)
-        return None
 
 
 def register() -> None:
