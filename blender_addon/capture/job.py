@@ -49,8 +49,8 @@ class RenderJob:
     """Renders the views of a manifest into its folder; finished views of the same fingerprint are kept.
 
     In a window the view before is finished and written while the next one is rendered, a piece a step. Not in a thread:
-    a Python thread beside a render of Cycles crashes Blender now and then, because its garbage collection may free the
-    renderer's own object there (measured on 4.5: one test run of three). `restore` holds the changes made to the file
+    with a Python thread beside Cycles' render, one test run of three crashed on 4.5, and none of eight without it (the
+    cause is not proven; Blender advises against such threads). `restore` holds the changes made to the file
     so far; the job adds its own and takes all back in `close()`, which the one who steps must call whatever happens
     (`run` does).
     """
