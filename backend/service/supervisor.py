@@ -28,6 +28,7 @@ from .store import JobRecord
 from .worker import Task
 
 LINES = "inproc://workers"
+WINDOWS_FLAGS = 0x00000200 | 0x00004000  # a process group of its own, below normal priority
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -164,7 +165,7 @@ def _start(task: Path, log: Path, gpu: str | None, models: Path | None) -> subpr
         environment[VISIBLE] = gpu
     if models is not None:
         environment[MODELS_VARIABLE] = str(models.resolve())
-    group: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x00000200}
+    group: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {"creationflags": WINDOWS_FLAGS}
     with open(log, "ab") as errors:
         return subprocess.Popen(
             [sys.executable, "-m", "backend.service.worker", str(task.resolve())],

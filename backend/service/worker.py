@@ -44,6 +44,7 @@ LOCK_WAIT_S = 15.0  # an orphan of a service that died has left long before
 ORPHAN_GRACE_S = 2.0
 REPORT_INTERVAL_S = 0.1
 MAX_RESULT = 1 << 20
+NICE = 10  # the artist's Blender runs beside it, and must go on answering the mouse
 
 
 @attrs.frozen
@@ -204,6 +205,8 @@ def main(task_file: Path) -> int:
     """Entry of the process."""
     channel = Channel(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
+    if hasattr(os, "nice"):  # on Windows the supervisor starts us below the others
+        os.nice(NICE)
     task = Task(**json.loads(task_file.read_text(encoding="ascii")))
     orders = Orders(sys.stdin)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")

@@ -19,7 +19,7 @@ from typing import Any
 import bpy
 
 FOLDER = Path(sys.argv[sys.argv.index("--") + 1])
-_state: dict[str, Any] = {"id": 0, "beat": time.perf_counter(), "gap": 0.0}
+_state: dict[str, Any] = {"id": 0, "beat": time.perf_counter(), "gaps": []}
 
 
 def button_under_mouse() -> str:
@@ -100,17 +100,21 @@ def open_tab(name: str) -> None:
             area.tag_redraw()
 
 
-def largest_gap(reset: bool = False) -> float:
-    """Seconds that the main thread was longest away since the last reset."""
-    gap = _state["gap"]
-    if reset:
-        _state["gap"], _state["beat"] = 0.0, time.perf_counter()
-    return gap
+def redraw_sidebar() -> None:
+    """Have the sidebar of the first 3D view drawn again, and nothing else."""
+    area = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "VIEW_3D")
+    next(region for region in area.regions if region.type == "UI").tag_redraw()
+
+
+def gaps() -> list[float]:
+    """Seconds that the main thread was away between two beats, since the last call; what is below a beat counts 0."""
+    found, _state["gaps"], _state["beat"] = _state["gaps"], [], time.perf_counter()
+    return found
 
 
 def _beat() -> float:
     now = time.perf_counter()
-    _state["gap"] = max(_state["gap"], now - _state["beat"] - 0.01)
+    _state["gaps"].append(max(0.0, now - _state["beat"] - 0.01))
     _state["beat"] = now
     return 0.01
 
@@ -123,7 +127,7 @@ def _listen() -> float:
     if asked["id"] == _state["id"]:
         return 0.05
     _state["id"] = asked["id"]
-    tools = (button_under_mouse, sidebar, open_tab, largest_gap, scan, scanned)
+    tools = (button_under_mouse, sidebar, open_tab, redraw_sidebar, gaps, scan, scanned)
     names: dict[str, Any] = {"bpy": bpy, **{tool.__name__: tool for tool in tools}}
     reply: dict[str, Any] = {"id": asked["id"]}
     try:

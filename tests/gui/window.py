@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -17,13 +16,7 @@ import cv2
 import numpy as np
 
 HANDS = Path(__file__).with_name("hands.py")
-TOOLS = ("Xvfb", "xdotool", "import")
 SIZE = (1280, 1000)
-
-
-def missing_tools() -> list[str]:
-    """What this machine lacks for tests in windows."""
-    return [tool for tool in TOOLS if shutil.which(tool) is None]
 
 
 class Window:
