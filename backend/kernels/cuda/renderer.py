@@ -20,9 +20,9 @@ from .records import CONTROL, VIEW, pack_view, step_dtype
 from .sources import Variant
 
 
-def kernels_for(device: Device, parameters: SplatParameters) -> Any:
-    """The kernels for these splats; compiled at first use."""
-    return device.load(Variant(parameters.sh_degree, parameters.antialiased))
+def kernels_for(device: Device, parameters: SplatParameters, depth: bool = False) -> Any:
+    """The kernels for these splats, and for a loss with a depth term; compiled at first use."""
+    return device.load(Variant(parameters.sh_degree, parameters.antialiased, depth=depth))
 
 
 class Renderer:
