@@ -33,6 +33,8 @@ PASSED_BLUR = 1.5
 """Standard deviation in pixels of the blur under which k is measured."""
 LIGHT_RADIUS = 4
 """Pixels around a pixel from which its light is smoothed."""
+LAYERS, LAYERS_NOISY = ("albedo", "light", "mask"), ("albedo", "light", "mask", "normal", "depth")
+"""Of a view that `exchange_skin` looks at, beside RGBA, without and with noise in its light."""
 NO_PASSES = "The capture has no light and albedo passes, which a swap needs."
 
 
