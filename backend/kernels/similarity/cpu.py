@@ -96,15 +96,15 @@ def _similarity(a: Any, b: Any, window: Any, weights: Any, edge: int, box: Any, 
             _add_row(moments, 0, size, part, y, sums[channel])
 
 
-def _box_of_content(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> tuple[int, int, int, int]:
-    """Outside of it, reach of the window included, both pictures are black."""
+def box_of_content(a: npt.NDArray[Any], b: npt.NDArray[Any], reach: int) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 (all 0 for nothing): whatever looks no farther than `reach` sees black in both outside of it."""
     seen = (a != 0).any(axis=2) | (b != 0).any(axis=2)
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     if not len(rows):
         return 0, 0, 0, 0
     return (
-        max(0, int(columns[0]) - REACH), max(0, int(rows[0]) - REACH),
-        min(a.shape[1], int(columns[-1]) + 1 + REACH), min(a.shape[0], int(rows[-1]) + 1 + REACH),
+        max(0, int(columns[0]) - reach), max(0, int(rows[0]) - reach),
+        min(a.shape[1], int(columns[-1]) + 1 + reach), min(a.shape[0], int(rows[-1]) + 1 + reach),
     )  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def similarity_sums(
         a, b = a.astype(np.float64), b.astype(np.float64)
     height, width, channels = a.shape
     weights = np.zeros((0, 0)) if mask is None else np.ascontiguousarray(mask, np.float64)
-    box, sums = _box_of_content(a, b), np.zeros((channels, 3))
+    box, sums = box_of_content(a, b, REACH), np.zeros((channels, 3))
     _similarity(a, b, window, weights, edge, np.array(box), sums)
     inside = max(0, min(box[2], width - edge) - max(box[0], edge)) * max(
         0, min(box[3], height - edge) - max(box[1], edge)
