@@ -12,6 +12,7 @@ import pytest
 from backend.kernels.adam.cpu import BETA1, BETA2
 from backend.kernels.cuda import sources
 from backend.kernels.cuda.records import CONTROL, FRAME, VIEW, pack_steps, pack_target, step_dtype
+from backend.kernels.cuda.renderer import over
 from backend.kernels.cuda.sources import Variant
 from backend.kernels.rasterizer import LossWeights, Step
 from backend.kernels.views import prepare_view
@@ -86,3 +87,12 @@ def test_numbers_go_where_they_belong():
     np.testing.assert_allclose(first["corrections"], (1 / (1 - BETA1), 1 / (1 - BETA2)), rtol=1e-6)
     np.testing.assert_allclose(second["corrections"], (1, 1 / (1 - float(BETA2) ** 1000)), rtol=1e-6)
     np.testing.assert_array_equal(first["rates"], rates)
+
+
+@pytest.mark.parametrize("background", [(0.0, 0.0, 0.0), (0.2, 0.0, 0.7)])
+def test_planes_over_a_background(background):
+    planes = np.random.default_rng(1).random((4, 30, 20), np.float32)
+    expected = planes[:3].transpose(1, 2, 0) + planes[3][:, :, None] * np.asarray(background, np.float32)
+    image = over(planes[:, :25, :17], background)
+    np.testing.assert_array_equal(image, expected[:25, :17])
+    assert image.flags.c_contiguous
