@@ -137,7 +137,7 @@ def fit_rows(plan: Plan) -> list[Row]:
 
 
 def _after_placing(plan: Plan, dataset: Dataset, settings: FitSettings, start: Start) -> list[Row]:
-    engine = IdleEngine(np.clip(dataset.held_out[0].rgb + np.float32(0.01), 0, 1))
+    engine = IdleEngine(np.clip(dataset.held_out[0].rgb * np.float32(1.02), 0, 1))
     double = plan.work / "double"
 
     def train() -> FitState:
