@@ -16,6 +16,7 @@ from .bars import Outcome, print_table, write_json
 BENCHMARKS = {
     "fit_cpu": "a training step on the CPU: stages, rivals, growth, memory, start, time to quality",
     "demo": "the whole job on the sample avatars: wall time, memory, quality",
+    "host": "what a job costs beside the GPU: reading, swapping, placing, looks, export, evaluation, signing",
     "fit_gpu": "fitting on an NVIDIA GPU: time a stage and a step, against gsplat, seconds to a quality",
     "swap": "every swapper against the rendered true swap: truth, agreement of views, sharpness, seam; a contact sheet",
     "swap_views": "changing a capture's views on an NVIDIA GPU: seconds a view against the CPU, and what differs",

@@ -201,7 +201,7 @@ def capture_bars(folder: Path, options: argparse.Namespace) -> list[Bar]:
 
     Reading pictures, placing splats and measuring do not count; placing is given beside it.
     """
-    dataset = load_dataset(Capture.load(folder), threads=os.cpu_count() or 4)
+    dataset = load_dataset(Capture.load(folder))
     common = FitSettings(splats=options.splats, engine="cuda", detail_density=0.7)
     time_to_quality(dataset, attrs.evolve(common, iterations=30), [])  # compiles, and warms the caches up
     runs = (
@@ -225,7 +225,7 @@ def capture_bars(folder: Path, options: argparse.Namespace) -> list[Bar]:
 
 def engine_bars(folder: Path, splats: int) -> list[Bar]:
     """The same fit by both engines."""
-    dataset = load_dataset(Capture.load(folder), threads=os.cpu_count() or 4)
+    dataset = load_dataset(Capture.load(folder))
     ends = []
     for engine in ("cpu", "cuda"):
         settings = FitSettings(iterations=900, splats=splats, engine=engine)

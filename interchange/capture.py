@@ -8,6 +8,7 @@ the evaluation, a viewer of transforms.json) reads swapped ones too.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from .capture_checks import check_manifest
 from .colmap import write_colmap
 from .colour import linear_from_srgb, srgb_from_linear
 from .errors import InputError
-from .exr import read_exr, write_exr
+from .exr import read_planes, write_exr
 from .mesh import Mesh
 from .png import read_png, write_png
 from .whole_files import whole_file
@@ -94,9 +95,23 @@ class ViewImages:
 
     def display(self) -> Image:
         """(H, W, 3) display-referred sRGB 0..1 over black, as the fit and the viewers see it."""
-        alpha = self.alpha[..., None]
-        straight = np.clip(self.rgb / np.maximum(alpha, 1e-6), 0, 1)
-        return (srgb_from_linear(straight) * np.clip(alpha, 0, 1)).astype(np.float32)
+        result = np.zeros(self.rgb.shape, np.float32)
+        seen = _box_of(self.alpha)
+        result[seen] = self._straight(seen) * np.clip(self.alpha[seen], 0, 1)[..., None]
+        return result
+
+    def _straight(self, part: tuple[slice, slice]) -> Image:
+        """Encoded colours without their premultiplication."""
+        return srgb_from_linear(np.clip(self.rgb[part] / np.maximum(self.alpha[part], 1e-6)[..., None], 0, 1))
+
+
+def _box_of(alpha: Image) -> tuple[slice, slice]:
+    """Rows and columns outside of which nothing is covered; half of a capture's frames is empty."""
+    covered = alpha > 0
+    rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 _HALF_TRIPLES = {"albedo": "RGB", "light": "RGB", "normal": "XYZ"}
@@ -119,28 +134,33 @@ def write_view(path: Path | str, images: ViewImages) -> None:
     write_exr(path, channels)
 
 
-def read_view(path: Path | str, layers: tuple[str, ...] | None = None) -> ViewImages:
+def read_view(path: Path | str, layers: Collection[str] | None = None) -> ViewImages:
     """Read one view's EXR; `layers` (albedo, light, depth, normal, uv, mask) limits what is decoded beside RGBA.
 
     Raises InputError if the file is damaged or has no RGBA.
     """
-    channels = read_exr(path)
+    planes = read_planes(path, None if layers is None else {*"RGBA", *layers})
 
-    def stack(layer: str, axes: str) -> Image | None:
-        names = [f"{layer}.{axis}" for axis in axes]
-        wanted = layers is None or layer in layers
-        return np.stack([channels[n] for n in names], axis=-1) if wanted and all(n in channels for n in names) else None
+    def stack(names: list[str]) -> Image | None:
+        if not all(name in planes for name in names):
+            return None
+        image = np.empty((*planes[names[0]].shape, len(names)), np.float32)
+        for i, name in enumerate(names):
+            image[..., i] = planes[name]
+        return image
 
-    if not set("RGBA") <= channels.keys():
+    rgb = stack(list("RGB"))
+    if rgb is None or "A" not in planes:
         raise InputError(f"The picture {path} has no RGBA channels.", "Delete it and capture again.")
-    masks = {n.removeprefix("mask."): c for n, c in channels.items() if n.startswith("mask.")}
+    masks = {n.removeprefix("mask."): c.astype(np.float32) for n, c in planes.items() if n.startswith("mask.")}
+    depth = planes.get("depth.Z")
     return ViewImages(
-        rgb=np.stack([channels[n] for n in "RGB"], axis=-1),
-        alpha=channels["A"],
-        depth=channels.get("depth.Z") if layers is None or "depth" in layers else None,
-        uv=stack("uv", "UV"),
-        masks=masks if layers is None or "mask" in layers else {},
-        **{layer: stack(layer, axes) for layer, axes in _HALF_TRIPLES.items()},
+        rgb=rgb,
+        alpha=planes["A"].astype(np.float32),
+        depth=None if depth is None else depth.astype(np.float32, copy=False),
+        uv=stack(["uv.U", "uv.V"]),
+        masks=masks,
+        **{layer: stack([f"{layer}.{axis}" for axis in axes]) for layer, axes in _HALF_TRIPLES.items()},
     )
 
 
@@ -189,7 +209,7 @@ class Capture:
                 return item
         raise InputError(f"The capture {self.folder} has no {kind} called {name}.", "Capture again.")
 
-    def load_view(self, view: View, layers: tuple[str, ...] | None = None) -> ViewImages:
+    def load_view(self, view: View, layers: Collection[str] | None = None) -> ViewImages:
         """Decode one view; InputError if its file is missing, damaged, not finite or not of the camera's size."""
         images = read_view(self.folder / view.exr, layers)
         if images.alpha.shape != (view.camera.height, view.camera.width):
@@ -292,10 +312,12 @@ class Capture:
 
 def write_preview(path: Path | str, images: ViewImages) -> None:
     """8-bit sRGB PNG with straight alpha of one view."""
-    straight = np.clip(images.rgb / np.maximum(images.alpha[..., None], 1e-6), 0, 1)
-    rgba = np.concatenate([srgb_from_linear(straight), np.clip(images.alpha, 0, 1)[..., None]], axis=-1)
-    rgba[images.alpha <= 0] = 0
-    write_png(path, np.rint(rgba * 255).astype(np.uint8))
+    result = np.zeros((*images.alpha.shape, 4), np.uint8)
+    seen = _box_of(images.alpha)
+    alpha = images.alpha[seen]
+    result[seen] = np.rint(np.dstack([images._straight(seen), np.clip(alpha, 0, 1)]) * 255)
+    result[seen][alpha <= 0] = 0
+    write_png(path, result)
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -25,6 +25,7 @@ _NO_COMPRESSION, _ZIPS, _ZIP = 0, 2, 3
 _TYPES: dict[int, np.dtype] = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: np.dtype("<f4")}
 _CODES = {np.dtype(np.float16): 1, np.dtype(np.float32): 2}
 _LIMIT = 32768  # pixels a side
+_LOW_BYTES, _ONES = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0001000100010001)  # of 16-bit lanes
 
 
 def write_exr(path: Path | str, channels: Mapping[str, npt.NDArray]) -> None:
@@ -58,14 +59,19 @@ def write_exr(path: Path | str, channels: Mapping[str, npt.NDArray]) -> None:
 
 
 def read_exr(path: Path | str, channels: Iterable[str] | None = None) -> dict[str, npt.NDArray[np.float32]]:
-    """Read channels (all of them by default) as float32 (H, W), rows top-down; names not in the file are left out.
+    """Read channels (all of them by default) as float32 (H, W), rows top-down.
 
-    Raises InputError when the file is missing, damaged or uses a layout other than scanlines with ZIP or none.
+    channels: names, or layers ("albedo" for albedo.R and all its like); what is not in the file is left out. Raises
+    InputError when the file is missing, damaged or uses a layout other than scanlines with ZIP or none.
     """
+    return {name: plane.astype(np.float32) for name, plane in read_planes(path, channels).items()}
+
+
+def read_planes(path: Path | str, channels: Iterable[str] | None = None) -> dict[str, npt.NDArray]:
+    """As `read_exr`, in the types that the file has: float16, float32 or uint32."""
     path = Path(path)
     try:
-        data = path.read_bytes()
-        return _parse(data, None if channels is None else set(channels))
+        return _parse(path.read_bytes(), None if channels is None else set(channels))
     except FileNotFoundError:
         raise InputError(f"The picture {path} is missing.", "Capture this view again.") from None
     except OSError as error:
@@ -105,24 +111,50 @@ def _compress(raw: bytes) -> bytes:
     shuffled = np.concatenate([data[::2], data[1::2]])
     difference = shuffled.copy()
     difference[1:] = shuffled[1:] - shuffled[:-1] + np.uint8(128)
-    packed = zlib.compress(difference.tobytes(), 4)
+    # Runs and codes alone: half the time of looking for repetitions, of which noise has none; 3 % larger.
+    packer = zlib.compressobj(strategy=zlib.Z_RLE)
+    packed = packer.compress(difference.data) + packer.flush()
     return packed if len(packed) < len(raw) else raw
 
 
-def _decompress(packed: bytes, size: int) -> bytes:
+def _halves(packed: memoryview, size: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """The even and the odd bytes of a block of `size` bytes, an even number."""
     if len(packed) == size:
-        return packed
-    unpacker = zlib.decompressobj()
-    raw = unpacker.decompress(packed, size + 1)
+        return np.frombuffer(packed, np.uint8)[::2], np.frombuffer(packed, np.uint8)[1::2]
+    raw = zlib.decompressobj().decompress(packed, size + 1)
     if len(raw) != size:
         raise ValueError("a block has the wrong length")
-    difference = np.frombuffer(raw, np.uint8).copy()
-    difference[1:] -= np.uint8(128)
-    shuffled = np.add.accumulate(difference, dtype=np.uint8)
-    data = np.empty(size, np.uint8)
-    half = (size + 1) // 2
-    data[::2], data[1::2] = shuffled[:half], shuffled[half:]
-    return data.tobytes()
+    sums = _running_sums(np.frombuffer(raw, np.uint8))
+    # A byte is the difference to the one before plus 128; in every second sum these 128 add up to nothing.
+    pairs = sums.view("<u2")
+    pairs ^= np.uint16(0x8000)
+    return sums[: size // 2], sums[size // 2 :]
+
+
+def _running_sums(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """`np.add.accumulate` modulo 256, two and a half times as fast: eight bytes at a time within 64-bit words, as four
+    lanes of 16 bits, even and odd bytes apart."""
+    whole = len(data) // 8 * 8
+    words = data[:whole].view("<u8")
+    odd = words >> np.uint64(8)
+    odd &= _LOW_BYTES
+    sums = words & _LOW_BYTES
+    sums += odd
+    sums *= _ONES  # lane k: the sum of lanes 0 to k, below 2^16
+    ends = np.zeros(len(words), np.uint64)
+    ends[1:] = np.add.accumulate(sums[:-1].view(np.uint8)[6::8], dtype=np.uint8)  # of all words before
+    ends *= _ONES
+    sums += ends
+    odd = np.subtract(sums, odd, out=odd)  # now the even bytes' sums
+    odd &= _LOW_BYTES
+    sums &= _LOW_BYTES
+    sums <<= np.uint64(8)
+    sums |= odd
+    result = sums.view(np.uint8)
+    if whole == len(data):
+        return result
+    rest = np.add.accumulate(data[whole:], dtype=np.uint8)
+    return np.concatenate([result, rest + (result[-1] if whole else np.uint8(0))])
 
 
 def _attributes(data: bytes) -> tuple[dict[str, bytes], int]:
@@ -154,7 +186,7 @@ def _channel_list(blob: bytes) -> list[tuple[str, np.dtype]]:
     return listed
 
 
-def _parse(data: bytes, wanted: set[str] | None) -> dict[str, npt.NDArray[np.float32]]:
+def _parse(data: bytes, wanted: set[str] | None) -> dict[str, npt.NDArray]:
     attributes, position = _attributes(data)
     compression = attributes["compression"][0]
     if compression not in (_NO_COMPRESSION, _ZIPS, _ZIP):
@@ -170,20 +202,31 @@ def _parse(data: bytes, wanted: set[str] | None) -> dict[str, npt.NDArray[np.flo
     offsets = struct.unpack_from(f"<{count}Q", data, position)
     if count * 8 + position > len(data) or stride * height > 16 * _LIMIT**2:
         raise ValueError("too large")
-    lines = np.empty((height, stride), np.uint8)
+    planes, spans = _room_for(listed, wanted, width, height)
+    pairs = {name: plane.view(np.uint8).reshape(height, -1, 2) for name, plane in planes.items()}
+    everything = memoryview(data)
     for offset in offsets:
         y, size = struct.unpack_from("<ii", data, offset)
-        packed = data[offset + 8 : offset + 8 + size]
+        packed = everything[offset + 8 : offset + 8 + max(size, 0)]
         row = y - y0
         rows = min(lines_per_block, height - row)
         if len(packed) != size or rows <= 0 or row < 0:
             raise ValueError("truncated block")
-        raw = _decompress(packed, rows * stride)
-        lines[row : row + rows] = np.frombuffer(raw, np.uint8).reshape(rows, stride)
-    result, start = {}, 0
+        even, odd = (half.reshape(rows, -1) for half in _halves(packed, rows * stride))
+        for name, span in spans.items():
+            pairs[name][row : row + rows, :, 0] = even[:, span]
+            pairs[name][row : row + rows, :, 1] = odd[:, span]
+    return planes
+
+
+def _room_for(
+    listed: list[tuple[str, np.dtype]], wanted: set[str] | None, width: int, height: int
+) -> tuple[dict[str, npt.NDArray], dict[str, slice]]:
+    """Empty planes of the channels that are wanted, and where in a scanline they lie, in pairs of bytes."""
+    planes, spans, start = {}, {}, 0
     for name, kind in listed:
-        stop = start + kind.itemsize * width
-        if wanted is None or name in wanted:
-            result[name] = np.ascontiguousarray(lines[:, start:stop]).view(kind).astype(np.float32)
+        stop = start + kind.itemsize // 2 * width
+        if wanted is None or name in wanted or name.rpartition(".")[0] in wanted:
+            planes[name], spans[name] = np.empty((height, width), kind), slice(start, stop)
         start = stop
-    return result
+    return planes, spans

@@ -9,13 +9,15 @@ shading and resampling keep it above zero for any real render: the same figure f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from interchange.cameras import Camera
+
+from .side_by_side import side_by_side
 
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
@@ -83,27 +85,32 @@ def select_pairs(cameras: Sequence[Camera], poses: Sequence[str], max_pairs: int
 
 
 def reprojection(
-    surfaces: Sequence[ViewSurface], picture_sets: Sequence[Sequence[FloatArray]], pairs: Sequence[tuple[int, int]]
-) -> Consistency:
+    surfaces: Sequence[ViewSurface], picture_sets: Sequence[Sequence[FloatArray]], pairs: Sequence[tuple[int, int]],
+    stop: Callable[[], bool] = lambda: False,
+) -> Consistency:  # fmt: skip
     """Reprojection RMSE of several picture sets over the same surface, pairs and pixels.
 
     surfaces: one a view. picture_sets[s][v]: (H, W, 3) display-referred 0..1 of view v in set s (say capture and swap).
+    Raises Cancelled when told to stop.
     """
     stacked = [np.concatenate(pictures, axis=-1) for pictures in zip(*picture_sets, strict=True)]
     sets = len(picture_sets)
-    total, samples, used = np.zeros(sets), 0, 0
-    for i, j in pairs:
-        before = samples
-        for source, goal in ((i, j), (j, i)):
-            pixels, uv = _correspondences(surfaces[source], surfaces[goal])
-            if len(pixels) == 0:
-                continue
-            channels = stacked[source].shape[-1]
-            there = bilinear(stacked[goal], uv)
-            difference = stacked[source].reshape(-1, channels)[pixels].astype(np.float64) - there
-            total += (difference**2).reshape(len(pixels), sets, -1).mean(axis=2).sum(axis=0)
-            samples += len(pixels)
-        used += samples > before
+
+    def compare(way: tuple[int, int]) -> tuple[FloatArray, int]:
+        """Squared differences of each set, and over how many pixels."""
+        source, goal = way
+        pixels, uv = _correspondences(surfaces[source], surfaces[goal])
+        if len(pixels) == 0:
+            return np.zeros(sets), 0
+        channels = stacked[source].shape[-1]
+        there = bilinear(stacked[goal], uv)
+        difference = stacked[source].reshape(-1, channels)[pixels].astype(np.float64) - there
+        return (difference**2).reshape(len(pixels), sets, -1).mean(axis=2).sum(axis=0), len(pixels)
+
+    found = list(side_by_side(compare, [way for i, j in pairs for way in ((i, j), (j, i))], stop))
+    total = sum((squares for squares, _ in found), np.zeros(sets))
+    samples = sum(count for _, count in found)
+    used = sum(there[1] + back[1] > 0 for there, back in zip(found[::2], found[1::2], strict=True))
     if samples == 0:
         return Consistency((None,) * sets, 0, 0)
     return Consistency(tuple(float(x) for x in 255 * np.sqrt(total / samples)), used, samples)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from backend.faceswap.source import load_source
 from interchange.capture import Capture, View, ViewImages
-from interchange.errors import Cancelled, InputError, Progress
+from interchange.errors import InputError, Progress
 from interchange.png import read_png
 
 from . import consistency, metrics, tables
@@ -36,6 +36,7 @@ from .results import (
     merged_timings,
     rounded,
 )
+from .side_by_side import side_by_side
 
 Image = npt.NDArray[np.float32]
 Renders = Mapping[str, Image]
@@ -82,12 +83,14 @@ def evaluate(
     )
     if not capture.held_out_views:
         raise InputError(f"The capture {capture_folder} has no held-out views.", "Capture again with some held out.")
-    scores = []
-    for index, view in enumerate(capture.held_out_views):
-        if stop():
-            raise Cancelled
-        tell("evaluate", 0.6 * index / len(capture.held_out_views), f"held-out view {view.name}")
-        scores.append(_score_view(folders, view, _fitted(folders.double, view, renders), judges))
+    scores: list[ViewScores] = []
+    tell("evaluate", 0.0, "held-out views")
+    for score in side_by_side(
+        lambda view: _score_view(folders, view, _fitted(folders.double, view, renders), judges),
+        capture.held_out_views, stop,
+    ):  # fmt: skip
+        scores.append(score)
+        tell("evaluate", 0.6 * len(scores) / len(capture.held_out_views), f"held-out view {score.name}")
     tell("evaluate", 0.6, "cross-view consistency")
     agreement = _consistency(folders, swapped_folder is not None, stop)
     evaluation = _summary(folders, scores, agreement, timings or {}, judges)
@@ -182,22 +185,25 @@ def _face_mask(folders: _Folders, view: View, images: ViewImages) -> Image | Non
 
 def _consistency(folders: _Folders, swap: bool, stop: Callable[[], bool]) -> consistency.Consistency:
     """Over all views, training and held out: swapped pictures first, the untouched capture second."""
-    surfaces, before, after, poses = [], [], [], []
-    for view in folders.capture.views:
-        if stop():
-            raise Cancelled
+
+    def look(view: View) -> tuple[consistency.ViewSurface, Image, Image] | None:
         images = folders.capture.load_view(view, _LAYERS)
         changed = folders.swapped.load_view(folders.swapped.view(view.name), _LAYERS) if swap else images
         depth = changed.depth if changed.depth is not None else images.depth
         face = changed.masks.get("face", images.masks.get("face"))
         if depth is None or face is None:
-            return consistency.Consistency((None, None), 0, 0)
-        surfaces.append(consistency.surface(view.camera, depth, face, images.alpha))
-        before.append(images.display())
-        after.append(changed.display() if swap else before[-1])
-        poses.append(view.pose)
-    pairs = consistency.select_pairs([s.camera for s in surfaces], poses)
-    return consistency.reprojection(surfaces, [after, before], pairs)
+            return None
+        before = images.display()
+        surface = consistency.surface(view.camera, depth, face, images.alpha)
+        return surface, changed.display() if swap else before, before
+
+    seen = list(side_by_side(look, folders.capture.views, stop))
+    known = [view for view in seen if view is not None]
+    if len(known) < len(seen):
+        return consistency.Consistency((None, None), 0, 0)
+    surfaces, after, before = zip(*known, strict=True)
+    pairs = consistency.select_pairs([s.camera for s in surfaces], [view.pose for view in folders.capture.views])
+    return consistency.reprojection(surfaces, [after, before], pairs, stop)
 
 
 def _summary(

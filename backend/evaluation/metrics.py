@@ -12,18 +12,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from backend.kernels.similarity import similarity_sums
+from backend.kernels.similarity.cpu import WINDOW
+
 FloatArray = npt.NDArray[np.floating]
 
-WINDOW = 11
-"""SSIM's window in pixels a side."""
 SIGMA = 1.5
 """Standard deviation of SSIM's Gaussian window in pixels; also of the low-pass inside `sharpness`."""
-C1, C2 = 0.01**2, 0.03**2
-"""SSIM's constants for pictures in 0..1 (K1 = 0.01, K2 = 0.03): those of the training loss."""
 MS_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """MS-SSIM's exponents from the finest scale to the coarsest (Wang et al. 2003, section 3.2)."""
 PSNR_CEILING = 100.0
 """dB given to equal pictures, so that means over views and JSON files stay finite."""
+_EMPTY_MASK = "the mask is empty: nothing to compare"
 _LUMA = np.array([0.2126, 0.7152, 0.0722])  # Rec.709, applied to the encoded values: luma, not luminance
 
 
@@ -57,20 +57,20 @@ def ssim(a: FloatArray, b: FloatArray, mask: FloatArray | None = None, padding: 
     a, b: (H, W, C) 0..1; mask: (H, W) or None. `padding` is "zero" (the window sees black outside the frame, map as
     large as the picture; what the training loss and Inria's code do) or "valid" (only windows inside the frame).
     """
-    similarity = ssim_map(a, b, padding)
-    if mask is not None and padding == "valid":
-        edge = WINDOW // 2
-        mask = mask[edge : mask.shape[0] - edge, edge : mask.shape[1] - edge]
-    return _masked_mean(similarity.mean(axis=-1), mask)
-
-
-def ssim_map(a: FloatArray, b: FloatArray, padding: str = "zero") -> npt.NDArray[np.float64]:  # (H, W, C), (H, W, C)
-    """SSIM of every pixel and channel, (H, W, C), or (H-10, W-10, C) with padding "valid".
-
-    (2 mu_a mu_b + C1)(2 s_ab + C2) / ((mu_a^2 + mu_b^2 + C1)(s_a^2 + s_b^2 + C2)), moments in an 11x11 Gaussian.
-    """
-    luminance, structure = _ssim_terms(a, b, padding)
-    return luminance * structure
+    _same_shape(a, b)
+    if padding not in ("zero", "valid"):
+        raise ValueError(f'padding is "zero" or "valid", not {padding!r}')
+    edge = WINDOW // 2 if padding == "valid" else 0
+    height, width, channels = a.shape
+    if min(height, width) <= 2 * edge:
+        raise ValueError(f"SSIM of whole windows needs pictures of at least {WINDOW} pixels a side")
+    sums = similarity_sums(a, b, gaussian_window(), mask, edge)
+    if mask is None:
+        return float(sums[:, 0].sum() / (channels * (height - 2 * edge) * (width - 2 * edge)))
+    weight = float(mask[edge : height - edge, edge : width - edge].sum(dtype=np.float64))
+    if weight <= 0:
+        raise ValueError(_EMPTY_MASK)
+    return float(sums[:, 2].sum() / (channels * weight))
 
 
 def ms_ssim(a: FloatArray, b: FloatArray) -> float:  # (H, W, C), (H, W, C)
@@ -86,10 +86,11 @@ def ms_ssim(a: FloatArray, b: FloatArray) -> float:  # (H, W, C), (H, W, C)
     scales = min(len(MS_WEIGHTS), int(np.log2(short / WINDOW)) + 1)
     weights = np.array(MS_WEIGHTS[:scales]) / sum(MS_WEIGHTS[:scales])
     product = np.ones(a.shape[2])
+    window, edge = gaussian_window(), WINDOW // 2
     for scale, weight in enumerate(weights):
-        luminance, structure = _ssim_terms(a, b, "valid")
+        similarity, structure, _ = similarity_sums(a, b, window, None, edge).T
         last = scale == scales - 1
-        value = (luminance * structure if last else structure).mean(axis=(0, 1))
+        value = (similarity if last else structure) / ((a.shape[0] - 2 * edge) * (a.shape[1] - 2 * edge))
         product = product * np.maximum(value, 0) ** weight
         a, b = _halved(a), _halved(b)
     return float(product.mean())
@@ -129,7 +130,7 @@ def _masked_mean(values: FloatArray, mask: FloatArray | None) -> float:  # (H, W
         return float(values.mean())
     weight = float(mask.sum(dtype=np.float64))
     if weight <= 0:
-        raise ValueError("the mask is empty: nothing to compare")
+        raise ValueError(_EMPTY_MASK)
     return float((values * mask).sum(dtype=np.float64) / weight)
 
 
@@ -138,21 +139,6 @@ def _blurred(image: FloatArray, border: int = cv2.BORDER_CONSTANT) -> npt.NDArra
     source = np.ascontiguousarray(image, np.float64)
     filtered = cv2.sepFilter2D(source, -1, window, window, borderType=border)
     return np.asarray(filtered, np.float64).reshape(image.shape)
-
-
-def _ssim_terms(a: FloatArray, b: FloatArray, padding: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    _same_shape(a, b)
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    moments = _blurred(np.concatenate([a, b, a * a, b * b, a * b], axis=-1))
-    if padding == "valid":
-        edge = WINDOW // 2
-        moments = moments[edge : moments.shape[0] - edge, edge : moments.shape[1] - edge]
-    elif padding != "zero":
-        raise ValueError(f'padding is "zero" or "valid", not {padding!r}')
-    mean_a, mean_b, aa, bb, ab = np.split(moments, 5, axis=-1)
-    luminance = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
-    structure = (2 * (ab - mean_a * mean_b) + C2) / (aa - mean_a**2 + bb - mean_b**2 + C2)
-    return luminance, structure
 
 
 def _halved(image: FloatArray) -> FloatArray:  # (H, W, C) -> (H // 2, W // 2, C)

@@ -17,6 +17,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from backend.kernels.similarity import box_of_content
 from interchange.errors import InputError
 
 Image = npt.NDArray[np.floating]
@@ -25,6 +26,8 @@ Distance = Callable[[Image, Image], float]
 
 PIXELS_PER_DEGREE = 67.0
 """FLIP's viewing condition: its authors' default, 0.7 m from a display of 3840 pixels on 0.7 m."""
+_FLIP_MARGIN = 32
+"""Pixels; FLIP's widest filter reaches 10 at this viewing condition."""
 NO_FLIP = "the package flip-evaluator is not installed"
 NO_LPIPS = "no weights were given (--lpips FILE.onnx)"
 
@@ -64,11 +67,16 @@ def find_flip() -> Distance | None:
         return None
 
     def flip(picture: Image, reference: Image) -> float:
-        a, b = (np.ascontiguousarray(np.clip(image, 0, 1), np.float32) for image in (reference, picture))
+        # Where both are black around them there is no difference, which takes as long to find out as any other.
+        x0, y0, x1, y1 = box_of_content(picture, reference, _FLIP_MARGIN)
+        if x0 == x1:
+            return 0.0
+        part = np.s_[y0:y1, x0:x1]
+        a, b = (np.ascontiguousarray(np.clip(image[part], 0, 1), np.float32) for image in (reference, picture))
         _, mean, _ = package.evaluate(
             a, b, "LDR", inputsRGB=True, applyMagma=False, parameters={"ppd": PIXELS_PER_DEGREE}
         )
-        return float(mean)
+        return float(mean) * a[..., 0].size / picture[..., 0].size
 
     return flip
 

@@ -75,10 +75,11 @@ def membrane(
 
 def _laplacian(faces: npt.NDArray, vertices: Floats) -> sparse.csr_matrix:
     """Graph Laplacian with weights that fall with edge length, scaled to a mean weight of 1 an edge."""
-    edges = np.unique(np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1), axis=0)
-    length = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
+    count = len(vertices)
+    start, end = faces.astype(np.int64).ravel(), np.roll(faces, -1, axis=1).astype(np.int64).ravel()
+    i, j = np.divmod(np.unique(np.minimum(start, end) * count + np.maximum(start, end)), count)  # every edge once
+    length = np.linalg.norm(vertices[i] - vertices[j], axis=1)
     weight = 1 / np.maximum(length, 0.1 * np.median(length))
     weight /= weight.mean()
-    i, j, count = edges[:, 0], edges[:, 1], len(vertices)
     adjacency = sparse.coo_matrix((np.r_[weight, weight], (np.r_[i, j], np.r_[j, i])), (count, count)).tocsr()
     return sparse.diags(np.asarray(adjacency.sum(1)).ravel()) - adjacency

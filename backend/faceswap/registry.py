@@ -19,7 +19,7 @@ from .shape import identity_shape
 from .source import Source
 from .swapper import PreparedSwap, Swapper, SwapperInfo
 from .uv import make_skin
-from .views import Skins
+from .views import LAYERS, LAYERS_NOISY, Skins
 
 __all__ = ["OnnxSwapper", "PreparedSwap", "Swapper", "SwapperInfo", "UvSwapper", "swapper_named", "swappers"]
 
@@ -66,8 +66,9 @@ class UvSwapper:
         report["shape"] = None if shape is None else shape.report()
         offset = None if shape is None else settings.shape * shape.offset
         return PreparedSwap(
-            engine.change, made.skin, made.mask, made.pictures, report, made.warnings, engine.close, offset=offset
-        )
+            engine.change, made.skin, made.mask, made.pictures, report, made.warnings, engine.close, offset=offset,
+            layers=LAYERS_NOISY if noisy else LAYERS,
+        )  # fmt: skip
 
 
 class OnnxSwapper:

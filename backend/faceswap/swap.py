@@ -39,6 +39,8 @@ _STATE = "swap_state.json"
 PER_VIEW = "per_view"
 """Folder of what a per-view swapper made of each view, kept so that a swap can go on; no result."""
 _ONLY_CONSISTENCY = ("consistency", "rounds")
+_WRITTEN = ("depth", "mask")
+"""Layers of a capture that a swapped one has too."""
 _PROCEDURE = 3
 """Raise when the same inputs give other pictures than before: it makes finished views count as stale."""
 
@@ -229,8 +231,10 @@ def _is_finished(view: View, capture: Capture, swapped: Capture, state: State) -
 
 def _swap_view(capture: Capture, mesh: _MeshPair, swapped: Capture, prepared: PreparedSwap, view: View) -> Any:
     """Write one view; what the swapper says about it, or None."""
-    images = capture.load_view(view)
-    if mesh.new is not mesh.old:
+    moves = mesh.new is not mesh.old
+    layers = None if moves or prepared.layers is None else {*prepared.layers, *_WRITTEN}
+    images = capture.load_view(view, layers)
+    if moves:
         images = reshape_view(images, mesh.old, mesh.new, view.camera)
     rgb = prepared.change(images, mesh.new, view.camera)
     result = ViewImages(rgb=rgb, alpha=images.alpha, depth=images.depth, masks=images.masks)

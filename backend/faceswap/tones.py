@@ -78,7 +78,9 @@ def _moved_skin(old: Floats, performer: SkinStatistics, target: SkinStatistics, 
     # What is darker or greyer than skin (painted hair, folds, the mouth's inside) has as much skin in it as it is
     # bright and colourful.
     bright = old @ _LUMINANCE / (target.mean @ _LUMINANCE)
-    colourful = np.ptp(old, axis=1) / max(float(np.ptp(target.mean)), 0.02)
+    red, green, blue = old.T  # much faster than along an axis of three
+    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    colourful = spread / max(float(np.ptp(target.mean)), 0.02)
     skin_share = np.clip(np.minimum(bright, colourful), 0, 1)[:, None]
     shift = (tone * (performer.mean - target.mean)).astype(np.float32)
     return old + amount * (moved - old) + (1 - amount) * skin_share * shift

@@ -33,6 +33,9 @@ PASSED_BLUR = 1.5
 """Standard deviation in pixels of the blur under which k is measured."""
 LIGHT_RADIUS = 4
 """Pixels around a pixel from which its light is smoothed."""
+LAYERS, LAYERS_NOISY = ("albedo", "light", "mask"), ("albedo", "light", "mask", "normal", "depth")
+"""Of a view that `exchange_skin` looks at, beside RGBA, without and with noise in its light."""
+_ROOM, _VECTOR = 16, 32  # pixels
 NO_PASSES = "The capture has no light and albedo passes, which a swap needs."
 
 
@@ -66,6 +69,49 @@ def exchange_skin(
     if images.light is None or images.albedo is None:
         raise InputError(NO_PASSES, "Capture again with them.")
     difference, old, coverage = filtered_skin(mesh, head, camera, skins, samples)
+    box = _box_of_skin(coverage, images)
+    if box is None:
+        return images.rgb
+    part = _part_of(images, box)
+    changed = _exchanged(part, difference[box], old[box], coverage[box], noisy_light)
+    if changed is part.rgb:
+        return images.rgb
+    result = images.rgb.copy()
+    result[box] = changed
+    return result
+
+
+def _box_of_skin(coverage: Floats, images: ViewImages) -> tuple[slice, slice] | None:
+    """Rows and columns that hold all skin, with room around it for all that looks at neighbours; None without any."""
+    skin = images.masks.get("skin")
+    seen = coverage > 0 if skin is None else (coverage > 0) | (skin > 0)
+    box = []
+    for axis in (1, 0):
+        found = np.flatnonzero(seen.any(axis=axis))
+        if not len(found):
+            return None
+        # Whole vectors of pixels: the last digits of OpenCV's blurs depend on that.
+        first = max(0, int(found[0]) - _ROOM) // _VECTOR * _VECTOR
+        last = -(-(int(found[-1]) + 1 + _ROOM) // _VECTOR) * _VECTOR
+        box.append(slice(first, min(last, seen.shape[1 - axis])))
+    return box[0], box[1]
+
+
+def _part_of(images: ViewImages, box: tuple[slice, slice]) -> ViewImages:
+    def cut(image: Floats | None) -> Any:
+        return None if image is None else np.ascontiguousarray(image[box])
+
+    return ViewImages(
+        rgb=cut(images.rgb), alpha=cut(images.alpha), albedo=cut(images.albedo), light=cut(images.light),
+        depth=cut(images.depth), normal=cut(images.normal), masks={k: cut(v) for k, v in images.masks.items()},
+    )  # fmt: skip
+
+
+def _exchanged(
+    images: ViewImages, difference: Floats, old: Floats, coverage: Floats, noisy_light: bool
+) -> npt.NDArray[np.float32]:
+    """`exchange_skin` once the skins are filtered; `images.rgb` itself where nothing changes."""
+    assert images.albedo is not None
     difference, old = as_rendered(difference, old, coverage, images)
     changed = (difference != 0).any(-1)
     if not changed.any():

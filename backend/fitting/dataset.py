@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,8 @@ Image = npt.NDArray[np.float32]
 Array = npt.NDArray[np.floating]
 Listed = TypeVar("Listed", bound="_Named")
 Loaded = TypeVar("Loaded")
+MOST_THREADS = 16
+"""Pictures decoded at a time; each takes some 100 MB at 1024 x 1024 while that lasts."""
 EMPTY_ALPHA = 1 / 255
 """A pixel with less coverage than this is empty: an 8-bit picture would not show it."""
 
@@ -69,9 +72,10 @@ class Dataset:
 
 
 def load_dataset(
-    capture: Capture, progress: Progress | None = None, cancelled: Callable[[], bool] = never, threads: int = 4
-) -> Dataset:
-    """Decode a capture's (or swapped folder's) views in a thread pool.
+    capture: Capture, progress: Progress | None = None, cancelled: Callable[[], bool] = never,
+    threads: int | None = None,
+) -> Dataset:  # fmt: skip
+    """Decode a capture's (or swapped folder's) views in a thread pool of `threads`, None for one a core.
 
     Raises InputError, naming the view, when there is no training view, a camera or picture holds NaN or infinity, a
     file is damaged, or all training pictures are transparent; Cancelled when told to stop.
@@ -96,11 +100,12 @@ class _Named(Protocol):
 
 def decode_all(
     views: Sequence[Listed], load: Callable[[Listed], Loaded], progress: Progress | None,
-    cancelled: Callable[[], bool], threads: int,
+    cancelled: Callable[[], bool], threads: int | None,
 ) -> list[Loaded]:  # fmt: skip
-    """`load` of every view, in a thread pool, in order. Raises what it raises, and Cancelled when told to stop."""
+    """`load` of every view, in a thread pool (None: one thread a core), in order. Raises what it raises, and Cancelled
+    when told to stop."""
     loaded: list[Loaded] = []
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads or min(os.cpu_count() or 1, MOST_THREADS)) as pool:
         try:
             for view, found in zip(views, pool.map(load, views), strict=True):
                 stop_if(cancelled)
@@ -158,11 +163,6 @@ def _check_camera(view: View) -> None:
 def _load(capture: Capture, view: View) -> tuple[FitView, str]:
     layers = ("depth", "mask") if view.split == "held_out" else ("depth",)
     images = capture.load_view(view, layers)
-    if not (np.isfinite(images.rgb).all() and np.isfinite(images.alpha).all()):
-        raise InputError(
-            f"The picture of view {view.name} ({view.exr}) holds NaN or infinite pixels.",
-            "Delete that file and capture again: only this view is rendered.",
-        )
     alpha = np.clip(images.alpha, 0, 1).astype(np.float32)
     depth = None if images.depth is None else np.where(np.isfinite(images.depth), images.depth, 0).astype(np.float32)
     face = images.masks.get("face") if view.split == "held_out" else None

@@ -38,8 +38,6 @@ def choose_engine(settings: FitSettings) -> EngineChoice:
     """What `settings.engine` comes to on this machine. InputError (RES_NO_GPU) if what was asked for does not work."""
     if settings.engine == "cpu":
         return EngineChoice("cpu", "The CPU was asked for.")
-    if settings.engine == "auto" and settings.depth_weight:
-        return EngineChoice("cpu", "The CPU fits: only its loss has a depth term.")
     name = "cuda" if settings.engine == "auto" else settings.engine
     works, sentence = _availability(name)
     if works:

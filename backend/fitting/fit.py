@@ -103,7 +103,7 @@ def fit(
         trainer.train()
     except OSError as error:
         raise InputError(f"A checkpoint could not be written to {out} ({error}).", "Free some disk space.") from error
-    return _export(out, engine, choice, dataset, settings, state, notes)
+    return export(out, engine, choice, dataset, settings, state, notes)
 
 
 def _begin(
@@ -148,7 +148,7 @@ def _finished(out: Path, digest: str) -> FitResult | None:
         return None
 
 
-def _export(
+def export(
     out: Path, engine: Rasterizer, choice: EngineChoice, dataset: Dataset, settings: FitSettings, state: FitState,
     notes: list[str],
 ) -> FitResult:  # fmt: skip

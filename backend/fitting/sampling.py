@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from backend.kernels.observation import look_up
+from backend.kernels.observation import add_colours, look_up
 from backend.kernels.parameters import morton_order
 from interchange.cameras import SPLAT_FROM_BLENDER
 from interchange.mesh import Mesh, Region
@@ -27,6 +27,7 @@ _FACE_POINTS = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4]]) / [[3], [6
 """Barycentric places at which a triangle's visibility is tested."""
 _DENSE_REGIONS = (Region.EYE, Region.MOUTH, Region.LASHES)
 _DETAIL_WINDOW = 5  # pixels
+_STRETCH = 4096  # points that a thread takes at a time
 
 
 @attrs.frozen(eq=False)
@@ -170,6 +171,11 @@ class Observation:
     colour: npt.NDArray[np.float32]  # (n, 3) sRGB 0..1, not premultiplied
     weight: npt.NDArray[np.float32]  # (n,) how much it counts: coverage times cosine squared
 
+    def of(self, part: slice) -> tuple[int, int]:
+        """Where in the lists the points of a stretch are; `index` is in ascending order."""
+        first, last = np.searchsorted(self.index, (part.start, part.stop))
+        return int(first), int(last)
+
 
 def observe(
     points: Array, normals: Array | None, views: list[FitView], cancelled: Callable[[], bool] = never
@@ -191,17 +197,25 @@ def mean_colours(count: int, observations: list[Observation]) -> tuple[Array, np
     In a second pass colours far from the first mean (highlights, slips past an edge) count less, by Cauchy's weight at
     a width of 0.1.
     """
-    mean = np.zeros((count, 3))
-    weights = np.zeros(count)
-    for robust in (False, True):
-        total = np.zeros((count, 3))
-        weights = np.full(count, 1e-12)
-        for seen in observations:
-            weight = seen.weight
-            if robust:
-                residual = np.abs(seen.colour - mean[seen.index]).mean(axis=1)
-                weight = weight / (1 + (residual / 0.1) ** 2)
-            total[seen.index] += weight[:, None] * seen.colour
-            weights[seen.index] += weight
-        mean = total / weights[:, None]
+    mean, _ = _mean_colours(np.zeros((count, 3)), observations, robust=False)
+    mean, weights = _mean_colours(mean, observations, robust=True)
     return np.clip(mean, 0, 1), weights > 1e-6
+
+
+def _mean_colours(about: Array, observations: list[Observation], robust: bool) -> tuple[Array, Array]:
+    """Mean colours (N, 3) and sums of weights (N,); `about` (N, 3): what colours are far from, if that matters."""
+    total, weights = np.zeros_like(about), np.full(len(about), 1e-12)
+
+    def add(part: slice) -> None:
+        for seen in observations:
+            first, last = seen.of(part)
+            add_colours(seen.index, seen.colour, seen.weight, first, last, about, robust, total, weights)
+
+    in_stretches(len(about), add)
+    return total / weights[:, None], weights
+
+
+def in_stretches(count: int, work: Callable[[slice], None]) -> None:
+    """`work` on stretches of `count` points, side by side in threads."""
+    with ThreadPoolExecutor(_threads()) as pool:
+        list(pool.map(work, [slice(i, min(count, i + _STRETCH)) for i in range(0, count, _STRETCH)]))

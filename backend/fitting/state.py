@@ -52,14 +52,36 @@ class FitState:
     barycentric: npt.NDArray[np.float32]  # (N, 3)
     memory: dict[str, npt.NDArray[Any]] = attrs.field(factory=dict)  # what interventions keep between their turns
 
-    def copy(self) -> FitState:
-        """A deep copy."""
+    def copy(self, earlier: FitState | None = None) -> FitState:
+        """A deep copy. `earlier`: one that is no longer needed; its memory is used again where it fits."""
+        if earlier is not None and earlier.parameters.block.shape == self.parameters.block.shape:
+            return self._copy_over(earlier)
         moments = AdamState(aligned_copy(self.adam.first), aligned_copy(self.adam.second))
         memory = {name: array.copy() for name, array in self.memory.items()}
         return FitState(
             self.digest, self.parameters.copy(), moments, attrs.evolve(self.run), self.reach, self.kind,
             self.face.copy(), self.barycentric.copy(), memory,
         )  # fmt: skip
+
+    def _copy_over(self, other: FitState) -> FitState:
+        """`other`, become a copy of this; splats and moments of both have one shape."""
+        for own, theirs in zip(self.blocks(), other.blocks(), strict=True):
+            np.copyto(theirs, own)
+        parameters = attrs.evolve(self.parameters, block=other.parameters.block, order=self.parameters.order.copy())
+        memory = {name: array.copy() for name, array in self.memory.items()}
+        return attrs.evolve(
+            self, parameters=parameters, adam=other.adam, run=attrs.evolve(self.run), face=self.face.copy(),
+            barycentric=self.barycentric.copy(), memory=memory,
+        )  # fmt: skip
+
+    def blocks(self) -> tuple[npt.NDArray[np.float32], ...]:
+        """Parameters and both moments, each (11 + 3 K, padded count)."""
+        return self.parameters.block, self.adam.first, self.adam.second
+
+    def is_finite(self) -> bool:
+        """True if all of `blocks` is. A sum tells at once; only where it is not finite every number is looked at."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return all(np.isfinite(block.sum()) or np.isfinite(block).all() for block in self.blocks())
 
     def take_splats(self, other: FitState) -> None:
         """Become what `other` holds, except for `run`."""

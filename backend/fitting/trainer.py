@@ -237,17 +237,22 @@ class Trainer:
     def _remember(self) -> None:
         """Keep a copy to go back to; a few splats with broken numbers are buried first (invisible, at rest)."""
         self._session.pull()
-        block, first, second = self.state.parameters.block, self.state.adam.first, self.state.adam.second
-        broken = ~(np.isfinite(block).all(axis=0) & np.isfinite(first).all(axis=0) & np.isfinite(second).all(axis=0))
-        if self._good is not None and broken.mean() > MAX_BROKEN:
+        if not self.state.is_finite() and not self._mend():
             self._go_back()
             return
-        if broken.any():
-            block[:, broken] = 0
-            block[ROW_QUAT, broken], block[ROW_OPACITY, broken] = 1, _DEAD_LOGIT  # a unit quaternion, no opacity
-            first[:, broken] = second[:, broken] = 0
-            self._session.push()
-        self._good = self.state.copy()
+        self._good = self.state.copy(self._good)
+
+    def _mend(self) -> bool:
+        """Bury the splats with broken numbers; False if they are so many that the run must go back."""
+        block, first, second = self.state.blocks()
+        broken = ~(np.isfinite(block).all(axis=0) & np.isfinite(first).all(axis=0) & np.isfinite(second).all(axis=0))
+        if self._good is not None and broken.mean() > MAX_BROKEN:
+            return False
+        block[:, broken] = 0
+        block[ROW_QUAT, broken], block[ROW_OPACITY, broken] = 1, _DEAD_LOGIT  # a unit quaternion, no opacity
+        first[:, broken] = second[:, broken] = 0
+        self._session.push()
+        return True
 
     def _go_back(self) -> None:
         """The loss is not a number: return to the last sound state and go on with half the rates."""

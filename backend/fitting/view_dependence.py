@@ -9,19 +9,17 @@ then remain for training, and directions between the training views come out bet
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from backend.kernels.observation import add_equations, sum_neighbours
 from interchange.splats import SH_C0
-from interchange.splats.axes import sh_basis
 
 from .dataset import never, stop_if
-from .sampling import Array, Observation
+from .sampling import Array, Observation, in_stretches
 
-_STRETCH = 4096  # points that a thread takes at a time
 NEIGHBOURS = 12
 """Splats whose differences are fitted together, itself included."""
 RIDGE = (1e-3, 0.02, 0.05, 0.1)
@@ -44,44 +42,32 @@ def sh_from_views(
     gram = np.zeros((count, size, size), np.float32)
     moment = np.zeros((count, size, 3), np.float32)
     near = cKDTree(points).query(points, k=min(NEIGHBOURS, count), workers=-1)[1].reshape(count, -1)
-    stretches = [slice(i, min(count, i + _STRETCH)) for i in range(0, count, _STRETCH)]
+    points, colours = np.ascontiguousarray(points, np.float64), np.ascontiguousarray(colours, np.float64)
 
     def gather(part: slice) -> None:
         for seen in observations:
             stop_if(cancelled)
-            _add_observation(points, colours, seen, degree, part, gram, moment)
+            position = np.asarray(seen.view.camera.position, np.float64)
+            first, last = seen.of(part)
+            add_equations(
+                seen.index, seen.colour, seen.weight, first, last, points, position, colours, gram, moment
+            )
 
     def solve(part: slice) -> None:
         stop_if(cancelled)
         sh[part] += _smooth_solution(gram, moment, near[part], degree)
 
-    with ThreadPoolExecutor() as pool:  # a point's sums are made by one thread, in the order of the views
-        list(pool.map(gather, stretches))
-        list(pool.map(solve, stretches))
+    in_stretches(count, gather)
+    in_stretches(count, solve)
     return sh
-
-
-def _add_observation(
-    points: Array, colours: Array, seen: Observation, degree: int, part: slice, gram: Array, moment: Array
-) -> None:
-    """What one view says about the points of a stretch; `seen.index` is in ascending order."""
-    first, last = np.searchsorted(seen.index, (part.start, part.stop))
-    index, weight = seen.index[first:last], seen.weight[first:last]
-    towards = points[index] - seen.view.camera.position
-    basis = sh_basis(towards / np.linalg.norm(towards, axis=1, keepdims=True), degree).astype(np.float32)
-    weighted = basis * weight[:, None]
-    difference = (seen.colour[first:last] - colours[index]).astype(np.float32)
-    gram[index] += weighted[:, :, None] * basis[:, None, :]
-    moment[index] += weighted[:, :, None] * difference[:, None, :]
 
 
 def _smooth_solution(gram: Array, moment: Array, near: npt.NDArray[np.int64], degree: int) -> Array:
     """(n, K, 3): the ridge regression of each point's neighbourhood `near` (n, NEIGHBOURS)."""
     size = (degree + 1) ** 2
-    gram_near, moment_near = gram[near[:, 0]], moment[near[:, 0]]
-    for column in near.T[1:]:
-        gram_near += gram[column]
-        moment_near += moment[column]
+    gram_near, moment_near = (np.empty((len(near), *values.shape[1:]), np.float32) for values in (gram, moment))
+    for values, sums in ((gram, gram_near), (moment, moment_near)):
+        sum_neighbours(values.reshape(len(values), -1), near, sums.reshape(len(near), -1))
     views_seen = gram_near[:, 0, 0] / SH_C0**2
     band = np.repeat(np.arange(degree + 1), 2 * np.arange(degree + 1) + 1)
     ridge = np.asarray(RIDGE, np.float32)[band] * np.maximum(views_seen, 1e-3)[:, None]

@@ -8,6 +8,7 @@ function's name, from which Numba makes the name of the cache file.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sys
 from collections.abc import Callable
@@ -36,19 +37,27 @@ def _modules_used(module: ModuleType, found: dict[str, ModuleType]) -> None:
             _modules_used(sys.modules[name], found)
 
 
-def _fingerprint(function: Callable[..., Any]) -> str:
-    """Eight digits that change when any source that `function` may call changes."""
+@functools.cache
+def _fingerprint(module: str) -> str:
+    """Eight digits that change when any source that the functions of a module may call changes.
+
+    It is asked for by a module's first kernel, so kernels come after all imports.
+    """
     found: dict[str, ModuleType] = {}
-    _modules_used(sys.modules[function.__module__], found)
+    _modules_used(sys.modules[module], found)
     digest = hashlib.sha1(usedforsecurity=False)
     for name in sorted(found):
-        path = found[name].__file__
-        digest.update(Path(path).read_bytes() if path else b"")
+        digest.update(_source(found[name].__file__))
     return digest.hexdigest()[:8]
 
 
+@functools.cache
+def _source(path: str | None) -> bytes:
+    return Path(path).read_bytes() if path else b""
+
+
 def _named(function: Function) -> Function:
-    function.__qualname__ += f"_x{VECTOR_WIDTH}_{_fingerprint(function)}"
+    function.__qualname__ += f"_x{VECTOR_WIDTH}_{_fingerprint(function.__module__)}"
     return function
 
 

@@ -51,7 +51,7 @@ def refuse_depth(weights: LossWeights, engine: str) -> None:
     """InputError if the loss has a depth term; for engines that know none."""
     if weights.depth:
         what = f"The engine {engine} has no depth term in its loss."
-        raise InputError(what, "Set it to 0, or choose the engine cpu.")
+        raise InputError(what, "Set it to 0, or choose the engine cpu or cuda.")
 
 
 @attrs.frozen(eq=False)

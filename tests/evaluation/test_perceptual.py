@@ -14,7 +14,7 @@ import pytest
 from backend import cli
 from backend.evaluation import results
 from backend.evaluation.evaluate import evaluate
-from backend.evaluation.perceptual import NO_FLIP, NO_LPIPS, find_flip, find_judges, load_lpips
+from backend.evaluation.perceptual import NO_FLIP, NO_LPIPS, PIXELS_PER_DEGREE, find_flip, find_judges, load_lpips
 from interchange.errors import InputError
 from tests.evaluation import scene
 
@@ -63,6 +63,19 @@ def test_flip_of_known_pictures() -> None:
     assert flip(np.zeros((32, 32, 3)), np.ones((32, 32, 3))) == pytest.approx(1, abs=0.08)
     errors = [flip(np.clip(picture + noise * rng.normal(size=picture.shape), 0, 1), picture) for noise in (0.02, 0.2)]
     assert 0 < errors[0] < errors[1] < 1
+
+
+def test_flip_counts_black_surroundings_without_looking_at_them() -> None:
+    package = pytest.importorskip("flip_evaluator")
+    flip, rng = find_flip(), np.random.default_rng(1)
+    assert flip is not None
+    a = np.zeros((150, 170, 3), np.float32)
+    a[50:80, 60:110] = rng.random((30, 50, 3))
+    b = a.copy()
+    b[60:90, 100:115] = 0.4
+    whole = package.evaluate(a, b, "LDR", inputsRGB=True, applyMagma=False, parameters={"ppd": PIXELS_PER_DEGREE})[1]
+    assert flip(b, a) == pytest.approx(whole, rel=1e-6) and whole > 0.01
+    assert flip(np.zeros_like(a), np.zeros_like(a)) == 0
 
 
 def test_lpips_runs_the_users_network(tmp_path: Path) -> None:

@@ -47,6 +47,33 @@ def test_round_trip_is_exact_and_the_one_before_is_kept(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_copy_may_use_the_memory_of_an_earlier_one():
+    first, later = state(1), state(2, seed=1)
+    later.memory["residuals"] = np.arange(3.0)
+    kept = first.copy()
+    place = kept.parameters.block.ctypes.data
+    again = later.copy(kept)
+    assert same(again, later) and again.parameters.block.ctypes.data == place
+    again.parameters.block[:] = again.adam.first[:] = again.memory["residuals"][:] = 0
+    again.face[:] = again.parameters.order[:] = -1
+    assert same(later, state(2, seed=1)) and later.memory["residuals"][2] == 2
+    more = state(3)
+    more.parameters = more.parameters.with_sh_degree(2)
+    more.adam = more.adam.with_sh_degree(2)
+    assert same(more.copy(again), more)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_state_knows_whether_it_is_finite(value):
+    sound = state(1)
+    sound.adam.second[:, :8] = 3e38  # whose sum is not
+    assert sound.is_finite()
+    for block in sound.blocks():
+        broken = sound.copy()
+        broken.blocks()[[b is block for b in sound.blocks()].index(True)][3, 5] = value
+        assert not broken.is_finite()
+
+
 def truncate(path):
     path.write_bytes(path.read_bytes()[:-7])
 

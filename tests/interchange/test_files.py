@@ -15,8 +15,9 @@ import pytest
 
 from interchange.cameras import Camera
 from interchange.capture import Bone, Capture, ObjectInfo, Pose, View, ViewImages, read_view, write_preview, write_view
+from interchange.colour import srgb_from_linear
 from interchange.errors import InputError
-from interchange.exr import read_exr, write_exr
+from interchange.exr import _running_sums, read_exr, read_planes, write_exr
 from interchange.mesh import Mesh
 from interchange.png import read_png, write_png
 from interchange.splats import SplatCloud, ply_properties, read_ply, write_ply
@@ -48,6 +49,44 @@ def test_exr_reads_what_the_library_writes(tmp_path: Path, rng: np.random.Genera
         header = {"compression": compression, "type": OpenEXR.scanlineimage}
         OpenEXR.File(header, {"Y": pixels}).write(str(tmp_path / "b.exr"))
         np.testing.assert_array_equal(read_exr(tmp_path / "b.exr")["Y"], pixels)
+
+
+def test_exr_reads_only_the_channels_and_layers_that_are_asked_for(tmp_path: Path, rng: np.random.Generator) -> None:
+    path, shape = tmp_path / "a.exr", (35, 20)
+    names = ["R", "albedo.R", "albedo.G", "depth.Z", "mask.face"]
+    channels = {n: rng.random(shape).astype(np.float32 if n == "depth.Z" else np.float16) for n in names}
+    write_exr(path, channels)
+    everything = read_exr(path)
+    asked = [("albedo", "albedo.G albedo.R"), ("R mask.face", "R mask.face"), ("depth x", "depth.Z"), ("", "")]
+    for wanted, expected in ([text.split() for text in pair] for pair in asked):
+        found = read_exr(path, wanted)
+        assert list(found) == expected  # in the file's order
+        for name, channel in found.items():
+            np.testing.assert_array_equal(channel, everything[name])
+    planes = read_planes(path)
+    assert {name: plane.dtype for name, plane in planes.items()} == {n: c.dtype for n, c in channels.items()}
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 16, 23, 64, 1000, 4096, 4099])
+def test_running_sums_are_those_of_numpy(rng: np.random.Generator, size: int) -> None:
+    for data in (rng.integers(0, 256, size, dtype=np.uint8), np.full(size, 255, np.uint8)):
+        np.testing.assert_array_equal(_running_sums(data), np.add.accumulate(data, dtype=np.uint8))
+
+
+def test_display_and_preview_of_odd_coverage(tmp_path: Path, rng: np.random.Generator) -> None:
+    rgb, alpha = rng.random((30, 40, 3)).astype(np.float32), np.zeros((30, 40), np.float32)
+    alpha[4:20, 7:33] = rng.random((16, 26)) * 1.2 - 0.1  # half floats can leave 0..1 a little
+    images = ViewImages(rgb, alpha)
+    straight = np.clip(rgb / np.maximum(alpha[..., None], 1e-6), 0, 1)
+    encoded = srgb_from_linear(straight)
+    np.testing.assert_array_equal(images.display(), encoded * np.clip(alpha, 0, 1)[..., None])
+    write_preview(tmp_path / "p.png", images)
+    picture = read_png(tmp_path / "p.png")
+    assert not picture[alpha <= 0].any()
+    seen = alpha > 0
+    np.testing.assert_array_equal(picture[seen][:, :3], np.rint(encoded[seen] * 255))
+    np.testing.assert_array_equal(picture[seen][:, 3], np.rint(np.clip(alpha[seen], 0, 1) * 255))
+    assert not ViewImages(rgb, np.zeros_like(alpha)).display().any()
 
 
 def test_damaged_exr_is_one_sentence(tmp_path: Path, rng: np.random.Generator) -> None:

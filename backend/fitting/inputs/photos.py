@@ -62,7 +62,7 @@ class PhotoSet:
 
 def load_photos(
     photos: PhotoSet, longest: int, progress: Progress | None = None, cancelled: Callable[[], bool] = never,
-    threads: int = 4,
+    threads: int | None = None,
 ) -> Dataset:  # fmt: skip
     """Decode all pictures in a thread pool; none is larger than `longest` pixels on its longer side.
 

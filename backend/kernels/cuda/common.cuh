@@ -5,7 +5,8 @@
 // Where data lies. Splats, Adam's moments and everything per splat are planar. A *record* is a projected splat, three
 // float4: (u, v, A, B), (C, log2 opacity, red, green), (blue, slope_y, half width, half height); see layout.py. An
 // *entry* is a splat in a tile's list; its *slot* is the same pair seen from the splat, twelve floats for the sums of the
-// backward pass. Frames are four planes (red, green, blue premultiplied; transmittance) of padded rows.
+// backward pass. Frames are PLANES planes (red, green, blue premultiplied; transmittance; and where the loss asks for it,
+// DEPTH being 1, depth: the sum of weight times planar depth) of padded rows.
 //
 // No kernel knows its step from the host: each reads the present one from `steps[control->cursor]`, so that one recorded
 // graph serves every step. All sums are taken in a fixed order: results are bit-identical on every run.
@@ -13,6 +14,8 @@
 #include "constants.h"
 
 #define FULL_WARP 0xFFFFFFFFu
+#define PLANES (4 + DEPTH)
+#define TERMS (3 + DEPTH)  // of the loss
 
 typedef unsigned int uint;
 
@@ -24,13 +27,14 @@ struct View {
     int tiles_x, tiles_y;
     const float* target;
     const float* weights;  // (height, width) or null: all 1
+    const float* depth;    // (2, height, width) depth times alpha, and weights, 0 where there is no depth; or null: none
 };
 
 // What changes from step to step.
 struct Step {
     int view;
     float background[3];
-    float factors[3];      // of the sums of L1, 1 - SSIM and alpha L1 in the loss
+    float factors[4];      // of the sums of L1, 1 - SSIM, alpha L1 and depth L1 in the loss
     float corrections[2];  // 1 / (1 - beta^t) of Adam's moments
     float rates[PARAMETER_ROWS];
 };

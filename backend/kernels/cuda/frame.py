@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -94,8 +95,7 @@ class Pipeline:
                 "Make them smaller or fewer, or render a smaller frame.",
             )
         self.close()
-        s = self.sizes
-        self.sizes = Sizes(s.stride, s.rows, s.width, s.height, int(needed * _GROWTH) + 1024)
+        self.sizes = attrs.evolve(self.sizes, capacity=int(needed * _GROWTH) + 1024)
         self.operations = self._make()
 
     def image(self, width: int, height: int, stride: int, rows: int) -> Array:

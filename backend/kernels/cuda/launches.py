@@ -17,7 +17,6 @@ TICKETS_DEPTH, TICKET_EMIT, TICKETS_TILE = 0, 3, 4
 SLOT_FLOATS = 12
 RECORD_FLOATS = 12
 SPAN_BLOCKS = 512
-SNAPSHOT_FLOATS = 4 * TILE * TILE
 
 
 @attrs.frozen
@@ -57,6 +56,17 @@ class Sizes:
     width: int  # of the largest frame
     height: int
     capacity: int  # entries
+    depth: bool = False  # whether depth is rendered and compared
+
+    @property
+    def planes(self) -> int:
+        """Planes of a frame: colour, transmittance, depth."""
+        return 4 + self.depth
+
+    @property
+    def terms(self) -> int:
+        """Sums that make the loss."""
+        return 3 + self.depth
 
     @property
     def tiles(self) -> int:
@@ -114,7 +124,7 @@ def buffer_sizes(sizes: Sizes) -> dict[str, int]:
         "sorted_slot": 4 * capacity,
         "sorted_slot_other": 4 * capacity,
         "sorted_splat": 4 * capacity,
-        "image": 16 * sizes.plane,
+        "image": 4 * sizes.planes * sizes.plane,
     }
 
 
@@ -124,12 +134,12 @@ def training_sizes(sizes: Sizes) -> dict[str, int]:
     return {
         "slots": 4 * SLOT_FLOATS * sizes.capacity,
         "slot_used": sizes.capacity,
-        "snapshots": 4 * SNAPSHOT_FLOATS * sizes.segments,
+        "snapshots": 4 * sizes.planes * TILE * TILE * sizes.segments,
         "stops": 4 * sizes.tiles,
-        "gradient": 16 * sizes.plane,
+        "gradient": 4 * sizes.planes * sizes.plane,
         "slopes": 36 * sizes.plane,
         "active": squares,
-        "sums": 36 * squares,
+        "sums": 12 * sizes.terms * squares,
     }
 
 
@@ -217,8 +227,8 @@ def forward(sizes: Sizes, at: dict[str, int], scratch: int) -> list[Operation]:
     )  # fmt: skip
     rasterize = Launch(
         "rasterize", (-(-sizes.tiles // RASTER_WARPS), 1, 1), 32 * RASTER_WARPS,
-        (Pointer(at["records"]), Pointer(at["sorted_splat"]), Pointer(at["spans"]), views, steps, control, frame,
-         Pointer(at["image"]), Pointer(at.get("snapshots", 0)), Pointer(at.get("stops", 0))),
+        (Pointer(at["records"]), Pointer(at["depths"]), Pointer(at["sorted_splat"]), Pointer(at["spans"]), views, steps,
+         control, frame, Pointer(at["image"]), Pointer(at.get("snapshots", 0)), Pointer(at.get("stops", 0))),
     )  # fmt: skip
     return [
         Clear(at["frame"], scratch), project, *_sort_by_depth(sizes, at), emit, *_sort_by_tile(sizes, at), rasterize,
@@ -236,9 +246,9 @@ def backward(sizes: Sizes, at: dict[str, int], gradients_only: bool, statistics:
                (views, steps, control, frame, image, spans, slopes, active, Pointer(at["sums"]))),
         Launch("differentiate", grid, LOSS_THREADS, (views, steps, control, frame, image, slopes, active, gradient)),
         Launch("rasterize_backward", (-(-sizes.segments // RASTER_WARPS), 1, 1), 32 * RASTER_WARPS,
-               (Pointer(at["records"]), Pointer(at[_sorted_keys(sizes)]), Pointer(at["sorted_splat"]),
-                Pointer(at["sorted_slot"]), spans, views, steps, control, frame, image, Pointer(at["snapshots"]),
-                Pointer(at["stops"]), gradient, slots, slot_used)),
+               (Pointer(at["records"]), Pointer(at["depths"]), Pointer(at[_sorted_keys(sizes)]),
+                Pointer(at["sorted_splat"]), Pointer(at["sorted_slot"]), spans, views, steps, control, frame, image,
+                Pointer(at["snapshots"]), Pointer(at["stops"]), gradient, slots, slot_used)),
         Launch("project_backward", (-(-sizes.stride // SPLAT_THREADS), 1, 1), SPLAT_THREADS,
                (Pointer(at["block"]), Pointer(at["first"]), Pointer(at["second"]), sizes.stride, views, steps, control,
                 frame, Pointer(at["slot_spans"]), slot_used, slots,

@@ -16,7 +16,8 @@ from .sources import LOSS_TILE, TILE
 
 VIEW = np.dtype(
     [("camera", "f4", CAMERA_SIZE), ("region", "i4", 4), ("width", "i4"), ("height", "i4"), ("stride", "i4"),
-     ("rows", "i4"), ("tiles_x", "i4"), ("tiles_y", "i4"), ("target", "u8"), ("weights", "u8")], align=True,
+     ("rows", "i4"), ("tiles_x", "i4"), ("tiles_y", "i4"), ("target", "u8"), ("weights", "u8"), ("depth", "u8")],
+    align=True,
 )  # fmt: skip
 CONTROL = np.dtype([("cursor", "u4"), ("needed", "u4"), ("capacity", "u4"), ("skipped", "u4")], align=True)
 FRAME = np.dtype(
@@ -27,7 +28,7 @@ FRAME = np.dtype(
 def step_dtype(rows: int) -> np.dtype:
     """Struct Step for parameters of `rows` rows."""
     return np.dtype(
-        [("view", "i4"), ("background", "f4", 3), ("factors", "f4", 3), ("corrections", "f4", 2),
+        [("view", "i4"), ("background", "f4", 3), ("factors", "f4", 4), ("corrections", "f4", 2),
          ("rates", "f4", rows)],
         align=True,
     )
@@ -48,11 +49,11 @@ def pack_view(numbers: npt.NDArray[np.float32], width: int, height: int) -> npt.
     return view
 
 
-def pack_target(prepared: PreparedView, target: int, weights: int) -> npt.NDArray[np.void]:
-    """One View; `target` and `weights` are addresses on the device, 0 where there is nothing."""
+def pack_target(prepared: PreparedView, target: int, weights: int, depth: int = 0) -> npt.NDArray[np.void]:
+    """One View; `target`, `weights` and `depth` are addresses on the device, 0 where there is nothing."""
     view = pack_view(prepared.numbers, prepared.camera.width, prepared.camera.height)
     view["region"] = prepared.region
-    view["target"], view["weights"] = target, weights
+    view["target"], view["weights"], view["depth"] = target, weights, depth
     return view
 
 
@@ -61,7 +62,7 @@ def pack_steps(
 ) -> npt.NDArray[np.void]:
     """(len(steps),) Steps; `pixels`: how many each target has."""
     packed = np.zeros(len(steps), step_dtype(rows))
-    factors = np.array([1 - weights.ssim, weights.ssim, weights.alpha]) / (3, 3, 1)
+    factors = np.array([1 - weights.ssim, weights.ssim, weights.alpha, weights.depth]) / (3, 3, 1, weights.length)
     for place, step in zip(packed, steps, strict=True):
         place["view"], place["background"] = step.view, step.background
         place["factors"] = factors / pixels[step.view]

@@ -20,9 +20,18 @@ from .records import CONTROL, VIEW, pack_view, step_dtype
 from .sources import Variant
 
 
-def kernels_for(device: Device, parameters: SplatParameters) -> Any:
-    """The kernels for these splats; compiled at first use."""
-    return device.load(Variant(parameters.sh_degree, parameters.antialiased))
+def kernels_for(device: Device, parameters: SplatParameters, depth: bool = False) -> Any:
+    """The kernels for these splats, and for a loss with a depth term; compiled at first use."""
+    return device.load(Variant(parameters.sh_degree, parameters.antialiased, depth=depth))
+
+
+def over(planes: Array, background: Colour) -> Array:
+    """(4, H, W) colour and transmittance as an image (H, W, 3) over `background`, plane by plane: looks at held-out
+    views wait for this."""
+    image = np.empty((*planes.shape[1:], 3), np.float32)
+    for channel, shade in enumerate(np.asarray(background, np.float32)):
+        image[..., channel] = planes[channel] + planes[3] * shade if shade else planes[channel]
+    return image
 
 
 class Renderer:
@@ -50,8 +59,7 @@ class Renderer:
             self._pipeline.grow(self._pipeline.entries())
             self._frame()
         planes = self._pipeline.image(camera.width, camera.height, int(view["stride"]), int(view["rows"]))
-        image = planes[:3].transpose(1, 2, 0) + planes[3][:, :, None] * np.asarray(background, np.float32)
-        return np.ascontiguousarray(image), 1 - planes[3]
+        return over(planes, background), 1 - planes[3]
 
     def _frame(self) -> None:
         self._device.upload(self._plan.at["control"], self._pipeline.control_record())

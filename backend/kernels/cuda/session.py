@@ -13,13 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
 from interchange.cameras import Camera
 
+from ..layout import padded
 from ..parameters import AdamState, SplatParameters
-from ..rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target, refuse_depth
+from ..rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
 from ..views import PreparedView, prepare_view
 from .device import Device
 from .frame import Pipeline
@@ -41,15 +43,19 @@ class CudaSession:
         self, device: Device, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target],
         weights: LossWeights, statistics: bool = False, gradients_only: bool = False,
     ) -> None:  # fmt: skip
-        refuse_depth(weights, "cuda")
         self._device, self._weights = device, weights
         self._keeps_statistics, self._gradients_only = statistics, gradients_only
+        self._depth = weights.depth > 0
+
+        def prepare(t: Target) -> PreparedView:
+            return prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights, t.depth if self._depth else None)
+
         with ThreadPoolExecutor() as pool:  # numpy lets other threads run
-            prepared = list(pool.map(lambda t: prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights), targets))
+            prepared = list(pool.map(prepare, targets))
         self._pixels = [view.camera.width * view.camera.height for view in prepared]
         self._width = max((v.camera.width for v in prepared), default=1)
         self._height = max((v.camera.height for v in prepared), default=1)
-        target_bytes = sum(4 * (v.target.size + v.weights.size) for v in prepared)
+        target_bytes = sum(4 * sum(plane.size for plane in _planes(v).values()) for v in prepared)
         check_memory(device, self._sizes(parameters, self._width, self._height), target_bytes)
         self._targets, self._state = Buffers(device), Buffers(device)
         self._shown: Renderer | None = None
@@ -64,13 +70,14 @@ class CudaSession:
 
     def _sizes(self, parameters: SplatParameters, width: int, height: int) -> Sizes:
         rows, stride = parameters.block.shape
-        return Sizes(stride, rows, width, height, first_capacity(parameters.count))
+        return Sizes(stride, rows, width, height, first_capacity(parameters.count), self._depth)
 
     def _take_over(self, parameters: SplatParameters, adam: AdamState) -> None:
         """Bring splats and moments to the device and make the buffers of a step for them."""
         self._parameters, self._adam = parameters, adam
-        self._kernels = kernels_for(self._device, parameters)
+        self._kernels = kernels_for(self._device, parameters, self._depth)
         rows, stride = parameters.block.shape
+        sizes = self._sizes(parameters, self._width, self._height)
         self._state.put("block", parameters.block)
         self._state.put("first", adam.first)
         self._state.put("second", adam.second)
@@ -78,10 +85,9 @@ class CudaSession:
         self._state.put("output", np.zeros((rows, stride if self._gradients_only else 0), np.float32))
         self._state.add({
             "steps": STEPS_IN_FLIGHT * step_dtype(rows).itemsize, "control": CONTROL.itemsize,
-            "results": 16 * STEPS_IN_FLIGHT,
+            "results": 4 * (sizes.terms + 1) * STEPS_IN_FLIGHT,
         })  # fmt: skip
         outside = {**self._targets.at, **self._state.at}
-        sizes = self._sizes(parameters, self._width, self._height)
         self._train = Pipeline(
             self._device, self._kernels, sizes, outside, True, self._gradients_only, self._keeps_statistics
         )
@@ -89,10 +95,10 @@ class CudaSession:
     def _upload_target(self, number: int, view: PreparedView) -> npt.NDArray[np.void]:
         """Targets stay on the device for the whole session."""
         addresses = []
-        for name, plane in ((f"target {number}", view.target), (f"weights {number}", _unpadded(view))):
+        for name, plane in _planes(view).items():
             if plane.size:
-                self._targets.put(name, plane)
-            addresses.append(self._targets.at.get(name, 0))
+                self._targets.put(f"{name} {number}", plane)
+            addresses.append(self._targets.at.get(f"{name} {number}", 0))
         return pack_target(view, *addresses)
 
     def run(self, steps: Iterable[Step]) -> list[StepResult]:
@@ -139,12 +145,14 @@ class CudaSession:
     def _results(self, steps: Sequence[Step]) -> list[StepResult]:
         """Of the steps that were taken since the last reset."""
         done = int(self._control_now()["cursor"])
-        sums = np.zeros((done, 4), np.float32)
+        terms = self._train.sizes.terms
+        sums = np.zeros((done, terms + 1), np.float32)
         self._device.download(self._state.at["results"], sums)
-        weights = (1 - self._weights.ssim, self._weights.ssim, self._weights.alpha)
+        mix = self._weights
+        weights, units = (1 - mix.ssim, mix.ssim, mix.alpha, mix.depth)[:terms], (3, 3, 1, mix.length)[:terms]
         results = []
         for step, row in zip(steps, sums.astype(np.float64), strict=False):
-            means = row[:3] / (np.array([3, 3, 1]) * self._pixels[step.view])
+            means = row[:terms] / (np.array(units) * self._pixels[step.view])
             results.append(StepResult(float(means @ weights), *(float(m) for m in means)))
         return results
 
@@ -159,8 +167,9 @@ class CudaSession:
                 return self._shown
             width, height = max(width, self._shown.width), max(height, self._shown.height)
             self._stop_showing()
-        sizes = self._sizes(self._parameters, width, height)
-        self._shown = Renderer(self._device, self._kernels, self._state.at["block"], sizes)
+        sizes = attrs.evolve(self._sizes(self._parameters, width, height), depth=False)
+        kernels = kernels_for(self._device, self._parameters)
+        self._shown = Renderer(self._device, kernels, self._state.at["block"], sizes)
         return self._shown
 
     def _stop_showing(self) -> None:
@@ -227,10 +236,15 @@ class CudaSession:
         self._targets.free()
 
 
-def _unpadded(view: PreparedView) -> Array:
-    """Pixel weights without the CPU kernels' padding, flattened; empty if all are 1."""
-    if not view.weights.size:
-        return view.weights
-    stride = -(-view.camera.width // 16) * 16
-    plane = view.weights.reshape(-1, stride)[: view.camera.height, : view.camera.width]
-    return np.ascontiguousarray(plane).ravel()
+def _planes(view: PreparedView) -> dict[str, Array]:
+    """What of a target goes to the device, flattened; weights are empty if all are 1, depth if there is none."""
+    return {"target": view.target, "weights": _unpadded(view, view.weights), "depth": _unpadded(view, view.depth)}
+
+
+def _unpadded(view: PreparedView, planes: Array | None) -> Array:
+    """Planes without the CPU kernels' padding, flattened; empty if there are none."""
+    if planes is None or not planes.size:
+        return np.zeros(0, np.float32)
+    height, width = view.camera.height, view.camera.width
+    whole = planes.reshape(-1, padded(height), padded(width))
+    return np.ascontiguousarray(whole[:, :height, :width]).ravel()

@@ -83,6 +83,7 @@ class Variant:
     sh_degree: int = 0
     antialiased: bool = False
     program: Program = TRAINING
+    depth: bool = False  # a loss with a depth term
 
 
 def constants(variant: Variant) -> str:
@@ -92,6 +93,7 @@ def constants(variant: Variant) -> str:
     values = {
         "SH_COEFFICIENTS": coefficients,
         "ANTIALIASED": int(variant.antialiased),
+        "DEPTH": int(variant.depth),
         "PARAMETER_ROWS": parameters.ROW_SH + 3 * coefficients,
         "ROW_MEAN": parameters.ROW_MEAN,
         "ROW_QUAT": parameters.ROW_QUAT,

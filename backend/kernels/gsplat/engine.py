@@ -108,7 +108,7 @@ class GsplatEngine:
         self, parameters: SplatParameters, adam: AdamState, targets: Sequence[Target], weights: LossWeights,
         statistics: bool = False,
     ) -> GsplatSession:  # fmt: skip
-        """See `Rasterizer.begin`. InputError for a loss with a depth term, which only the CPU engine has."""
+        """See `Rasterizer.begin`. InputError for a loss with a depth term, which it does not have."""
         refuse_depth(weights, self.name)
         self.check_memory(parameters.block.shape[1], [target.camera for target in targets], parameters.sh_degree)
         with self.memory_guard():

@@ -22,6 +22,7 @@ COVERED = 0.1
 
 _NO_NORMALS = np.zeros((0, 3))
 _NO_DEPTH = np.zeros((0, 0), np.float32)
+_NO_COLOURS = np.zeros((0, 0, 3), np.float32)
 
 
 @kernel
@@ -100,13 +101,14 @@ def look_up(
     """The points that a view sees: in frame, covered, not edge-on, not behind the depth map.
 
     Returns their indices (n,) in ascending order, uv (n, 2) in pixels, straight colour (n, 3), coverage (n,), and
-    |cosine| (n,) between normal and direction of view (1 without normals). Colour and coverage are zero if not wanted.
+    |cosine| (n,) between normal and direction of view (1 without normals). Colour and coverage are empty if not wanted.
     """
     count = len(points)
     index, uv = np.empty(count, np.int32), np.empty((count, 2))
-    colour, coverage = np.zeros((count, 3), np.float32), np.zeros(count, np.float32)
+    wanted = 0 if rgb is None else count  # large arrays that nobody fills still cost threads a wait for each other
+    colour, coverage = np.empty((wanted, 3), np.float32), np.empty(wanted, np.float32)
     cosine = np.empty(count, np.float32)
-    picture = np.zeros((*alpha.shape, 3), np.float32) if rgb is None else np.ascontiguousarray(rgb, np.float32)
+    picture = _NO_COLOURS if rgb is None else np.ascontiguousarray(rgb, np.float32)
     found = _look_up(
         np.ascontiguousarray(points, np.float64),
         _NO_NORMALS if normals is None else np.ascontiguousarray(normals, np.float64),

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 import torch
 
 from backend.kernels.adam.reference import adam_steps
 from backend.kernels.cuda.engine import CudaEngine
 from backend.kernels.parameters import AdamState
-from backend.kernels.rasterizer import LossWeights, Step
+from backend.kernels.rasterizer import LossWeights, Step, Target
 
 from ..scenes import (
     GROUPS,
@@ -83,6 +84,72 @@ def check_long_lists(engine: CudaEngine) -> None:
         if len(theirs):
             # Some pixel always lies at a cutoff here; one flipped decision moves the norm by about 1e-4.
             assert np.linalg.norm(mine - theirs) < 5e-3 * np.linalg.norm(theirs), name
+
+
+def with_depth(target: Target, seed: int) -> Target:
+    """The target with a noisy depth map, some of which is zero, NaN or infinite."""
+    height, width = target.camera.height, target.camera.width
+    depth = (1 + 0.3 * np.random.default_rng(seed).normal(size=(height, width))).astype(np.float32)
+    depth[:10], depth[10:12], depth[:, :8] = 0, np.nan, np.inf
+    return attrs.evolve(target, depth=depth)
+
+
+def check_depth(engine: CudaEngine) -> None:
+    """The depth term and what it adds to the gradients, against float64 autograd and the CPU engine's term."""
+    from backend.kernels.engine import CpuEngine
+
+    background, mix = (0.1, 0.2, 0.3), LossWeights(depth=0.5, length=0.2)
+    for seed, weighted in ((31, True), (32, False)):
+        parameters, camera = scene(1, seed)
+        target = with_depth(target_near(engine, parameters, camera, seed, weighted), seed)
+        block = torch.tensor(parameters.block[:, :192].astype(np.float64))
+        assert doubtful_pixels(block, 4, camera).sum() == 0, "choose another seed"
+        result, gradient = engine.gradients(parameters, target, background, mix)
+        expected, reference = reference_gradients(
+            parameters, camera, target.rgb, target.alpha, background, mix, target.pixel_weights, target.depth
+        )
+        np.testing.assert_allclose((result.loss, result.l1, result.dssim, result.alpha), expected, rtol=2e-5)
+        cpu = CpuEngine(192, camera.width, camera.height, 1)
+        view = cpu.prepare_view(camera, target.rgb, target.alpha, target.pixel_weights, target.depth)
+        np.testing.assert_allclose(result.depth, cpu.gradients(parameters, view, background, mix)[0].depth, rtol=1e-4)
+        assert result.depth > 0.01
+        for name, rows in GROUPS.items():
+            mine, theirs = gradient[rows, :192], reference[rows]
+            assert np.abs(mine - theirs).max() < 1e-4 * np.abs(theirs).max(), name
+
+
+def check_depth_in_long_lists(engine: CudaEngine) -> None:
+    """Depth is taken up from snapshots, too."""
+    parameters, camera = scene(1, 11, count=1500, size=(40, 40), scale=0.05)
+    parameters.block[10] += 2
+    target = with_depth(target_near(engine, parameters, camera, 1), 1)
+    mix = LossWeights(0.0, 0.0, 20.0, 1.0)
+    _, gradient = engine.gradients(parameters, target, (0, 0, 0), mix)
+    _, reference = reference_gradients(
+        parameters, camera, target.rgb, target.alpha, (0, 0, 0), mix, None, target.depth
+    )
+    for name, rows in GROUPS.items():
+        mine, theirs = gradient[rows, :1500], reference[rows]
+        assert np.linalg.norm(mine - theirs) < 5e-3 * np.linalg.norm(theirs), name
+
+
+def check_views_without_depth(engine: CudaEngine) -> None:
+    """In a run with a depth term a view without depth has the gradients of a run without the term."""
+    parameters, camera = scene(1, 31)
+    bare = target_near(engine, parameters, camera, 31)
+    rates = parameters.learning_rates(1e-3, 6e-3, 1e-2, 5e-2, 3e-2)
+    ends = []
+    for mix, targets in ((LossWeights(depth=0.5), [with_depth(bare, 1), bare]), (LossWeights(), [bare, bare])):
+        mine = parameters.copy()
+        session = engine.begin(mine, AdamState.like(mine), targets, mix)
+        results = session.run([Step(1, 1, rates), Step(1, 2, rates)])
+        assert session.render(camera)[0].std() > 0.05
+        session.pull()
+        session.close()
+        ends.append(mine.block)
+        assert not any(result.depth for result in results)
+    assert np.abs(ends[0] - parameters.block).max() > 1e-3
+    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-4, atol=1e-5)
 
 
 def check_adam(engine: CudaEngine) -> None:
@@ -206,6 +273,7 @@ def check_replace(engine: CudaEngine) -> None:
 
 
 CHECKS = [
-    check_long_lists, check_adam, check_determinism, check_statistics, check_replace, check_agreement_with_cpu,
+    check_long_lists, check_depth, check_depth_in_long_lists, check_views_without_depth, check_adam, check_determinism,
+    check_statistics, check_replace, check_agreement_with_cpu,
 ]  # fmt: skip
 """What takes nothing but the engine."""

@@ -80,7 +80,7 @@ class EmulatedDevice:
         """Compile at first use."""
         if variant not in self._libraries:
             kind = Path(EMULATORS[variant.program]).stem
-            name = f"{kind}-degree{variant.sh_degree}{'aa' if variant.antialiased else ''}"
+            name = f"{kind}-degree{variant.sh_degree}{'aa' * variant.antialiased}{'-depth' * variant.depth}"
             self._libraries[variant] = build(variant, self._folder / name)
         return self._libraries[variant]
 

@@ -16,9 +16,9 @@ from backend.kernels.cuda.compiler import CompileError, compile_program, compile
 from backend.kernels.cuda.sources import SWAP, TRAINING, Program, Variant
 
 ARCHITECTURES = (75, 80, 89, 90, 120)
-PLAIN, RICH, FOR_SWAP = Variant(0), Variant(3, antialiased=True), Variant(program=SWAP)
+PLAIN, RICH, FOR_SWAP = Variant(0), Variant(3, antialiased=True, depth=True), Variant(program=SWAP)
 CASES = [(variant, architecture) for architecture in ARCHITECTURES for variant in (PLAIN, RICH, FOR_SWAP)]
-CASES += [(Variant(1), 90), (Variant(1, True), 75), (Variant(2), 89), (Variant(3), 80)]
+CASES += [(Variant(1), 90), (Variant(1, True), 75), (Variant(2), 89), (Variant(3), 80), (Variant(2, depth=True), 90)]
 
 
 def why_not() -> str:
@@ -147,6 +147,7 @@ def test_whatever_the_code_depends_on_compiles_anew(compilations, tmp_path, monk
     assert is_new(PLAIN, 89, 13000)
     assert is_new(PLAIN, 90, 12080)
     assert is_new(Variant(0, True), 90, 13000) and is_new(Variant(1), 90, 13000)
+    assert is_new(Variant(0, depth=True), 90, 13000)
     assert is_new(FOR_SWAP, 90, 13000)
     for program in (TRAINING, SWAP):
         faster = attrs.evolve(program, options=(*program.options, "--use_fast_math"))

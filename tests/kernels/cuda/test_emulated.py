@@ -89,9 +89,9 @@ def test_bad_targets_are_refused(engine):
     parameters, camera = scene(0, 1)
     with pytest.raises(InputError, match="shape"):
         engine.begin(parameters, AdamState.like(parameters), [Target(camera, np.zeros((4, 4, 3)))], LossWeights())
-    fine = Target(camera, np.zeros((50, 70, 3), np.float32))
-    with pytest.raises(InputError, match="cuda has no depth term"):
-        engine.begin(parameters, AdamState.like(parameters), [fine], LossWeights(depth=0.1))
+    with pytest.raises(InputError, match="depth has shape"):
+        deep = Target(camera, np.zeros((50, 70, 3), np.float32), depth=np.ones((4, 4), np.float32))
+        engine.begin(parameters, AdamState.like(parameters), [deep], LossWeights(depth=0.1))
     with pytest.raises(InputError, match="NaN"):
         bad = Target(camera, np.full((50, 70, 3), np.nan, np.float32))
         engine.begin(parameters, AdamState.like(parameters), [bad], LossWeights())

@@ -43,6 +43,7 @@ class Extent:
     capacity: int
     grid: tuple[int, int, int]
     values: dict[str, int]  # of the launch's int arguments
+    depth: int  # 1 with a depth term: one plane and one sum more
 
     @property
     def pairs(self) -> int:
@@ -73,20 +74,20 @@ COMMON: dict[str, Rule] = {
     "sorted_splat": lambda e: 4 * e.capacity,
     "sorted_slot": lambda e: 4 * e.capacity,
     "spans": lambda e: 8 * e.tiles,
-    "image": lambda e: 4 * 4 * e.plane,
-    "snapshots": lambda e: 4 * 4 * 64 * e.segments,
+    "image": lambda e: 4 * (4 + e.depth) * e.plane,
+    "snapshots": lambda e: 4 * (4 + e.depth) * 64 * e.segments,
     "stops": lambda e: 4 * e.tiles,
     "slopes": lambda e: 4 * 9 * e.plane,
     "active": lambda e: e.squares,
-    "sums": lambda e: 4 * 3 * 3 * e.squares,
-    "gradient": lambda e: 4 * 4 * e.plane,
+    "sums": lambda e: 4 * 3 * (3 + e.depth) * e.squares,
+    "gradient": lambda e: 4 * (4 + e.depth) * e.plane,
     "slots": lambda e: 48 * e.capacity,
     "slot_used": lambda e: e.capacity,
     "first": lambda e: 4 * e.rows * e.splats,
     "second": lambda e: 4 * e.rows * e.splats,
     "statistics": lambda e: 8 * e.splats,
     "output": lambda e: 4 * e.rows * e.splats,
-    "results": lambda e: 16 * STEPS_IN_FLIGHT,
+    "results": lambda e: 4 * (4 + e.depth) * STEPS_IN_FLIGHT,
 }
 EXTENTS: dict[str, dict[str, Rule]] = {
     "depth_keys": {"keys": lambda e: 4 * e.splats, "digit_counts": lambda e: 4 * 3 * 256},
@@ -112,11 +113,15 @@ SIZES = [
         (1024, 23, 3840, 2160, 70_000), (16, 14, 8192, 8192, 64),
         (128, 14, 130, 2, 2048), (144, 14, 3, 2000, 2049), (16, 14, 128, 128, int(MAX_ENTRIES * _GROWTH) + 1024),
     ]
-]  # fmt: skip
+] + [Sizes(208, 14, 9, 33, 70000, depth=True), Sizes(100_000, 59, 1024, 1024, 800_000, depth=True)]  # fmt: skip
 MODES = [(False, False, False), (True, False, False), (True, False, True), (True, True, False)]
 
 
-@pytest.fixture(params=SIZES, ids=lambda s: f"{s.stride}x{s.rows}-{s.width}x{s.height}-{s.capacity}")
+def _name(s: Sizes) -> str:
+    return f"{s.stride}x{s.rows}-{s.width}x{s.height}-{s.capacity}{'-depth' * s.depth}"
+
+
+@pytest.fixture(params=SIZES, ids=_name)
 def sizes(request) -> Sizes:
     return request.param
 
@@ -140,7 +145,7 @@ class Plan:
         }  # fmt: skip
         if training:
             self.given |= {
-                "first": block, "second": block, "results": 16 * STEPS_IN_FLIGHT,
+                "first": block, "second": block, "results": 4 * (sizes.terms + 1) * STEPS_IN_FLIGHT,
                 "statistics": 8 * sizes.stride if statistics else 0, "output": block if gradients_only else 0,
             }  # fmt: skip
         outside.add(self.given)
@@ -160,7 +165,8 @@ class Plan:
         squares = math.ceil(s.width / 32) * math.ceil(s.height / 32)
         tiles = math.ceil(s.width / 8) * math.ceil(s.height / 8)
         values = {p.name: a for p, a in self.arguments(launch) if not p.is_pointer}
-        return Extent(s.stride, s.rows, tiles, squares * 1024, squares, s.capacity, launch.grid, values)
+        pixels = squares * 1024
+        return Extent(s.stride, s.rows, tiles, pixels, squares, s.capacity, launch.grid, values, int(s.depth))
 
     @staticmethod
     def arguments(launch: Launch):
@@ -379,14 +385,18 @@ def test_no_index_overflows_32_bits():
 # -- sessions ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("degree", [0, 3])
-def test_a_session_makes_the_plan_and_gives_everything_back(degree):
+@pytest.mark.parametrize(("degree", "depth"), [(0, 0.0), (3, 0.0), (1, 0.5)])
+def test_a_session_makes_the_plan_and_gives_everything_back(degree, depth):
     device = RecordingDevice()
     engine = CudaEngine(device)
     parameters, camera = scene(degree, 1)
     other = camera_for(60, 90)
     targets = [Target(c, np.zeros((c.height, c.width, 3), np.float32)) for c in (camera, other)]
-    session = engine.begin(parameters, AdamState.like(parameters), targets, LossWeights(), statistics=True)
+    targets[0] = attrs.evolve(targets[0], depth=np.ones((camera.height, camera.width), np.float32))
+    weights = LossWeights(depth=depth)
+    session = engine.begin(parameters, AdamState.like(parameters), targets, weights, statistics=True)
+    depths = 8 * camera.height * camera.width  # two planes
+    assert any(size == depths for _, size in device.uploads) == bool(depth)
     rates = np.zeros(len(parameters.block), np.float32)
     _, operations = session.stages_at(Step(1, 1, rates))
     kernels = [operation.kernel for operation in operations if isinstance(operation, Launch)]

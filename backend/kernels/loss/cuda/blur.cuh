@@ -83,6 +83,18 @@ __device__ inline float weight_at(const View& view, int x, int y) {
     return view.weights ? view.weights[y * view.width + x] : 1.0f;
 }
 
+#if DEPTH
+// Rendered depth minus the target's, both premultiplied; 0 where the target has none at all.
+__device__ inline float depth_error(const View& view, const float* image, int x, int y) {
+    if (!view.depth) return 0.0f;
+    return image[4 * view.rows * view.stride + y * view.stride + x] - view.depth[y * view.width + x];
+}
+
+__device__ inline float depth_weight_at(const View& view, int x, int y) {
+    return view.depth ? view.depth[(view.height + y) * view.width + x] : 0.0f;
+}
+#endif
+
 __device__ inline float rendered_at(const View& view, const float* image, int channel, float background, int x, int y) {
     int plane = view.rows * view.stride, place = y * view.stride + x;
     return image[channel * plane + place] - (1.0f - image[3 * plane + place]) * background;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// L1 + D-SSIM + alpha L1 (Wang et al. 2004; Kerbl et al. 2023) of a square of pixels and one channel per block, and the
-// derivatives of SSIM by its three blurred inputs. Squares that see neither splats nor target cost nothing.
+// L1 + D-SSIM + alpha L1 + depth L1 (Wang et al. 2004; Kerbl et al. 2023) of a square of pixels and one channel per
+// block, and the derivatives of SSIM by its three blurred inputs. Squares that see neither splats nor target cost
+// nothing.
 #include "loss/cuda/blur.cuh"
 
 __device__ inline bool block_sees_something(const View& view, const uint2* spans, int x0, int y0) {
@@ -33,7 +34,7 @@ extern "C" __global__ void __launch_bounds__(LOSS_THREADS) compare(
     const Frame* __restrict__ frame, const float* __restrict__ image, const uint2* __restrict__ spans,
     float* __restrict__ slopes,           // (3, 3, rows, stride): channel; d/dmean, d/dE[x'^2], d/dE[x'y'], out
     unsigned char* __restrict__ active,   // (squares,) 1: the square was computed, out
-    float* __restrict__ sums) {           // (3, squares, 3) L1, 1 - SSIM, alpha L1, out
+    float* __restrict__ sums) {           // (3, squares, TERMS) L1, 1 - SSIM, alpha L1, depth L1, out
     __shared__ float x[WIDE][WIDE + 1], y[WIDE][WIDE + 1];
     __shared__ float narrow[5][WIDE][LOSS_TILE];
     __shared__ float warp_sums[LOSS_THREADS / 32];
@@ -43,16 +44,20 @@ extern "C" __global__ void __launch_bounds__(LOSS_THREADS) compare(
     const View& view = views[step.view];
     int channel = blockIdx.z, x0 = blockIdx.x * LOSS_TILE, y0 = blockIdx.y * LOSS_TILE;
     int square = blockIdx.y * gridDim.x + blockIdx.x, squares = gridDim.x * gridDim.y;
-    float* my_sums = sums + 3 * (channel * squares + square);
+    float* my_sums = sums + TERMS * (channel * squares + square);
     if (threadIdx.x == 0) {
         sees = x0 < view.width && y0 < view.height && block_sees_something(view, spans, x0, y0);
         if (channel == 0) active[square] = sees;
-        if (!sees) my_sums[0] = my_sums[1] = my_sums[2] = 0.0f;
+        if (!sees)
+            for (int term = 0; term < TERMS; term++) my_sums[term] = 0.0f;
     }
     __syncthreads();
     if (!sees) return;
 
     float background = step.background[channel], l1 = 0, l1_alpha = 0, dssim = 0;
+#if DEPTH
+    float l1_depth = 0;
+#endif
     for (int k = threadIdx.x; k < WIDE * WIDE; k += LOSS_THREADS) {
         int row = k / WIDE, column = k % WIDE, px = x0 + column - REACH, py = y0 + row - REACH;
         float rendered = 0, wanted = 0;
@@ -65,6 +70,9 @@ extern "C" __global__ void __launch_bounds__(LOSS_THREADS) compare(
                 if (channel == 0) {
                     float alpha = 1.0f - image[3 * view.rows * view.stride + py * view.stride + px];
                     l1_alpha += fabsf(alpha - target_at(view, 3, px, py)) * weight;
+#if DEPTH
+                    l1_depth += fabsf(depth_error(view, image, px, py)) * depth_weight_at(view, px, py);
+#endif
                 }
             }
         }
@@ -101,5 +109,9 @@ extern "C" __global__ void __launch_bounds__(LOSS_THREADS) compare(
     l1 = loss_block_sum(l1, warp_sums);
     dssim = loss_block_sum(dssim, warp_sums);
     l1_alpha = loss_block_sum(l1_alpha, warp_sums);
+#if DEPTH
+    l1_depth = loss_block_sum(l1_depth, warp_sums);
+    if (threadIdx.x == 0) my_sums[3] = l1_depth;
+#endif
     if (threadIdx.x == 0) my_sums[0] = l1, my_sums[1] = dssim, my_sums[2] = l1_alpha;
 }

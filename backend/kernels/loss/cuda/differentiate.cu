@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The gradient of the loss by the image: the slopes of SSIM are blurred once more (the window is symmetric), the signs of
-// L1 and alpha L1 added. And the end of a step: the loss's sums, the cursor.
+// L1, alpha L1 and depth L1 added. And the end of a step: the loss's sums, the cursor.
 #include "loss/cuda/blur.cuh"
 
 __device__ inline float sign_times(float x, float size) { return x > 0 ? size : x < 0 ? -size : 0.0f; }
@@ -9,7 +9,7 @@ extern "C" __global__ void __launch_bounds__(LOSS_THREADS) differentiate(
     const View* __restrict__ views, const Step* __restrict__ steps, const Control* __restrict__ control,
     const Frame* __restrict__ frame, const float* __restrict__ image, const float* __restrict__ slopes,
     const unsigned char* __restrict__ active,
-    float* __restrict__ gradient) {  // (4, rows, stride) dL/dimage, dL/dtransmittance of the alpha term, out
+    float* __restrict__ gradient) {  // (PLANES, rows, stride) dL/dimage, dL/dtransmittance of alpha's, dL/ddepth, out
     __shared__ float wide[WIDE][WIDE + 1];
     __shared__ float narrow[3][WIDE][LOSS_TILE];
     int square = blockIdx.y * gridDim.x + blockIdx.x;
@@ -48,33 +48,37 @@ extern "C" __global__ void __launch_bounds__(LOSS_THREADS) differentiate(
         if (channel == 0) {
             float difference = 1.0f - image[3 * plane + place] - target_at(view, 3, px, py);
             gradient[3 * plane + place] = -sign_times(difference, step.factors[2]) * weight;
+#if DEPTH
+            gradient[4 * plane + place] =
+                sign_times(depth_error(view, image, px, py), step.factors[3]) * depth_weight_at(view, px, py);
+#endif
         }
     }
 }
 
 extern "C" __global__ void __launch_bounds__(256) finish_step(
     const float* __restrict__ sums, int squares, Control* control, const Frame* __restrict__ frame,
-    float* __restrict__ results) {  // (steps, 4) sums of L1, 1 - SSIM, alpha L1; entries, out
-    __shared__ double partial[3][256];
+    float* __restrict__ results) {  // (steps, TERMS + 1) sums of the loss's terms; entries, out
+    __shared__ double partial[TERMS][256];
     if (control->needed != 0) return;
     if (frame->entries > control->capacity) {
         if (threadIdx.x == 0) control->needed = frame->entries;
         return;
     }
-    for (int term = 0; term < 3; term++) {
+    for (int term = 0; term < TERMS; term++) {
         double sum = 0;
-        for (int k = threadIdx.x; k < 3 * squares; k += 256) sum += sums[3 * k + term];
+        for (int k = threadIdx.x; k < 3 * squares; k += 256) sum += sums[TERMS * k + term];
         partial[term][threadIdx.x] = sum;
     }
     for (int half = 128; half > 0; half /= 2) {
         __syncthreads();
         if ((int)threadIdx.x < half)
-            for (int term = 0; term < 3; term++) partial[term][threadIdx.x] += partial[term][threadIdx.x + half];
+            for (int term = 0; term < TERMS; term++) partial[term][threadIdx.x] += partial[term][threadIdx.x + half];
     }
     if (threadIdx.x == 0) {
-        float* result = results + 4 * control->cursor;
-        for (int term = 0; term < 3; term++) result[term] = (float)partial[term][0];
-        result[3] = (float)frame->entries;
+        float* result = results + (TERMS + 1) * control->cursor;
+        for (int term = 0; term < TERMS; term++) result[term] = (float)partial[term][0];
+        result[TERMS] = (float)frame->entries;
         control->cursor += 1;
     }
 }

@@ -8,7 +8,12 @@
 struct Sums {
     float v, vx, vy, vxx, vxy, vyy, red, green, blue;
     float used;  // slots that were reached
+#if DEPTH
+    float depth;
+#endif
 };
+
+#define SUMS (10 + DEPTH)  // fields of Sums
 
 // dL/dU and dL/d(u, v) from the moments of v = alpha dL/dalpha.
 __device__ inline void covariance_gradient(const Geometry& g, const Sums& sums, float* dU, float& du, float& dv) {
@@ -66,9 +71,9 @@ __device__ inline void shape_gradient(const Geometry& g, const float* dU, float*
     gradients[ROW_QUAT + 3] = (dz - along * z) * g.inverse_norm;
 }
 
-// dL/dmean in the world through the projected centre and through the Jacobian.
+// dL/dmean in the world through the projected centre, the Jacobian and the depth.
 __device__ inline void mean_gradient(
-    const Geometry& g, const float* dU, float du, float dv, const float* camera, float* gradients) {
+    const Geometry& g, const float* dU, float du, float dv, float d_depth, const float* camera, float* gradients) {
     const float* R = camera + CAMERA_ROTATION;
     const float* M = g.M;
     float a[3], b[3];
@@ -87,7 +92,7 @@ __device__ inline void mean_gradient(
     float dX = du * g.inverse_z * fx - (free_x ? d_jxz * square * fx : 0.0f);
     float dY = dv * g.inverse_z * fy - (free_y ? d_jyz * square * fy : 0.0f);
     float dZ = d_jxz * fx * g.rx * (free_x ? 2.0f : 1.0f) + d_jyz * fy * g.ry * (free_y ? 2.0f : 1.0f);
-    dZ = (dZ - d_jx * fx - d_jy * fy - du * g.X * fx - dv * g.Y * fy) * square;
+    dZ = (dZ - d_jx * fx - d_jy * fy - du * g.X * fx - dv * g.Y * fy) * square + d_depth;
     for (int k = 0; k < 3; k++) gradients[ROW_MEAN + k] = dX * R[k] + dY * R[3 + k] + dZ * R[6 + k];
 }
 
@@ -123,6 +128,9 @@ __device__ inline void add_slot(
     sums.v += a.x, sums.vx += a.y, sums.vy += a.z, sums.vxx += a.w;
     sums.vxy += b.x, sums.vyy += b.y, sums.red += b.z, sums.green += b.w;
     sums.blue += slots[3 * slot + 2].x;
+#if DEPTH
+    sums.depth += slots[3 * slot + 2].y;
+#endif
     sums.used += 1.0f;
 }
 
@@ -132,18 +140,18 @@ __device__ inline void add_slot(
 // whole warp adds, lane by lane, and the lanes' sums are added in a fixed order. To be called by whole warps.
 __device__ inline Sums collect_sums(
     const float4* __restrict__ slots, const unsigned char* __restrict__ slot_used, uint2 span) {
-    Sums sums = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    Sums sums = {};
     if (span.y <= MANY_SLOTS)
         for (uint slot = span.x; slot < span.x + span.y; slot++) add_slot(slots, slot_used, slot, sums);
     uint lane = threadIdx.x % 32;
     for (uint waiting = __ballot_sync(FULL_WARP, span.y > MANY_SLOTS); waiting; waiting &= waiting - 1) {
         int owner = __ffs(waiting) - 1;
         uint first = __shfl_sync(FULL_WARP, span.x, owner), count = __shfl_sync(FULL_WARP, span.y, owner);
-        Sums part = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+        Sums part = {};
         for (uint k = lane; k < count; k += 32) add_slot(slots, slot_used, first + k, part);
         float* values = &part.v;
 #pragma unroll
-        for (int k = 0; k < 10; k++)
+        for (int k = 0; k < SUMS; k++)
             for (int offset = 16; offset > 0; offset /= 2)
                 values[k] += __shfl_xor_sync(FULL_WARP, values[k], offset);
         if ((int)lane == owner) sums = part;
@@ -174,7 +182,12 @@ extern "C" __global__ void __launch_bounds__(SPLAT_THREADS) project_backward(
     compensation_gradient(g, sums.v, dU);
 #endif
     shape_gradient(g, dU, gradients);
-    mean_gradient(g, dU, du, dv, view.camera, gradients);
+#if DEPTH
+    float d_depth = sums.depth;
+#else
+    float d_depth = 0.0f;
+#endif
+    mean_gradient(g, dU, du, dv, d_depth, view.camera, gradients);
     float opacity = 1.0f / (1.0f + expf(-block[ROW_OPACITY * stride + i]));
     gradients[ROW_OPACITY] = (1.0f - opacity) * sums.v;
     colour_gradient(block, stride, i, g, sums, gradients);

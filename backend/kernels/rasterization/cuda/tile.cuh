@@ -13,13 +13,17 @@
 
 // Entries of all tiles lie in one sorted array. A *segment* is a stretch of SEGMENT_SIZE of them, wherever tiles begin
 // and end. Where a tile's list crosses into a segment, the forward pass leaves a *snapshot* of the pixels there: signed
-// transmittance and colour so far, four planes of PIXELS. The backward pass can then take up any segment by itself, and
-// long lists, as at silhouettes, do not hold a whole step up (the buckets of Mallick et al. 2024, "Taming 3DGS").
-#define SNAPSHOT_FLOATS (4 * PIXELS)
+// transmittance, colour and depth so far, PLANES planes of PIXELS. The backward pass can then take up any segment by
+// itself, and long lists, as at silhouettes, do not hold a whole step up (the buckets of Mallick et al. 2024, "Taming
+// 3DGS").
+#define SNAPSHOT_FLOATS (PLANES * PIXELS)
 
 struct Batch {
     float4 r0[BATCH], r1[BATCH];
     float blue[BATCH];
+#if DEPTH
+    float depth[BATCH];
+#endif
 };
 
 // Where the batch that begins at `first` ends: batches keep to multiples of BATCH, so that segments are whole batches.
@@ -28,19 +32,33 @@ __device__ inline uint batch_end(uint first, uint end) { return min(end, first /
 // Lane k fetches the record of entry `first + k`, or of one that touches no pixel, where the batch has ended.
 __device__ inline void load_batch(
     Batch& batch, uint lane, uint first, uint end, const uint* __restrict__ sorted_splat,
-    const float4* __restrict__ records) {
+    const float4* __restrict__ records, const uint* __restrict__ depths) {
     __syncwarp();  // nobody may still read the batch before
     if (first + lane < end) {
         uint splat = sorted_splat[first + lane];
         batch.r0[lane] = records[3 * splat];
         batch.r1[lane] = records[3 * splat + 1];
         batch.blue[lane] = records[3 * splat + 2].x;
+#if DEPTH
+        batch.depth[lane] = __uint_as_float(depths[splat]);
+#endif
     } else {
         batch.r0[lane] = make_float4(0, 0, 0, 0);
         batch.r1[lane] = make_float4(0, 2 * LOG2_CUTOFF, 0, 0);
         batch.blue[lane] = 0;
+#if DEPTH
+        batch.depth[lane] = 0;
+#endif
     }
     __syncwarp();
+}
+
+__device__ inline float depth_of(const Batch& batch, int k) {
+#if DEPTH
+    return batch.depth[k];
+#else
+    return 0.0f;  // never looked at
+#endif
 }
 
 // An entry as seen from a lane's two pixels: distance to the mean, and log2(alpha) before clamp and cutoff.
