@@ -292,10 +292,12 @@ class Capture:
 
 def write_preview(path: Path | str, images: ViewImages) -> None:
     """8-bit sRGB PNG with straight alpha of one view."""
-    straight = np.clip(images.rgb / np.maximum(images.alpha[..., None], 1e-6), 0, 1)
-    rgba = np.concatenate([srgb_from_linear(straight), np.clip(images.alpha, 0, 1)[..., None]], axis=-1)
-    rgba[images.alpha <= 0] = 0
-    write_png(path, np.rint(rgba * 255).astype(np.uint8))
+    there = images.alpha > 0
+    alpha = images.alpha[there][:, None]
+    straight = np.clip(images.rgb[there] / np.maximum(alpha, 1e-6), 0, 1)
+    rgba = np.zeros((*there.shape, 4), np.uint8)
+    rgba[there] = np.rint(np.concatenate([srgb_from_linear(straight), np.clip(alpha, 0, 1)], axis=1) * 255)
+    write_png(path, rgba)
 
 
 def write_json(path: Path | str, value: Any) -> None:
