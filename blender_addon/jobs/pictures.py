@@ -25,7 +25,8 @@ class Pictures:
         shown = self._shown.get(job_id)
         if shown is None or shown[0] != number:
             name = f"{job_id} {number}"
-            self._collection.load(name, str(path), "IMAGE")
+            picture = self._collection.load(name, str(path), "IMAGE")
+            picture.image_size[:]  # asking reads it now; read later, by Blender, the whole window is drawn again for it
             if shown is not None:
                 del self._collection[shown[1]]
             self._shown[job_id] = (number, name)
