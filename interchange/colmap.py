@@ -45,7 +45,7 @@ def write_colmap(
     levels = np.full(points.shape, 128) if colours is None else np.rint(np.clip(colours, 0, 1) * 255).astype(int)
     lines = [
         " ".join((str(number), *_words(point), *(str(v) for v in level), "0"))
-        for number, (point, level) in enumerate(zip(points, levels, strict=True), 1)
+        for number, (point, level) in enumerate(zip(points.tolist(), levels.tolist(), strict=True), 1)
     ]
     _write(folder / "points3D.txt", "POINT3D_ID X Y Z R G B ERROR TRACK", lines)
 

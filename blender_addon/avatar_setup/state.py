@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._interchange import errors
+from ..capture.avatar import is_among
 from .marks import refuse_linked
 from .vertex_marks import IDS
 
@@ -36,6 +37,5 @@ def no_landmarks(context: Any) -> str | None:
 
 
 def in_layer(item: Any, view_layer: Any) -> bool:
-    """Whether an object is in the view layer; a linked one may have the same name as its override."""
-    same = view_layer.objects.get(item.name)
-    return same == item or (same is not None and item in set(view_layer.objects))
+    """Whether an object is in the view layer."""
+    return is_among(item, view_layer.objects)

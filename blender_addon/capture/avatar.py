@@ -70,6 +70,12 @@ def avatar_names() -> list[str]:
     )
 
 
+def is_among(item: Any, objects: Any) -> bool:
+    """Whether an object is one of a scene's or view layer's; a linked one may have the same name as its override."""
+    same = objects.get(item.name)
+    return bool(same == item or (same is not None and item in set(objects)))
+
+
 def find_avatar(scene: Any, view_layer: Any, name: str | None, *, strict: bool = True) -> Avatar:
     """The avatar in the collection `name`, or the only one there is. strict: its parts must be fit for a capture.
 

@@ -71,5 +71,5 @@ def add_masks(
 def exact_depth(camera: cameras.Camera, captured: mesh.Mesh, hits: Hits, depth: npt.NDArray) -> npt.NDArray:
     """Planar depth (H, W) at the pixels' centres: of the triangle that is there, else what was rendered."""
     _, z = camera.project(captured.vertices)
-    exact = hits.interpolate(z[captured.faces].astype(np.float32))
+    exact = hits.interpolate_vertices(z.astype(np.float32), captured.faces)
     return np.where(hits.face >= 0, exact, depth).astype(np.float32)

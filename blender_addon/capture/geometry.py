@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -35,6 +37,14 @@ class _Part:
     bone_weight: Array  # (V, 4)
 
 
+@attrs.frozen(eq=False)
+class _Rest:
+    """The same object at rest: vertices (V, 3) in the world, and how many triangles they form."""
+
+    vertices: Array
+    faces: int
+
+
 def extract(avatar: Avatar, view_layer: Any, *, needs_landmarks: bool) -> tuple[mesh.Mesh, list[capture.Bone]]:
     """The mesh of all parts in the scene's present pose, and the armature's bones.
 
@@ -51,10 +61,10 @@ def extract(avatar: Avatar, view_layer: Any, *, needs_landmarks: bool) -> tuple[
         frame = frame_of(avatar, view_layer.depsgraph)
         bones = _bones(avatar, frame, view_layer.depsgraph)
         _put_to_rest(restore, avatar)
-        rest = _read_parts(avatar, view_layer, [])  # the weights are known by now
+        rest = _read_rest(avatar, view_layer)
     view_layer.update()
     for part, before, after in zip(avatar.parts, posed, rest, strict=True):
-        if len(before.vertices) != len(after.vertices) or len(before.faces) != len(after.faces):
+        if len(before.vertices) != len(after.vertices) or len(before.faces) != after.faces:
             raise errors.InputError(
                 f"The mesh {part.name!r} has another number of vertices at rest than posed.",
                 "Turn off modifiers that cut or merge depending on the pose.",
@@ -118,16 +128,34 @@ def _put_to_rest(restore: Restore, avatar: Avatar) -> None:
 
 def _read_parts(avatar: Avatar, view_layer: Any, bone_names: list[str]) -> list[_Part]:
     view_layer.update()
-    depsgraph = view_layer.depsgraph
-    return [_read_part(part, depsgraph, bone_names) for part in avatar.parts]
+    return [_read_part(part, view_layer.depsgraph, bone_names) for part in avatar.parts]
 
 
-def _read_part(part: Any, depsgraph: Any, bone_names: list[str]) -> _Part:
+def _read_rest(avatar: Avatar, view_layer: Any) -> list[_Rest]:
+    view_layer.update()
+    found = []
+    for part in avatar.parts:
+        with _mesh_of(part, view_layer.depsgraph) as (data, matrix):
+            vertices = _get(data.vertices, "co", 3) @ matrix[:3, :3].T + matrix[:3, 3]
+            check_numbers(part.name, vertices, np.zeros((0, 3, 2)))
+            found.append(_Rest(vertices, len(data.loop_triangles)))
+    return found
+
+
+@contextlib.contextmanager
+def _mesh_of(part: Any, depsgraph: Any) -> Iterator[tuple[Any, Array]]:
+    """The evaluated mesh with its triangles, and the object's matrix (4, 4)."""
     evaluated = part.evaluated_get(depsgraph)
     data = evaluated.to_mesh(preserve_all_data_layers=True, depsgraph=depsgraph)
     try:
         data.calc_loop_triangles()
-        matrix = np.array(evaluated.matrix_world)
+        yield data, np.array(evaluated.matrix_world)
+    finally:
+        evaluated.to_mesh_clear()
+
+
+def _read_part(part: Any, depsgraph: Any, bone_names: list[str]) -> _Part:
+    with _mesh_of(part, depsgraph) as (data, matrix):
         vertices = _get(data.vertices, "co", 3) @ matrix[:3, :3].T + matrix[:3, 3]
         normals = _get(data.vertex_normals, "vector", 3) @ np.linalg.inv(matrix[:3, :3])
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
@@ -142,10 +170,9 @@ def _read_part(part: Any, depsgraph: Any, bone_names: list[str]) -> _Part:
         check_numbers(part.name, vertices, uvs)
         if np.linalg.det(matrix[:3, :3]) < 0:  # a mirrored object: keep the faces' winding outwards
             faces, uvs = faces[:, ::-1], uvs[:, ::-1]
-        soft = {name: _soft_region(part, data, name) for name in _SOFT_REGIONS}
-        index, weight = _bone_weights(part, data, bone_names)
-    finally:
-        evaluated.to_mesh_clear()
+        groups = _groups_of(data)
+        soft = {name: _soft_region(part, data, groups, name) for name in _SOFT_REGIONS}
+        index, weight = _bone_weights(part, len(vertices), groups, bone_names)
     return _Part(vertices, normals, faces, uvs, soft, index, weight)
 
 
@@ -155,35 +182,60 @@ def _get(items: Any, name: str, width: int, kind: type = np.float32) -> Array:
     return flat.reshape(-1, width)
 
 
-def _soft_region(part: Any, data: Any, name: str) -> Array:
+@attrs.frozen(eq=False)
+class _Groups:
+    """The vertex groups of an evaluated mesh, an entry for each vertex that is in one: vertex, group, weight (N,)."""
+
+    vertex: Array
+    group: Array
+    weight: Array
+
+    def of(self, group: Any, count: int) -> Array:
+        """(V,) weights in one group, 0 for vertices that are not in it."""
+        found, here = np.zeros(count, np.float32), self.group == group.index
+        found[self.vertex[here]] = self.weight[here]
+        return found
+
+
+def _groups_of(data: Any) -> _Groups:
+    """All at once: Blender tells groups by single vertices only, and asking them is most of the work."""
+    entries = [vertex.groups for vertex in data.vertices]
+    counts = np.fromiter(map(len, entries), np.int64, len(entries))
+    flat = [(group.group, group.weight) for groups in entries for group in groups]
+    table = np.array(flat, np.float64).reshape(-1, 2)
+    return _Groups(np.repeat(np.arange(len(entries)), counts), table[:, 0].astype(np.int64), table[:, 1])
+
+
+def _soft_region(part: Any, data: Any, groups: _Groups, name: str) -> Array:
     """(V,) 0..1: the vertex group that artists paint, else the attribute that sample avatars have, else 0."""
     group, attribute = part.vertex_groups.get(name), data.attributes.get(name)
     if group is not None:
-        found = ((g.weight for g in vertex.groups if g.group == group.index) for vertex in data.vertices)
-        return np.fromiter((next(weights, 0.0) for weights in found), np.float32, len(data.vertices))
+        return groups.of(group, len(data.vertices))
     if attribute is None or attribute.domain != "POINT" or attribute.data_type != "FLOAT":
         return np.zeros(len(data.vertices), np.float32)
     return np.clip(_get(attribute.data, "value", 1)[:, 0], 0, 1)
 
 
-def _bone_weights(part: Any, data: Any, bone_names: list[str]) -> tuple[Array, Array]:
-    """The four strongest bones of each vertex, weights summing to 1 (or 0 where no bone holds the vertex)."""
-    count = len(data.vertices)
+def _bone_weights(part: Any, count: int, groups: _Groups, bone_names: list[str]) -> tuple[Array, Array]:
+    """The four strongest bones of each of `count` vertices, weights summing to 1 (or 0 where no bone holds one)."""
     index, weight = np.zeros((count, 4), np.int16), np.zeros((count, 4), np.float32)
     order = {name: number for number, name in enumerate(bone_names)}
     if part.parent_type == "BONE" and part.parent_bone in order:
         index[:, 0], weight[:, 0] = order[part.parent_bone], 1.0
         return index, weight
-    if not any(m.type == "ARMATURE" and m.show_render for m in part.modifiers):
+    if not bone_names or not any(m.type == "ARMATURE" and m.show_render for m in part.modifiers):
         return index, weight
-    if not bone_names:
-        return index, weight
-    bone_of_group = {group.index: order[group.name] for group in part.vertex_groups if group.name in order}
-    for number, vertex in enumerate(data.vertices):
-        found = sorted(((g.weight, bone_of_group[g.group]) for g in vertex.groups if g.group in bone_of_group),
-                       reverse=True)[:4]  # fmt: skip
-        for slot, (value, bone) in enumerate(found):
-            index[number, slot], weight[number, slot] = bone, value
+    bone_of_group = np.full(len(part.vertex_groups), -1)
+    for group in part.vertex_groups:
+        bone_of_group[group.index] = order.get(group.name, -1)
+    held = groups.group < len(bone_of_group)
+    held[held] = bone_of_group[groups.group[held]] >= 0
+    vertex, bone, value = groups.vertex[held], bone_of_group[groups.group[held]], groups.weight[held]
+    sort = np.lexsort((-bone, -value, vertex))
+    vertex, bone, value = vertex[sort], bone[sort], value[sort]
+    slot = np.arange(len(vertex)) - np.searchsorted(vertex, vertex)  # a vertex's entries lie one after the other
+    strong = slot < 4
+    index[vertex[strong], slot[strong]], weight[vertex[strong], slot[strong]] = bone[strong], value[strong]
     total = weight.sum(axis=1, keepdims=True)
     return index, np.where(total > 0, weight / np.maximum(total, 1e-12), 0).astype(np.float32)
 
@@ -205,7 +257,7 @@ def _bones(avatar: Avatar, frame: Array, depsgraph: Any) -> list[capture.Bone]:
     ]
 
 
-def _join(avatar: Avatar, frame: Array, posed: list[_Part], rest: list[_Part], landmarks: Array) -> mesh.Mesh:
+def _join(avatar: Avatar, frame: Array, posed: list[_Part], rest: list[_Rest], landmarks: Array) -> mesh.Mesh:
     starts = np.concatenate([[0], np.cumsum([len(p.vertices) for p in posed])])
     to_own: Array = np.linalg.inv(frame)
     rest_vertices = np.concatenate([p.vertices for p in rest]) @ to_own[:3, :3].T + to_own[:3, 3]

@@ -141,15 +141,16 @@ def clean_light(
     that are partly covered or nearly black are neither used nor changed. Measured at 8 samples: relative error 5.5 %
     before, 1.1 % after.
     """
-    weight = ((alpha > 0.99) & (albedo.min(axis=-1) > _DARK)).astype(np.float64)
-    total = _box(weight, radius)
-    inside = weight > 0
-    scale = 1 / np.maximum(total, 1e-9)
+    inside = (alpha > 0.99) & (np.minimum(np.minimum(albedo[..., 0], albedo[..., 1]), albedo[..., 2]) > _DARK)
+    result = light.copy()
+    window = window_of(inside)  # beyond it nothing counts, so the sums are the same
+    inside, light, rgb, albedo = inside[window], light[window], rgb[window], albedo[window]
+    weight = inside.astype(np.float64)
+    scale = 1 / np.maximum(_box(weight, radius), 1e-9)
 
     def mean(image: npt.NDArray) -> npt.NDArray:
         return _box(image * weight, radius) * scale
 
-    result = light.copy()
     for channel in range(3):
         noisy = light[..., channel].astype(np.float64)
         guide = np.where(inside, rgb[..., channel] / np.maximum(albedo[..., channel], _DARK), 0.0)
@@ -158,12 +159,26 @@ def clean_light(
         slope = (mean(guide * noisy) - mean_guide * mean_light) / (np.maximum(variance, 0) + strength)
         offset = mean_light - slope * mean_guide
         clean = mean(slope) * guide + mean(offset)
-        result[..., channel] = np.where(inside, np.maximum(clean, 0), noisy)
+        result[window][..., channel] = np.where(inside, np.maximum(clean, 0), noisy)
     return result
 
 
+def window_of(inside: npt.NDArray) -> tuple[slice, slice]:  # (H, W) bool
+    """Rows and columns of the smallest window with all that is true; an empty one if nothing is."""
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
 def _box(image: npt.NDArray, radius: int) -> npt.NDArray:  # (H, W) -> sums over (2 radius + 1)^2
-    size = 2 * radius + 1
-    padded = np.pad(image, ((radius + 1, radius), (radius + 1, radius)))
-    table = padded.cumsum(axis=0).cumsum(axis=1)
-    return table[size:, size:] - table[:-size, size:] - table[size:, :-size] + table[:-size, :-size]
+    """Neighbours one by one: as exact as sums can be, and for few of them quicker than differences of running sums."""
+    height, width = image.shape
+    rows = np.pad(image, radius)
+    lines = rows[:height].copy()
+    for shift in range(1, 2 * radius + 1):
+        lines += rows[shift : shift + height]
+    total = lines[:, :width].copy()
+    for shift in range(1, 2 * radius + 1):
+        total += lines[:, shift : shift + width]
+    return total

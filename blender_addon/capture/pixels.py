@@ -21,6 +21,9 @@ TOLERANCE = 1e-3
 """Largest difference of depth, relative, between a triangle and what Cycles saw at the pixel."""
 
 
+_TILE = 8  # pixels a side
+
+
 @attrs.frozen(eq=False)
 class Hits:
     """face (H, W) int32, -1 where no triangle fits; weights (H, W, 3) perspective-correct barycentrics."""
@@ -30,9 +33,19 @@ class Hits:
 
     def interpolate(self, corner_values: Array) -> Array:  # (F, 3, C) or (F, 3) -> (H, W, C) or (H, W)
         """Values at the pixels, 0 where nothing was hit."""
-        flat = corner_values[np.maximum(self.face, 0)]  # (H, W, 3[, C])
-        weights = np.where(self.face[..., None] >= 0, self.weights, 0)
-        return np.einsum("hwk,hwk...->hw...", weights, flat).astype(np.float32)
+        hit = self.face >= 0
+        return self._picture(hit, corner_values[self.face[hit]])
+
+    def interpolate_vertices(self, values: Array, faces: Array) -> Array:  # (V,), (F, 3) -> (H, W)
+        """The same for values of vertices."""
+        hit = self.face >= 0
+        return self._picture(hit, values[faces[self.face[hit]]])
+
+    def _picture(self, hit: Array, corners: Array) -> Array:  # (H, W), (N, 3[, C])
+        picture = np.zeros(hit.shape + corners.shape[2:], np.float32)
+        weights = self.weights[hit].reshape(-1, 3, *[1] * (corners.ndim - 2))
+        picture[hit] = weights[:, 0] * corners[:, 0] + weights[:, 1] * corners[:, 1] + weights[:, 2] * corners[:, 2]
+        return picture
 
 
 def find_hits(
@@ -45,21 +58,31 @@ def find_hits(
     """
     height, width = depth.shape
     uv, z = camera.project(vertices)
-    pixel, owner = _candidates(uv, z, faces, width, height)
-    # one corner after the other: numpy is slow along an axis of three
-    own = [faces[owner, k] for k in range(3)]
+    # (3, F), corners first: numpy is slow along an axis of three that comes last
+    corners = np.ascontiguousarray(faces.T, np.intp)
+    across, down, away = (np.ascontiguousarray(values)[corners] for values in (uv[:, 0], uv[:, 1], z))
+    near, far = away.min(axis=0), away.max(axis=0)
+    # what cannot agree goes first, faces on the far side of things and then single pixels: the rest is the costly part
+    slack = 2 * tolerance
+    left, columns = _centres(across, width)
+    top, rows = _centres(down, height)
+    wanted = near > 1e-6
+    wanted &= _may_be_seen(depth, left, columns, top, rows, near * (1 - slack))
+    pixel, owner = _candidates(left, columns, top, rows, np.flatnonzero(wanted), width)
+    seen = depth.ravel()[pixel]
+    maybe = (seen > 0) & (seen * (1 + slack) > near[owner]) & (seen * (1 - slack) < far[owner])
+    pixel, owner, seen = pixel[maybe], owner[maybe], seen[maybe]
     x, y = pixel % width + 0.5, pixel // width + 0.5
-    edge = [(uv[corner, 0] - x, uv[corner, 1] - y) for corner in own]
+    edge = [(across[k][owner] - x, down[k][owner] - y) for k in range(3)]
     area = [_cross(edge[(k + 1) % 3], edge[(k + 2) % 3]) for k in range(3)]
     total = area[0] + area[1] + area[2]
     with np.errstate(divide="ignore", invalid="ignore"):
         flat = [part / total for part in area]
         inside = (flat[0] >= -1e-6) & (flat[1] >= -1e-6) & (flat[2] >= -1e-6) & (np.abs(total) > 1e-12)
-        over_depth = [part / z[corner] for part, corner in zip(flat, own, strict=True)]
+        over_depth = [flat[k] / away[k][owner] for k in range(3)]
         hit_depth = 1 / (over_depth[0] + over_depth[1] + over_depth[2])
-    seen = depth.ravel()[pixel]
     error = np.abs(hit_depth - seen)
-    keep = np.flatnonzero(inside & (seen > 0) & (error < tolerance * seen))
+    keep = np.flatnonzero(inside & (error < tolerance * seen))
     keep = keep[np.argsort(-error[keep], kind="stable")]  # the best is written last and stays
     face = np.full(height * width, -1, np.int32)
     weights = np.zeros((height * width, 3))
@@ -72,23 +95,41 @@ def _cross(a: tuple[Array, Array], b: tuple[Array, Array]) -> Array:
     return a[0] * b[1] - a[1] * b[0]
 
 
-def _candidates(uv: Array, z: Array, faces: Array, width: int, height: int) -> tuple[Array, Array]:
-    """Pairs (pixel, face) of pixel centres in the faces' bounding boxes."""
-    a, b, c = (uv[faces[:, k]] for k in range(3))
-    low: Array = np.ceil(np.minimum(np.minimum(a, b), c) - 0.5 - 1e-6)
-    high: Array = np.floor(np.maximum(np.maximum(a, b), c) - 0.5 + 1e-6)
-    behind = z <= 1e-6
-    front: Array = ~(behind[faces[:, 0]] | behind[faces[:, 1]] | behind[faces[:, 2]])[:, None]
-    limit = np.array([width, height], np.int64)
-    low = np.minimum(np.maximum(np.where(front, low, 0), 0), limit).astype(np.int64)
-    high = np.minimum(np.maximum(np.where(front, high, -1), -1), limit - 1).astype(np.int64)
-    span = np.maximum(high - low + 1, 0)
-    count = span[:, 0] * span[:, 1]
-    owner = np.repeat(np.arange(len(faces)), count)
-    step = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    columns = span[owner, 0]
-    x, y = low[owner, 0] + step % columns, low[owner, 1] + step // columns
-    return y * width + x, owner
+def _centres(along: Array, limit: int) -> tuple[Array, Array]:  # (3, F)
+    """First pixel centre and number of them (F,) between the corners of each face, within 0..limit."""
+    low: Array = np.ceil(along.min(axis=0) - 0.5 - 1e-6)
+    high: Array = np.floor(along.max(axis=0) - 0.5 + 1e-6)
+    low, high = np.clip(low, 0, limit).astype(np.int64), np.clip(high, -1, limit - 1).astype(np.int64)
+    return low, np.maximum(high - low + 1, 0)
+
+
+def _may_be_seen(depth: Array, left: Array, columns: Array, top: Array, rows: Array, near: Array) -> Array:
+    """(F,) False for faces of which every pixel shows something nearer than `near`, or nothing; with pixels only.
+
+    Told from the farthest that each tile of pixels and its neighbours show, so that a small face needs one look.
+    """
+    height, width = depth.shape
+    down, across = -(-height // _TILE), -(-width // _TILE)
+    padded = np.zeros(((down + 1) * _TILE, (across + 1) * _TILE), depth.dtype)
+    padded[:height, :width] = depth
+    farthest = padded.reshape(down + 1, _TILE, across + 1, _TILE).max(axis=(1, 3))
+    farthest[:-1] = np.maximum(farthest[:-1], farthest[1:])
+    farthest[:, :-1] = np.maximum(farthest[:, :-1], farthest[:, 1:])
+    is_large = (columns > _TILE) | (rows > _TILE)
+    seen = is_large | (farthest[top // _TILE, left // _TILE] > near)
+    return seen & (columns > 0) & (rows > 0)
+
+
+def _candidates(
+    left: Array, columns: Array, top: Array, rows: Array, wanted: Array, width: int
+) -> tuple[Array, Array]:
+    """Pairs (pixel, face) of the pixel centres in the bounding boxes of the faces `wanted`."""
+    columns, count = columns[wanted], columns[wanted] * rows[wanted]
+    number = np.repeat(np.arange(len(wanted)), count)
+    step = np.arange(len(number)) - np.repeat(np.cumsum(count) - count, count)
+    row = step // columns[number]
+    first = top[wanted] * width + left[wanted]
+    return first[number] + row * width + step - row * columns[number], wanted[number]
 
 
 def view_masks(
@@ -107,7 +148,7 @@ def view_masks(
         if part in by_part:
             by_part[part] = by_part[part] + picture
     on_head = (hits.face >= 0) & (captured.face_object[np.maximum(hits.face, 0)] == 0)
-    soft = hits.interpolate(captured.region_face[captured.faces])
+    soft = hits.interpolate_vertices(captured.region_face, captured.faces)
     soft = _spread(np.where(on_head, soft, 0), on_head, by_part["head"] > 0)
     masks = {"face": by_part["head"] * soft, "skin": by_part["head"], "eye": by_part["eyes"], "hair": by_part["hair"]}
     return {name: np.clip(mask, 0, 1).astype(np.float32) for name, mask in masks.items()}

@@ -26,6 +26,8 @@ from .switchboard import Switchboard
 from .transfer import Fetch, Send, TransferLine, copy_of
 from .words import absent, in_own_words, problem_and_hint
 
+_BAR = 200  # steps of a progress bar that can be told apart
+
 
 @dataclasses.dataclass
 class BackendState:
@@ -203,8 +205,23 @@ class Desk:
         return any_came
 
     def take(self, message: messages.Message) -> None:
-        """Apply one message."""
-        self.changed = True
+        """Apply one message; `changed` becomes true if the panel then reads otherwise."""
+        before = self._shown_of(message)
+        self._apply(message)
+        self.changed |= self._shown_of(message) != before
+
+    def _shown_of(self, message: messages.Message) -> object:
+        """What the panel shows of the job or the backend that a message is about, if it is one of those that come all
+        the time; else something that equals nothing.
+        """
+        if isinstance(message, messages.Progress | messages.Polled):
+            record = self.records.get(message.job_id)
+            return record and (record.state, record.headline, record.sentence, round(record.fraction * _BAR))
+        if isinstance(message, messages.Lost | messages.Back | messages.Status):
+            return dataclasses.replace(self.state_of(message.backend_id), answered="")
+        return object()
+
+    def _apply(self, message: messages.Message) -> None:
         if isinstance(message, messages.Lost):
             state = self.state_of(message.backend_id)
             state.waiting, state.reached, state.sentence = message.sentence, False, message.sentence

@@ -7,6 +7,7 @@ not fire, so that whoever waits calls `tick` himself). It lives until the extens
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,9 @@ import bpy
 
 from .._interchange import errors
 from ..folders import user_folder
+from ..lately import Lately
 from ..preferences import preferences
+from ..redrawing import redraw_sidebars
 from ..reporting import describe
 from . import local_backend, messages, mirror
 from .arrival import import_arrived
@@ -44,6 +47,7 @@ class Reception:
         """As at first."""
         self.desk: Desk | None = None
         self.rescue = Rescue()
+        self.installations: Lately[local_backend.Installation] = Lately(time.monotonic)
         self.looked_at = False  # a panel was drawn since the last tick
         self.asked_at = self.adopted_at = self.noticed_at = -LOOK_S
 
@@ -93,7 +97,7 @@ def tick() -> float:
     _reception.looked_at = False
     if office.changed:
         mirror.show(office, window_manager.digidouble.compute)
-        mirror.redraw(window_manager)
+        redraw_sidebars()
     return BUSY_S if any(not record.ended for record in office.records.values()) else IDLE_S
 
 
@@ -118,10 +122,11 @@ def choose_backend(compute: Any) -> None:
 
 
 def installation() -> local_backend.Installation:
-    """This computer's backend. Raises InputError saying where it was looked for."""
+    """This computer's backend, as it was a second ago. Raises InputError saying where it was looked for."""
     chosen = preferences(bpy.context)
     named = bpy.path.abspath(chosen.backend_home) if chosen is not None and chosen.backend_home else ""
-    return local_backend.find_installation(named)
+    key = named, os.environ.get(local_backend.HOME_VARIABLE)
+    return _reception.installations.ask(key, lambda: local_backend.find_installation(named))
 
 
 def local_state() -> Path:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What panels and scripts see of the desk.
 
-Properties are read from the desk, never written by the timer: Blender draws its whole window again after each write to
-a property, the 3D views too, and a job reports progress twice a second. Only the lists' lengths and order are kept.
+Properties are read from the desk, never written by the timer, so that both can never differ, and nothing has to be
+drawn but the sidebar (redrawing.py): a job reports progress twice a second. Only the lists' lengths and order are kept.
 """
 
 from __future__ import annotations
@@ -15,25 +15,12 @@ from .desk import BackendState, Desk
 from .records import JobRecord
 from .words import STARTING, with_advice
 
-CATEGORY = "Digidouble"
-
 
 def show(desk: Desk, compute: Any) -> None:
     """Bring the lists of `WindowManager.digidouble.compute` up to date."""
     _show_backends(desk, compute)
     _show_jobs(desk, compute)
     desk.changed = False
-
-
-def redraw(window_manager: Any) -> None:
-    """Draw our sidebars again, where they are open; not the views beside them, which may be slow."""
-    for window in window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                for region in area.regions:
-                    ours = getattr(region, "active_panel_category", CATEGORY) == CATEGORY
-                    if region.type == "UI" and region.width > 1 and ours:
-                        region.tag_redraw()
 
 
 def waiting_of(desk: Desk, record: JobRecord) -> str:

@@ -23,7 +23,7 @@ _PACKAGE = __package__.rpartition(".")[0]
 def what_is_missing(context: Any, desk: Desk) -> str | None:
     """The sentence for the grey button: no capture, no performer, no backend; None if a job can be sent."""
     try:
-        _inputs(context)
+        _inputs(context, anew=False)
         _check_network(context.scene.digidouble.job)
         desk.switchboard.check(desk.backends.find(desk.backends.active))
     except errors.InputError as error:
@@ -33,7 +33,7 @@ def what_is_missing(context: Any, desk: Desk) -> str | None:
 
 def new_record(context: Any, desk: Desk) -> JobRecord:
     """A job out of the scene's settings. Raises InputError saying what is missing."""
-    capture, source = _inputs(context)
+    capture, source = _inputs(context, anew=True)
     settings = context.scene.digidouble.job
     _check_network(settings)
     choices = settings.choices()
@@ -62,8 +62,9 @@ def avatar_name(context: Any) -> str:
     return (ask(context) if ask else None) or (known[0] if len(known) == 1 else "avatar")
 
 
-def _inputs(context: Any) -> tuple[Path, Path | None]:
-    """Capture and source folder; no source for a job without a swap. Raises InputError."""
+def _inputs(context: Any, *, anew: bool) -> tuple[Path, Path | None]:
+    """Capture and source folder; no source for a job without a swap. anew: see active_source_folder. Raises InputError.
+    """
     place = _room("capture.place", "A capture")
     folder = Path(place.capture_folder(context))
     if not place.is_complete(folder):
@@ -72,7 +73,7 @@ def _inputs(context: Any) -> tuple[Path, Path | None]:
         )
     if context.scene.digidouble.job.kind != "DOUBLE":
         return folder, None
-    return folder, Path(_room("performer", "A performer").active_source_folder(context))
+    return folder, Path(_room("performer", "A performer").active_source_folder(context, anew=anew))
 
 
 def _check_network(settings: Any) -> None:

@@ -52,6 +52,7 @@ class MachineOperator(Operator):
     """
 
     stage = "work"
+    tick_s = TICK_S
     _machine: Machine | None = None
     _timer: Any = None
 
@@ -100,7 +101,7 @@ class MachineOperator(Operator):
             raise errors.InputError(f"{activity.title} is still at work.", "Wait for it, or stop it with ESC.")
         self._machine = self.start(context, waits=False)
         activity.begin(self.bl_label)  # type: ignore[attr-defined]
-        self._timer = context.window_manager.event_timer_add(TICK_S, window=context.window)
+        self._timer = context.window_manager.event_timer_add(self.tick_s, window=context.window)
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 

@@ -22,7 +22,7 @@ class DIGIDOUBLE_OT_performer_from_avatar(RenderOperator, bpy.types.Operator):
     """Render a portrait of another avatar in this file and use that as the performer"""
 
     bl_idname = "digidouble.performer_from_avatar"
-    bl_label = "Take an Avatar"
+    bl_label = "Take Another Avatar"
     bl_options = {"REGISTER"}
     stage = "portrait"
 

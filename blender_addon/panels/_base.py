@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-CATEGORY = "Digidouble"
+from ..redrawing import CATEGORY
+
 STEPS = ("avatar", "cameras", "capture", "performer", "compute", "jobs", "double")
 """The order of the work, and of the panels."""
 

@@ -56,7 +56,9 @@ class DIGIDOUBLE_PT_cameras(Panel, bpy.types.Panel):
         column.prop(rig, "height")
         _draw_figures(layout, context)
         if rig.rig != "SCENE":
-            layout.prop(rig, "preview", toggle=True, icon="HIDE_OFF" if rig.preview else "HIDE_ON")
+            row = layout.row()
+            row.use_property_split = False  # a button with its name on it, not an eye far from its name
+            row.prop(rig, "preview", toggle=True, icon="HIDE_OFF" if rig.preview else "HIDE_ON")
             row = layout.row(align=True)
             row.operator("digidouble.cameras_make", icon="OUTLINER_OB_CAMERA")
             row.operator("digidouble.cameras_remove", text="", icon="TRASH")
@@ -90,7 +92,7 @@ def _draw_figures(layout: Any, context: Any) -> None:
         box.label(text=f"{poses} poses: {views} pictures")
     if context.scene.digidouble.cameras.rig != "SCENE":
         K = render.lens.intrinsics
-        box.label(text=f"K: f {K[0, 0]:.1f} px, centre {K[0, 2]:g}, {K[1, 2]:g}")
+        box.label(text=f"Lens {K[0, 0]:.1f} px, centre {K[0, 2]:g}, {K[1, 2]:g}")
     width, height = render.pixels
     box.label(text=f"{width} x {height}, {budget.megapixels:.1f} megapixels in all")
     about = "about" if chosen.pace else "roughly"

@@ -56,10 +56,8 @@ def _draw_quality(layout: Any, chosen: Any, width: int) -> None:
             column.prop(chosen, "denoise")
         else:
             sentence(layout, "This Blender has no OpenImageDenoise: use more samples.", width, "INFO")
-    column = layout.column(align=True)
-    column.prop(chosen, "layers")
     if not set(chosen.layers) >= _NEEDED:
-        sentence(layout, "A face swap needs colour, light, depth and UV.", width, "INFO")
+        sentence(layout, "A face swap needs colour, light, depth and UV: choose them below, in More.", width, "INFO")
 
 
 def _draw_poses(layout: Any, chosen: Any, width: int) -> None:
@@ -84,7 +82,7 @@ def _draw_poses(layout: Any, chosen: Any, width: int) -> None:
 
 
 class DIGIDOUBLE_PT_capture_more(Panel, bpy.types.Panel):
-    """Portrait, exports and rarer settings"""
+    """Passes, portrait, exports and rarer settings"""
 
     bl_idname = "DIGIDOUBLE_PT_capture_more"
     bl_label = "More"
@@ -93,8 +91,12 @@ class DIGIDOUBLE_PT_capture_more(Panel, bpy.types.Panel):
 
     def draw(self, context: Any) -> None:
         """Called by Blender."""
-        layout = self.layout
-        layout.prop(context.scene.digidouble.capture, "without_landmarks")
+        layout, chosen = self.layout, context.scene.digidouble.capture
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(chosen, "layers")
+        column.prop(chosen, "without_landmarks")
         layout.operator("digidouble.portrait", icon="USER")
         layout.operator("digidouble.export_transforms", icon="EXPORT")
         layout.operator("digidouble.export_colmap", icon="EXPORT")

@@ -110,7 +110,7 @@ def _draw_beginning(layout: Any, width: int) -> None:
     column = layout.column(align=True)
     column.operator("digidouble.performer_add", text="New from Photos", icon="ADD")
     column.operator("digidouble.performer_load_folder", text="Load a Folder", icon="FILE_FOLDER")
-    column.operator("digidouble.performer_from_avatar", text="Take Another Avatar", icon="OUTLINER_OB_ARMATURE")
+    column.operator("digidouble.performer_from_avatar", icon="OUTLINER_OB_ARMATURE")
 
 
 def _draw_photo(layout: Any, photo: PhotoState, width: int, *, main: bool, choice: bool) -> None:

@@ -43,12 +43,14 @@ def why_incomplete(performer: Any) -> str | None:
     return GALLERY.state(folder_of(performer)).problem
 
 
-def active_source_folder(context: Any) -> Path:
-    """The folder of the chosen performer, complete: it is read anew. InputError says what is missing."""
+def active_source_folder(context: Any, *, anew: bool = True) -> Path:
+    """The folder of the chosen performer, complete. anew: it is read now, photos too, as whoever sends it must; else
+    `why_incomplete` tells, as panels may ask at each redraw. InputError says what is missing.
+    """
     performer = active_performer(context)
     if performer is None:
         raise errors.InputError("There is no performer yet.", "Add one in the panel Performer, or take an avatar.")
-    problem = state_of(performer).problem
+    problem = state_of(performer).problem if anew else why_incomplete(performer)
     if problem:
         raise errors.InputError(f"The performer {performer.name} is not ready: {problem}", "See the panel Performer.")
     return folder_of(performer)

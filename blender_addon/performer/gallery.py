@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import bpy.utils.previews
 import numpy as np
 
-from ..properties.session import redraw
+from ..redrawing import redraw_sidebars
 from .folder import FolderState, PhotoFacts, PhotoState, facts_of, look
 from .photo_header import upright
 
@@ -21,28 +22,31 @@ _ROOM = 500  # photos whose digests are remembered
 
 
 class Gallery:
-    """Reads folders at most twice a second, photos only when they have changed, and keeps their thumbnails until
-    `close`."""
+    """Looks at folders at most twice a second, reads them only when a file in them has changed, and keeps the photos'
+    thumbnails until `close`."""
 
     def __init__(self, clock: Callable[[], float], today: Callable[[], date] = date.today) -> None:
         self._clock, self._today = clock, today
         self._facts: dict[tuple[str, int, int], PhotoFacts] = {}
-        self._states: dict[Path, tuple[float, FolderState]] = {}
+        self._states: dict[Path, tuple[float, Hashable, FolderState]] = {}
         self._previews: Any = None
 
     def state(self, folder: Path) -> FolderState:
         """The state of a folder, at most half a second old."""
         now = self._clock()
-        when, state = self._states.get(folder, (-_FRESH_S, None))
-        if state is None or now - when >= _FRESH_S:
+        when, files, state = self._states.get(folder, (-_FRESH_S, None, None))
+        if state is not None and now - when < _FRESH_S:
+            return state
+        present = self._today(), _files_of(folder)
+        if state is None or present != files:
             state = look(folder, self._today(), self._facts_of)
-            self._states[folder] = (now, state)
+        self._states[folder] = now, present, state
         return state
 
     def forget(self) -> None:
         """Something has just been changed: read the folders again, now."""
         self._states.clear()
-        redraw()
+        redraw_sidebars()
 
     def thumbnail(self, photo: PhotoState) -> int:
         """Icon id of a small upright picture; 0 where there is none."""
@@ -89,6 +93,16 @@ class Gallery:
                 self._facts.clear()
             self._facts[key] = facts_of(path)
         return self._facts[key]
+
+
+def _files_of(folder: Path) -> Hashable:
+    """What tells whether anything in a folder has changed: names, times and sizes."""
+    try:
+        with os.scandir(folder) as entries:
+            stats = [(entry.name, entry.stat()) for entry in entries]
+    except OSError:  # not there, or a broken link in it: `look` has the words
+        return object()
+    return frozenset((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
 
 GALLERY = Gallery(time.monotonic)

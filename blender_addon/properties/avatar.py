@@ -8,7 +8,8 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
-from .session import redraw
+from ..capture.avatar import is_among
+from ..redrawing import redraw
 
 PARTS = (
     ("eyes", "Eyes", "Eyeballs; they keep their own look"),
@@ -116,7 +117,7 @@ class DigidoubleAvatar(bpy.types.PropertyGroup):
     def usable_head(self, context: Any) -> Any | None:
         """The head if it is still in the scene; an object that was deleted lives on behind our pointer."""
         head = self.head
-        return head if head is not None and context.scene in head.users_scene else None
+        return head if head is not None and is_among(head, context.scene.objects) else None
 
 
 GROUPS = (DigidoublePart, DigidoubleFinding, DigidoubleAvatar)

@@ -8,7 +8,7 @@ import math
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty
 
-from .session import redraw
+from ..redrawing import redraw
 
 RIGS = (
     ("DOME", "Face Dome", "All around the head, denser in front of the face", "MESH_UVSPHERE", 0),

@@ -16,7 +16,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from .session import redraw
+from ..redrawing import redraw
 
 LAYERS = (
     ("albedo", "Colour", "The skin's own colour without light; a face swap needs it"),

@@ -121,7 +121,7 @@ def rooms(office: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
     place.capture_folder = lambda context: office.capture  # type: ignore[attr-defined]
     place.is_complete = lambda folder: (folder / "capture.json").exists()  # type: ignore[attr-defined]
     performer = types.ModuleType("performer")
-    performer.active_source_folder = lambda context: office.source  # type: ignore[attr-defined]
+    performer.active_source_folder = lambda context, anew=True: office.source  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "blender_addon.capture.place", place)
     monkeypatch.setitem(sys.modules, "blender_addon.performer", performer)
     return office

@@ -103,7 +103,7 @@ def test_figures_are_the_cameras_own(addon: Any) -> None:
     addon.cameras.train, addon.cameras.held_out, addon.cameras.lens_mm = 48, 8, 72.0
     addon.cameras.width, addon.cameras.height = 512, 256
     seen = drawn(cameras_panel.DIGIDOUBLE_PT_cameras)
-    assert "48 views + 8 held out" in seen and "K: f 1024.0 px, centre 256, 128" in seen
+    assert "48 views + 8 held out" in seen and "Lens 1024.0 px, centre 256, 128" in seen
     assert "512 x 256, 7.3 megapixels in all" in seen
 
 

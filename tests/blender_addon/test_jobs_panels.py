@@ -107,7 +107,7 @@ def test_the_button_says_what_is_missing(rooms: Office, monkeypatch: pytest.Monk
     assert submission.what_is_missing(context, desk) is None
     performer = sys.modules["blender_addon.performer"]
 
-    def nobody(_: Any) -> Path:
+    def nobody(_: Any, **__: Any) -> Path:
         raise InputError("No performer is chosen.", "Add one.")
 
     monkeypatch.setattr(performer, "active_source_folder", nobody)
