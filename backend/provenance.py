@@ -143,15 +143,17 @@ def consent_summary(consent_file: Path) -> dict[str, Any]:
     """What the manifest and the report may say of a consent record: digest, kind, scope, and a pseudonym.
 
     The subject's name is kept only for records of kind `synthetic`, which concern no person; otherwise it becomes
-    `subject-` and 12 hexadecimal digits that depend on the whole record. Raises InputError for an unusable record.
+    `subject-` and 12 hexadecimal digits that depend on the whole record. They are made from its digest, not from the
+    name: the manifest holds the digest, so a guessed name could be tried against it. Raises InputError for an unusable
+    record.
     """
     digest = sha256_file(consent_file)
     try:
-        record = json.loads(consent_file.read_text(encoding="utf-8"))
+        record = json.loads(consent_file.read_bytes())  # bytes, as the gate reads it: editors put a mark before UTF-8
         kind, subject, operations = record["kind"], str(record["subject"]), [str(o) for o in record["operations"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"The consent record {consent_file} is damaged ({error!r}).", "Write it again.") from error
-    pseudonym = "subject-" + hashlib.sha256(f"{digest}:{subject}".encode()).hexdigest()[:12]
+    pseudonym = "subject-" + hashlib.sha256(f"{digest}:subject".encode()).hexdigest()[:12]
     return {
         "sha256": digest,
         "kind": str(kind),

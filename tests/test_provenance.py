@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from backend import provenance
+from interchange.consent import load_consent
 from interchange.errors import InputError
 
 CONSENT = {
@@ -91,6 +92,21 @@ def test_no_personal_data_and_no_machine_path(job: Path) -> None:
     assert summary["sha256"] == hashlib.sha256((job / "source/consent.json").read_bytes()).hexdigest()
     assert summary["kind"] == "employment" and summary["operations"] == ["swap"]
     assert summary["subject"].startswith("subject-") and len(summary["subject"]) == 20
+
+
+def test_no_name_can_be_tried_against_the_pseudonym(job: Path) -> None:
+    summary = json.loads((job / "double/manifest.json").read_text())["consent"]
+    for text in (f"{summary['sha256']}:Jane Example", f"Jane Example:{summary['sha256']}", "Jane Example"):
+        assert hashlib.sha256(text.encode()).hexdigest()[:12] not in summary["subject"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_record_that_the_gate_lets_pass_can_be_signed(job: Path, encoding: str) -> None:
+    record = job / "source/consent.json"
+    record.write_bytes(json.dumps(CONSENT | {"subject": "Jörg"}, ensure_ascii=False).encode(encoding))
+    assert load_consent(job / "source").subject == "Jörg"
+    write(job)
+    assert provenance.verify(job / "double") == []
 
 
 def test_synthetic_subjects_keep_their_name(job: Path) -> None:
