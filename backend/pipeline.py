@@ -13,6 +13,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ import attrs
 import cattrs
 
 from interchange.capture import MANIFEST, Capture, write_json
+from interchange.consent import check_terms, load_consent
 from interchange.errors import Cancelled, InputError, Progress
 
 from . import previews, provenance
@@ -104,7 +106,12 @@ def fit_stage(job: JobContext) -> None:
 
 
 def plain_fit_stage(job: JobContext) -> None:
-    """capture/ -> double/splats.ply, without a swap."""
+    """capture/ -> double/splats.ply, without a swap. A capture that is swapped already needs its source beside it."""
+    folders = job.folders
+    known = provenance.consent_of_swap(folders.capture)
+    provenance.check_same_consent(folders.source, [known], f"The pictures of {folders.capture} show")
+    if known is not None:
+        check_terms(load_consent(folders.source), "swap", date.today())
     settings = settings_from(job.parameters.get("fit", {}), FitSettings)
     _fit(job, job.folders.capture, settings)
 
@@ -128,17 +135,22 @@ def sign_stage(job: JobContext) -> None:
     """SHA-256 of inputs and outputs, parameters, versions, consent digest -> double/manifest.json."""
     folders = job.folders
     swapped = folders.swapped if folders.swapped.exists() else None
-    sign(folders.double, folders.capture, folders.source if swapped else None, job.parameters, swapped)
+    is_swap = swapped is not None or provenance.consent_of_fit(folders.double) is not None
+    sign(folders.double, folders.capture, folders.source if is_swap else None, job.parameters, swapped)
 
 
 def sign(
     double: Path, capture: Path, source: Path | None, parameters: dict[str, Any], swapped: Path | None = None
 ) -> None:
     """Write double/manifest.json; the last thing that is done to a double, again whenever a report was added.
-    `swapped` tells which networks made the swap, if any."""
+    `swapped` tells which networks made the swap, if any. Raises InputError (CONSENT) for a double of a swapped face
+    without the consent record that the face was swapped under."""
+    digests = [provenance.consent_of_fit(double), provenance.consent_of_swap(capture)]
+    digests += [provenance.consent_of_swap(swapped)] if swapped else []
+    provenance.check_same_consent(source, digests, f"The double {double} shows")
     inputs = {"capture": capture} | ({"source": source} if source else {})
     consent = source / "consent.json" if source else None
-    networks, commit = provenance.networks_of(swapped), provenance.current_commit(ROOT)
+    networks, commit = provenance.networks_of(swapped or capture), provenance.current_commit(ROOT)
     provenance.write_manifest(double, inputs, parameters, consent, commit=commit, networks=networks)
 
 

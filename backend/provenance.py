@@ -20,10 +20,13 @@ from typing import Any
 import attrs
 
 from interchange.capture import write_json
+from interchange.consent import FILE_NAME as CONSENT_FILE
+from interchange.consent import refusal
 from interchange.errors import InputError
 
 FORMAT, VERSION = "digidouble-manifest", 1
 MANIFEST = "manifest.json"
+_CAPTURE, _SWAP, _FIT = "capture.json", "swap.json", "fit.json"
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 """IPTC's vocabulary, which C2PA uses for `digitalSourceType`."""
 RENDER, COMPOSITE = SOURCE_TYPES + "digitalCreation", SOURCE_TYPES + "compositeSynthetic"
@@ -72,12 +75,58 @@ def networks_of(swapped_folder: Path | None) -> list[dict[str, str]]:
     if swapped_folder is None:
         return []
     try:
-        report = json.loads((Path(swapped_folder) / "swap.json").read_text(encoding="utf-8"))
+        report = json.loads((Path(swapped_folder) / _SWAP).read_text(encoding="utf-8"))
         licence = str(report.get("licence", ""))
         keys = ("role", "file", "sha256", "kind")
         return [{k: str(model[k]) for k in keys} | {"licence": licence} for model in report.get("models", ())]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
+
+
+def consent_of_swap(folder: Path) -> str | None:
+    """SHA-256 of the consent record under which the pictures of a capture folder were swapped; None if nothing in the
+    folder says that they were. Raises InputError (CONSENT) if they were and the record is not named."""
+    folder = Path(folder)
+    try:
+        origin = json.loads((folder / _CAPTURE).read_text(encoding="utf-8")).get("provenance")
+    except (OSError, ValueError, AttributeError):
+        origin = None  # photos have no such file, and a damaged one is refused by whoever reads the pictures
+    if not (folder / _SWAP).is_file() and not (isinstance(origin, dict) and "swap" in origin):
+        return None
+    try:
+        digest = json.loads((folder / _SWAP).read_text(encoding="utf-8"))["digests"]["consent"]
+    except (OSError, ValueError, KeyError, TypeError):
+        digest = None
+    if not isinstance(digest, str):
+        raise refusal(
+            f"The pictures of {folder} show a swapped face, and its {_SWAP} does not say under which consent.",
+            "Restore that file, or swap again.",
+        )
+    return digest
+
+
+def consent_of_fit(double_folder: Path) -> str | None:
+    """The same of the pictures that a double was fitted to, as the fit has noted it; None where nothing is noted."""
+    try:
+        digest = json.loads((Path(double_folder) / _FIT).read_text(encoding="utf-8"))["consent"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return digest if isinstance(digest, str) else None
+
+
+def check_same_consent(source: Path | None, digests: Iterable[str | None], what: str) -> None:
+    """Refuse (InputError, CONSENT) unless the record of the `source` folder is the one that all `digests` are of; no
+    source will do where there are none. what: the beginning of a sentence, what shows the swapped face."""
+    known = {digest for digest in digests if digest is not None}
+    if not known:
+        return
+    if source is None or not (source / CONSENT_FILE).is_file():
+        raise refusal(f"{what} a swapped face.", "Give the source folder with the consent record of that swap.")
+    if known != {sha256_file(source / CONSENT_FILE)}:
+        raise refusal(
+            f"{what} a face that was swapped under another consent record than {source / CONSENT_FILE}.",
+            "Give the source folder that the swap was made from, or swap again.",
+        )
 
 
 def source_type(swap: bool, networks: Sequence[Mapping[str, Any]]) -> str:
@@ -90,7 +139,7 @@ def source_type(swap: bool, networks: Sequence[Mapping[str, Any]]) -> str:
 def engine_sentence(double_folder: Path) -> str:
     """Which engine fitted a double and why it was taken, by its fit.json; empty where that does not say."""
     try:
-        result = json.loads((Path(double_folder) / "fit.json").read_text(encoding="utf-8"))["result"]
+        result = json.loads((Path(double_folder) / _FIT).read_text(encoding="utf-8"))["result"]
         return f"Engine {result['engine']}: {result['engine_reason']}"
     except (OSError, ValueError, KeyError, TypeError):
         return ""
