@@ -84,6 +84,7 @@ class JobContext:
 
 def check_stage(job: JobContext) -> None:
     """Refuse a job before any work: no consent, an unreadable capture, no landmarks, settings that do not exist."""
+    check_parameters(job.parameters, ("swap", "fit"))
     load_source(job.folders.source)
     Capture.load(job.folders.capture)
     swapper_named(settings_from(job.parameters.get("swap", {}), SwapSettings).swapper)
@@ -107,6 +108,7 @@ def fit_stage(job: JobContext) -> None:
 
 def plain_fit_stage(job: JobContext) -> None:
     """capture/ -> double/splats.ply, without a swap. A capture that is swapped already needs its source beside it."""
+    check_parameters(job.parameters, ("fit",))
     folders = job.folders
     known = provenance.consent_of_swap(folders.capture)
     provenance.check_same_consent(folders.source, [known], f"The pictures of {folders.capture} show")
@@ -241,11 +243,21 @@ def _link_or_copy(source: str, target: str) -> str:
     return target
 
 
+def check_parameters(parameters: dict[str, Any], known: tuple[str, ...]) -> None:
+    """InputError for a group of settings that a job of this kind does not read: a misspelt one would change nothing."""
+    unknown = sorted(parameters.keys() - set(known))
+    if unknown:
+        raise InputError(
+            f"A job of this kind has no parameters called {', '.join(unknown)}.", f"It reads {' and '.join(known)}."
+        )
+
+
 def settings_from(values: dict[str, Any], kind: type[Settings]) -> Settings:
     """Typed settings out of a job's parameters; InputError names what is unknown or of the wrong type."""
-    converter = cattrs.Converter(forbid_extra_keys=True)
+    if not isinstance(values, dict):
+        raise InputError(f"The {kind.__name__} are not usable: {values!r:.60} is no table.", "Give them by name.")
     try:
-        return converter.structure(values, kind)
+        return _CONVERTER.structure(values, kind)
     except cattrs.BaseValidationError as error:
         cause = _input_error_in(error)
         if cause is not None:  # a value out of range, in the settings' own words
@@ -256,6 +268,27 @@ def settings_from(values: dict[str, Any], kind: type[Settings]) -> Settings:
         ) from error
     except (TypeError, ValueError) as error:
         raise InputError(f"The {kind.__name__} are not usable: {error}.", "Correct these settings.") from error
+
+
+def _exact(kind: type, *taken: type) -> Callable[[Any, Any], Any]:
+    """A hook of cattrs for one plain type. By itself it makes True of "false" and 900 of 900.9, and nobody is told."""
+
+    def structure(value: Any, _: Any) -> Any:
+        if type(value) not in taken:
+            raise TypeError(f"{value!r:.60} is no {kind.__name__}")
+        return kind(value)
+
+    return structure
+
+
+def _strict_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    for kind, taken in ((bool, (bool,)), (int, (int,)), (float, (float, int)), (str, (str,))):
+        converter.register_structure_hook(kind, _exact(kind, *taken))
+    return converter
+
+
+_CONVERTER = _strict_converter()
 
 
 def _input_error_in(error: cattrs.BaseValidationError) -> InputError | None:

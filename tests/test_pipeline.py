@@ -72,7 +72,11 @@ def test_a_double_without_consent_is_refused_before_any_work(tmp_path: Path) -> 
     assert not (tmp_path / "work/swapped").exists()
 
 
-@pytest.mark.parametrize("values", [{"iterations": "many"}, {"no_such_thing": 1}, {"splats": -4}])
+@pytest.mark.parametrize(
+    "values",
+    [{"iterations": "many"}, {"no_such_thing": 1}, {"splats": -4}, {"early_stop": "false"}, {"iterations": 900.9},
+     {"iterations": True}, {"robust": "0.1"}, {"engine": None}, {"seed": -1}, [], "all", None],
+)  # fmt: skip
 def test_unusable_settings_are_one_sentence(values: dict[str, object]) -> None:
     with pytest.raises(InputError) as caught:
         pipeline.settings_from(values, FitSettings)
@@ -85,7 +89,15 @@ def test_a_setting_out_of_range_is_told_in_its_own_words(values: dict[str, objec
         pipeline.settings_from(values, FitSettings)
 
 
+@pytest.mark.parametrize("kind", ["double", "fit"])
+def test_misspelt_parameters_are_refused(tmp_path: Path, kind: str) -> None:
+    folders = [tmp_path / name for name in ("inputs", "work", "outputs")]
+    with pytest.raises(InputError, match="no parameters called fitt"):
+        pipeline.run_job(kind, {"fitt": {"splats": 10}}, *folders, lambda *_: None, lambda: False)
+
+
 def test_settings_round_trip() -> None:
+    assert pipeline.settings_from({"rate_scale": 2, "time_budget_s": None}, FitSettings).rate_scale == 2.0
     assert pipeline.settings_from({"tone": 0.25}, SwapSettings).tone == 0.25
     assert pipeline.settings_from({"smoothing": None}, SwapSettings).smoothing is None
     assert pipeline.settings_from({"smoothing": 0.5, "brows": 0.0}, SwapSettings).parts()["brows"] == 0
