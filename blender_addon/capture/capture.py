@@ -15,14 +15,14 @@ import numpy.typing as npt
 from .._interchange import cameras, capture, errors, mesh, png
 from ..jobs.machine import run
 from .avatar import Avatar, find_avatar
-from .digest import Fingerprint
+from .digest import LIT_BY, Fingerprint
 from .geometry import current_expression, extract, frame_of, objects_of
 from .holding import Holder
 from .job import RenderJob, Shot
 from .poses import shares
 from .restore import Restore
 from .rig_cameras import rig_cameras
-from .scene import has_lights, light_studio, possible_render, show_only
+from .scene import has_lights, light_settings, light_studio, possible_render, show_only
 from .settings import CaptureSettings, PoseSettings, RenderSettings, plain
 from .stage import Stage, check_nothing_renders
 from .textures import Surface, image_as_srgb, surface_of
@@ -171,6 +171,7 @@ class _PoseReader:
         self._paths: list[str | None] = []
         self._clouds: list[npt.NDArray] = []
         self._counts: list[int] = []
+        self._pictures: dict[int, str] = {}
         self.lights = ""
         self.frame = np.eye(4)
         self.fingerprints: dict[str, Fingerprint] = {}
@@ -195,7 +196,7 @@ class _PoseReader:
         captured.save(self._out / mesh_path(pose.name))
         self._clouds.append(captured.vertices)
         self.fingerprints[pose.name] = fingerprint_of(
-            stage, avatar, captured, self._textures, self._render, "capture"
+            stage, avatar, captured, self._textures, self._render, "capture", self._pictures
         )
         frame = stage.scene.frame_current
         return capture.Pose(pose.name, mesh_path(pose.name), frame, current_expression(avatar, depsgraph), bones)
@@ -321,24 +322,22 @@ def fingerprint_of(
     textures: list[npt.NDArray[np.uint8] | None],
     render: RenderSettings,
     kind: str,
+    pictures: dict[int, str],
 ) -> Fingerprint:
-    """Everything that the pictures of the pose that is held depend on, but the camera."""
+    """Everything that the pictures of the pose that is held depend on, but the camera. pictures: see Fingerprint."""
     scene, depsgraph = stage.scene, stage.update()
-    fingerprint = Fingerprint()
-    fingerprint.add([kind, bpy.app.version_string, plain(render)])
+    fingerprint = Fingerprint(pictures, scene.frame_current)
+    fingerprint.add([kind, bpy.app.version_string, plain(render), light_settings(scene)])
     fingerprint.add_mesh(captured)
     for texture in textures:
         fingerprint.add_array(np.zeros(0) if texture is None else texture)
     for part in avatar.parts:
-        for slot in part.material_slots:
-            if slot.material is not None:
-                fingerprint.add_nodes(slot.material.node_tree)
+        fingerprint.add_materials(slot.material for slot in part.material_slots)
     parts = set(avatar.parts)
     for item in sorted(scene.objects, key=lambda o: o.name):
-        if item not in parts and item.type in ("LIGHT", "MESH"):
+        if item not in parts and (item.type in LIT_BY or item.instance_collection is not None):
             fingerprint.add_object(item, depsgraph)
-    if scene.world is not None:
-        fingerprint.add_nodes(scene.world.node_tree)
+    fingerprint.add_world(scene.world)
     return fingerprint
 
 

@@ -78,6 +78,7 @@ def _start(
     shown = {view.pose for view in views}
     poses: list[capture.Pose] = []
     fingerprints: dict[str, Fingerprint] = {}
+    pictures: dict[int, str] = {}
     lights = ""
     for pose in (p for p in source.poses if p.name in shown):
         holder.take(pose.name)
@@ -89,7 +90,7 @@ def _start(
             holder.take(pose.name)
         captured.save(out / pose.mesh)
         poses.append(capture.Pose(pose.name, pose.mesh, pose.frame, pose.shape_keys, bones))
-        fingerprints[pose.name] = fingerprint_of(stage, avatar, captured, [texture], render, "true swap")
+        fingerprints[pose.name] = fingerprint_of(stage, avatar, captured, [texture], render, "true swap", pictures)
     manifest = capture.Capture(
         folder=out,
         name=f"{source.name} true swap",
