@@ -22,6 +22,7 @@ from .capture import (
     never,
     save_texture,
     settings_of,
+    texture_names,
 )
 from .digest import Fingerprint
 from .geometry import extract, frame_of
@@ -96,7 +97,7 @@ def _start(
         name=f"{source.name} true swap",
         views=views,
         poses=poses,
-        objects=_objects(source, save_texture(out, source.objects[0].name, texture)),
+        objects=_objects(source, save_texture(out, texture_names([source.objects[0].name])[0], texture)),
         avatar=source.avatar,
         renderer=describe_renderer(render, lights),
         provenance={"true_swap_of": source.name, "skin": skin.name},
