@@ -31,6 +31,7 @@ from .faceswap.settings import SwapSettings
 from .faceswap.source import load_source
 from .faceswap.swap import PER_VIEW, swap
 from .fitting.fit import fit
+from .fitting.inputs import check_own_files
 from .fitting.settings import FitSettings
 
 Settings = TypeVar("Settings")
@@ -110,6 +111,7 @@ def plain_fit_stage(job: JobContext) -> None:
     """capture/ -> double/splats.ply, without a swap. A capture that is swapped already needs its source beside it."""
     check_parameters(job.parameters, ("fit",))
     folders = job.folders
+    check_own_files(folders.capture)
     known = provenance.consent_of_swap(folders.capture)
     provenance.check_same_consent(folders.source, [known], f"The pictures of {folders.capture} show")
     if known is not None:

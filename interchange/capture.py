@@ -103,6 +103,10 @@ _HALF_TRIPLES = {"albedo": "RGB", "light": "RGB", "normal": "XYZ"}
 _MOST = float(np.finfo(np.float16).max)  # 65504: what is brighter would be written as infinite, and refused when read
 
 
+def _half(values: Image) -> npt.NDArray[np.float16]:
+    return np.clip(values, -_MOST, _MOST).astype(np.float16)
+
+
 def write_view(path: Path | str, images: ViewImages) -> None:
     """Write one view's EXR: half floats, up to 65504, except depth and UV, which need single precision."""
     channels: dict[str, npt.NDArray] = {"A": images.alpha.astype(np.float16)}
@@ -118,10 +122,6 @@ def write_view(path: Path | str, images: ViewImages) -> None:
         channels |= {f"uv.{axis}": images.uv[..., i].astype(np.float32) for i, axis in enumerate("UV")}
     channels |= {f"mask.{name}": mask.astype(np.float16) for name, mask in images.masks.items()}
     write_exr(path, channels)
-
-
-def _half(values: Image) -> npt.NDArray[np.float16]:
-    return np.clip(values, -_MOST, _MOST).astype(np.float16)
 
 
 def read_view(path: Path | str, layers: tuple[str, ...] | None = None) -> ViewImages:

@@ -178,3 +178,30 @@ def test_no_double_of_a_swapped_face_is_signed_as_a_plain_one(tmp_path: Path, na
     with pytest.raises(InputError, match="shows a swapped face") as caught:
         pipeline.sign(tmp_path / "double", tmp_path / "capture", None, {})
     assert caught.value.code == "CONSENT" and not (tmp_path / "double/manifest.json").exists()
+
+
+@pytest.mark.parametrize("key", ["file_path", "mask_path", "ply_file_path", "link"])
+def test_a_job_reads_no_pictures_but_its_own(tmp_path: Path, key: str) -> None:
+    """A service computes for several people; a path in one's transforms.json is not to reach another's files."""
+    other, own = tmp_path / "other/capture", tmp_path / "inputs/capture"
+    make_capture(other, train=3, held_out=0, size=16)
+    make_capture(own, train=3, held_out=0, size=16)
+    (own / "capture.json").unlink()
+    transforms = json.loads((own / "transforms.json").read_text())
+    stolen = next((other / "previews").glob("*.png"))
+    if key == "ply_file_path":
+        axes = [f"property float {axis}" for axis in "xyz"]
+        lines = ["ply", "format ascii 1.0", "element vertex 1", *axes, "end_header", "0 0 0", ""]
+        (other / "points.ply").write_text("\n".join(lines))
+        transforms[key] = "../../other/capture/points.ply"
+    elif key == "link":
+        (own / transforms["frames"][0]["file_path"]).unlink()
+        (own / transforms["frames"][0]["file_path"]).symlink_to(stolen)
+    else:
+        name = f"../../other/capture/previews/{stolen.name}"
+        transforms["frames"][0][key] = str(stolen) if key == "mask_path" else name
+        transforms.pop("train_filenames")
+    (own / "transforms.json").write_text(json.dumps(transforms))
+    with pytest.raises(InputError, match="not in its folder") as caught:
+        run_fit(tmp_path)
+    assert caught.value.code == "INPUT_PATH" and str(tmp_path) not in str(caught.value)
