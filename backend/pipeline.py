@@ -155,7 +155,13 @@ def sign(
     inputs = {"capture": capture} | ({"source": source} if source else {})
     consent = source / "consent.json" if source else None
     networks, commit = provenance.networks_of(swapped or capture), provenance.current_commit(ROOT)
-    provenance.write_manifest(double, inputs, parameters, consent, commit=commit, networks=networks)
+    views, swap = provenance.views_action(capture), provenance.swap_action(swapped or capture)
+    engine = provenance.engine_sentence(double)
+    provenance.write_manifest(
+        double, inputs, parameters, consent, commit=commit, networks=networks,
+        actions=provenance.default_actions(consent is not None, engine, networks, views, swap),
+        digital_source_type=provenance.source_type(consent is not None, networks, views),
+    )  # fmt: skip
 
 
 @attrs.frozen

@@ -30,6 +30,8 @@ _CAPTURE, _SWAP, _FIT = "capture.json", "swap.json", "fit.json"
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 """IPTC's vocabulary, which C2PA uses for `digitalSourceType`."""
 RENDER, COMPOSITE = SOURCE_TYPES + "digitalCreation", SOURCE_TYPES + "compositeSynthetic"
+PICTURES = SOURCE_TYPES + "composite"
+"""Of pictures that came with their cameras: photos or renders, nobody says which."""
 TRAINED_COMPOSITE = SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
 PACKAGES = ("numpy", "numba", "opencv-python", "opencv-python-headless", "attrs", "pyzmq", "matplotlib", "pillow")
 _IGNORED_SUFFIXES = (".part", ".tmp")
@@ -53,21 +55,50 @@ class Problem:
     message: str
 
 
-RENDERED = Action("c2pa.created", "Views of the target avatar rendered in Blender Cycles.")
+RENDERED = Action("c2pa.created", "Views of the target avatar rendered in Blender.")
+PICTURES_OPENED = Action("c2pa.opened", "Pictures with known cameras read as ingredients; whom they show is not known.")
 SOURCE_OPENED = Action("c2pa.opened", "Source portrait read as an ingredient, under the consent record.")
 SWAPPED = Action("c2pa.edited", "The target's face replaced by the source's in texture space.")
 FITTED = Action("c2pa.converted", "3D Gaussians fitted to the views.")
 
 
-def default_actions(swap: bool, engine: str = "", networks: Sequence[Mapping[str, Any]] = ()) -> list[Action]:
-    """The actions of a swap job, or of a plain fit of an avatar; `engine`: a sentence on what fitted it; `networks`:
-    the trained networks of the swap, as `networks_of` gives them."""
+def default_actions(
+    swap: bool, engine: str = "", networks: Sequence[Mapping[str, Any]] = (), views: Action = RENDERED,
+    swapped: Action = SWAPPED,
+) -> list[Action]:  # fmt: skip
+    """The actions of a swap job, or of a plain fit; `engine`: a sentence on what fitted it; `networks`: the trained
+    networks of the swap, as `networks_of` gives them; `views`, `swapped`: as `views_action` and `swap_action` do."""
     fitted = attrs.evolve(FITTED, description=f"{FITTED.description} {engine}".rstrip())
-    swapped = SWAPPED
     if networks:
         names = ", ".join(f"{n['file']} ({n['kind']})" for n in networks)
         swapped = attrs.evolve(SWAPPED, description=f"The target's face replaced view by view by a network: {names}.")
-    return [RENDERED, SOURCE_OPENED, swapped, fitted] if swap else [RENDERED, fitted]
+    return [views, SOURCE_OPENED, swapped, fitted] if swap else [views, fitted]
+
+
+def views_action(capture_folder: Path) -> Action:
+    """How a fit's pictures came to be: rendered, and by what, as the capture says; or not known, without a capture."""
+    try:
+        manifest = json.loads((Path(capture_folder) / _CAPTURE).read_text(encoding="utf-8"))
+        engine = str(manifest.get("renderer", {}).get("engine", "")).upper()
+    except (OSError, ValueError, AttributeError):
+        return PICTURES_OPENED
+    name = {"CYCLES": " Cycles", "EEVEE": " EEVEE"}.get(engine, "")
+    return attrs.evolve(RENDERED, description=f"Views of the target avatar rendered in Blender{name}.")
+
+
+def swap_action(swapped_folder: Path | None) -> Action:
+    """How a face was exchanged, by the swap.json of the folder."""
+    if swapped_folder is None:
+        return SWAPPED
+    try:
+        report = json.loads((Path(swapped_folder) / _SWAP).read_text(encoding="utf-8"))
+        swapper, joined = report.get("swapper"), "consistency" in report
+    except (OSError, ValueError, AttributeError):
+        return SWAPPED
+    if swapper != "classical":
+        return SWAPPED
+    joining = ", and the views joined into one skin" if joined else ""
+    return attrs.evolve(SWAPPED, description=f"The target's face replaced view by view by the warped photo{joining}.")
 
 
 def networks_of(swapped_folder: Path | None) -> list[dict[str, str]]:
@@ -129,10 +160,10 @@ def check_same_consent(source: Path | None, digests: Iterable[str | None], what:
         )
 
 
-def source_type(swap: bool, networks: Sequence[Mapping[str, Any]]) -> str:
+def source_type(swap: bool, networks: Sequence[Mapping[str, Any]], views: Action = RENDERED) -> str:
     """IPTC's term for what a double is made of."""
     if not swap:
-        return RENDER
+        return PICTURES if views == PICTURES_OPENED else RENDER
     return TRAINED_COMPOSITE if networks else COMPOSITE
 
 

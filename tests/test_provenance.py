@@ -226,3 +226,25 @@ def test_networks_of_a_swap_are_named(job: Path) -> None:
     assert manifest["networks"] == networks
     assert any("view by view by a network: a.onnx (ghost_256)" in a["description"] for a in manifest["actions"])
     assert provenance.verify(job / "double") == []
+
+
+def test_what_is_not_known_to_be_rendered_is_not_called_so(tmp_path: Path) -> None:
+    """Photos with known cameras, from COLMAP say, have no capture.json."""
+    views = provenance.views_action(tmp_path)
+    assert views.action == "c2pa.opened" and "rendered" not in views.description
+    assert provenance.source_type(False, [], views).endswith("/composite")
+    for name, words in (("EEVEE", "Blender EEVEE."), ("CYCLES", "Cycles."), ("", "Blender.")):
+        (tmp_path / "capture.json").write_text(json.dumps({"renderer": {"engine": name}}))
+        views = provenance.views_action(tmp_path)
+        assert views.description.endswith(words) and provenance.source_type(False, [], views) == provenance.RENDER
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [({"swapper": "uv"}, "texture space"), ({"swapper": "classical"}, "warped photo."), (None, "texture space"),
+     ({"swapper": "classical", "consistency": {}}, "warped photo, and the views joined")],
+)  # fmt: skip
+def test_the_swap_is_called_what_it_was(tmp_path: Path, report: dict | None, words: str) -> None:
+    if report is not None:
+        (tmp_path / "swap.json").write_text(json.dumps(report))
+    assert words in provenance.swap_action(tmp_path).description
