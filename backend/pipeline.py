@@ -13,6 +13,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ import attrs
 import cattrs
 
 from interchange.capture import MANIFEST, Capture, write_json
+from interchange.consent import check_terms, load_consent
 from interchange.errors import Cancelled, InputError, Progress
 
 from . import previews, provenance
@@ -29,6 +31,7 @@ from .faceswap.settings import SwapSettings
 from .faceswap.source import load_source
 from .faceswap.swap import PER_VIEW, swap
 from .fitting.fit import fit
+from .fitting.inputs import check_own_files
 from .fitting.settings import FitSettings
 
 Settings = TypeVar("Settings")
@@ -82,6 +85,7 @@ class JobContext:
 
 def check_stage(job: JobContext) -> None:
     """Refuse a job before any work: no consent, an unreadable capture, no landmarks, settings that do not exist."""
+    check_parameters(job.parameters, ("swap", "fit"))
     load_source(job.folders.source)
     Capture.load(job.folders.capture)
     swapper_named(settings_from(job.parameters.get("swap", {}), SwapSettings).swapper)
@@ -104,7 +108,14 @@ def fit_stage(job: JobContext) -> None:
 
 
 def plain_fit_stage(job: JobContext) -> None:
-    """capture/ -> double/splats.ply, without a swap."""
+    """capture/ -> double/splats.ply, without a swap. A capture that is swapped already needs its source beside it."""
+    check_parameters(job.parameters, ("fit",))
+    folders = job.folders
+    check_own_files(folders.capture)
+    known = provenance.consent_of_swap(folders.capture)
+    provenance.check_same_consent(folders.source, [known], f"The pictures of {folders.capture} show")
+    if known is not None:
+        check_terms(load_consent(folders.source), "swap", date.today())
     settings = settings_from(job.parameters.get("fit", {}), FitSettings)
     _fit(job, job.folders.capture, settings)
 
@@ -128,18 +139,29 @@ def sign_stage(job: JobContext) -> None:
     """SHA-256 of inputs and outputs, parameters, versions, consent digest -> double/manifest.json."""
     folders = job.folders
     swapped = folders.swapped if folders.swapped.exists() else None
-    sign(folders.double, folders.capture, folders.source if swapped else None, job.parameters, swapped)
+    is_swap = swapped is not None or provenance.consent_of_fit(folders.double) is not None
+    sign(folders.double, folders.capture, folders.source if is_swap else None, job.parameters, swapped)
 
 
 def sign(
     double: Path, capture: Path, source: Path | None, parameters: dict[str, Any], swapped: Path | None = None
 ) -> None:
     """Write double/manifest.json; the last thing that is done to a double, again whenever a report was added.
-    `swapped` tells which networks made the swap, if any."""
+    `swapped` tells which networks made the swap, if any. Raises InputError (CONSENT) for a double of a swapped face
+    without the consent record that the face was swapped under."""
+    digests = [provenance.consent_of_fit(double), provenance.consent_of_swap(capture)]
+    digests += [provenance.consent_of_swap(swapped)] if swapped else []
+    provenance.check_same_consent(source, digests, f"The double {double} shows")
     inputs = {"capture": capture} | ({"source": source} if source else {})
     consent = source / "consent.json" if source else None
-    networks, commit = provenance.networks_of(swapped), provenance.current_commit(ROOT)
-    provenance.write_manifest(double, inputs, parameters, consent, commit=commit, networks=networks)
+    networks, commit = provenance.networks_of(swapped or capture), provenance.current_commit(ROOT)
+    views, swap = provenance.views_action(capture), provenance.swap_action(swapped or capture)
+    engine = provenance.engine_sentence(double)
+    provenance.write_manifest(
+        double, inputs, parameters, consent, commit=commit, networks=networks,
+        actions=provenance.default_actions(consent is not None, engine, networks, views, swap),
+        digital_source_type=provenance.source_type(consent is not None, networks, views),
+    )  # fmt: skip
 
 
 @attrs.frozen
@@ -229,11 +251,21 @@ def _link_or_copy(source: str, target: str) -> str:
     return target
 
 
+def check_parameters(parameters: dict[str, Any], known: tuple[str, ...]) -> None:
+    """InputError for a group of settings that a job of this kind does not read: a misspelt one would change nothing."""
+    unknown = sorted(parameters.keys() - set(known))
+    if unknown:
+        raise InputError(
+            f"A job of this kind has no parameters called {', '.join(unknown)}.", f"It reads {' and '.join(known)}."
+        )
+
+
 def settings_from(values: dict[str, Any], kind: type[Settings]) -> Settings:
     """Typed settings out of a job's parameters; InputError names what is unknown or of the wrong type."""
-    converter = cattrs.Converter(forbid_extra_keys=True)
+    if not isinstance(values, dict):
+        raise InputError(f"The {kind.__name__} are not usable: {values!r:.60} is no table.", "Give them by name.")
     try:
-        return converter.structure(values, kind)
+        return _CONVERTER.structure(values, kind)
     except cattrs.BaseValidationError as error:
         cause = _input_error_in(error)
         if cause is not None:  # a value out of range, in the settings' own words
@@ -244,6 +276,27 @@ def settings_from(values: dict[str, Any], kind: type[Settings]) -> Settings:
         ) from error
     except (TypeError, ValueError) as error:
         raise InputError(f"The {kind.__name__} are not usable: {error}.", "Correct these settings.") from error
+
+
+def _exact(kind: type, *taken: type) -> Callable[[Any, Any], Any]:
+    """A hook of cattrs for one plain type. By itself it makes True of "false" and 900 of 900.9, and nobody is told."""
+
+    def structure(value: Any, _: Any) -> Any:
+        if type(value) not in taken:
+            raise TypeError(f"{value!r:.60} is no {kind.__name__}")
+        return kind(value)
+
+    return structure
+
+
+def _strict_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    for kind, taken in ((bool, (bool,)), (int, (int,)), (float, (float, int)), (str, (str,))):
+        converter.register_structure_hook(kind, _exact(kind, *taken))
+    return converter
+
+
+_CONVERTER = _strict_converter()
 
 
 def _input_error_in(error: cattrs.BaseValidationError) -> InputError | None:

@@ -20,13 +20,18 @@ from typing import Any
 import attrs
 
 from interchange.capture import write_json
+from interchange.consent import FILE_NAME as CONSENT_FILE
+from interchange.consent import refusal
 from interchange.errors import InputError
 
 FORMAT, VERSION = "digidouble-manifest", 1
 MANIFEST = "manifest.json"
+_CAPTURE, _SWAP, _FIT = "capture.json", "swap.json", "fit.json"
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 """IPTC's vocabulary, which C2PA uses for `digitalSourceType`."""
 RENDER, COMPOSITE = SOURCE_TYPES + "digitalCreation", SOURCE_TYPES + "compositeSynthetic"
+PICTURES = SOURCE_TYPES + "composite"
+"""Of pictures that came with their cameras: photos or renders, nobody says which."""
 TRAINED_COMPOSITE = SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
 PACKAGES = ("numpy", "numba", "opencv-python", "opencv-python-headless", "attrs", "pyzmq", "matplotlib", "pillow")
 _IGNORED_SUFFIXES = (".part", ".tmp")
@@ -50,21 +55,50 @@ class Problem:
     message: str
 
 
-RENDERED = Action("c2pa.created", "Views of the target avatar rendered in Blender Cycles.")
+RENDERED = Action("c2pa.created", "Views of the target avatar rendered in Blender.")
+PICTURES_OPENED = Action("c2pa.opened", "Pictures with known cameras read as ingredients; whom they show is not known.")
 SOURCE_OPENED = Action("c2pa.opened", "Source portrait read as an ingredient, under the consent record.")
 SWAPPED = Action("c2pa.edited", "The target's face replaced by the source's in texture space.")
 FITTED = Action("c2pa.converted", "3D Gaussians fitted to the views.")
 
 
-def default_actions(swap: bool, engine: str = "", networks: Sequence[Mapping[str, Any]] = ()) -> list[Action]:
-    """The actions of a swap job, or of a plain fit of an avatar; `engine`: a sentence on what fitted it; `networks`:
-    the trained networks of the swap, as `networks_of` gives them."""
+def default_actions(
+    swap: bool, engine: str = "", networks: Sequence[Mapping[str, Any]] = (), views: Action = RENDERED,
+    swapped: Action = SWAPPED,
+) -> list[Action]:  # fmt: skip
+    """The actions of a swap job, or of a plain fit; `engine`: a sentence on what fitted it; `networks`: the trained
+    networks of the swap, as `networks_of` gives them; `views`, `swapped`: as `views_action` and `swap_action` do."""
     fitted = attrs.evolve(FITTED, description=f"{FITTED.description} {engine}".rstrip())
-    swapped = SWAPPED
     if networks:
         names = ", ".join(f"{n['file']} ({n['kind']})" for n in networks)
         swapped = attrs.evolve(SWAPPED, description=f"The target's face replaced view by view by a network: {names}.")
-    return [RENDERED, SOURCE_OPENED, swapped, fitted] if swap else [RENDERED, fitted]
+    return [views, SOURCE_OPENED, swapped, fitted] if swap else [views, fitted]
+
+
+def views_action(capture_folder: Path) -> Action:
+    """How a fit's pictures came to be: rendered, and by what, as the capture says; or not known, without a capture."""
+    try:
+        manifest = json.loads((Path(capture_folder) / _CAPTURE).read_text(encoding="utf-8"))
+        engine = str(manifest.get("renderer", {}).get("engine", "")).upper()
+    except (OSError, ValueError, AttributeError):
+        return PICTURES_OPENED
+    name = {"CYCLES": " Cycles", "EEVEE": " EEVEE"}.get(engine, "")
+    return attrs.evolve(RENDERED, description=f"Views of the target avatar rendered in Blender{name}.")
+
+
+def swap_action(swapped_folder: Path | None) -> Action:
+    """How a face was exchanged, by the swap.json of the folder."""
+    if swapped_folder is None:
+        return SWAPPED
+    try:
+        report = json.loads((Path(swapped_folder) / _SWAP).read_text(encoding="utf-8"))
+        swapper, joined = report.get("swapper"), "consistency" in report
+    except (OSError, ValueError, AttributeError):
+        return SWAPPED
+    if swapper != "classical":
+        return SWAPPED
+    joining = ", and the views joined into one skin" if joined else ""
+    return attrs.evolve(SWAPPED, description=f"The target's face replaced view by view by the warped photo{joining}.")
 
 
 def networks_of(swapped_folder: Path | None) -> list[dict[str, str]]:
@@ -72,7 +106,7 @@ def networks_of(swapped_folder: Path | None) -> list[dict[str, str]]:
     if swapped_folder is None:
         return []
     try:
-        report = json.loads((Path(swapped_folder) / "swap.json").read_text(encoding="utf-8"))
+        report = json.loads((Path(swapped_folder) / _SWAP).read_text(encoding="utf-8"))
         licence = str(report.get("licence", ""))
         keys = ("role", "file", "sha256", "kind")
         return [{k: str(model[k]) for k in keys} | {"licence": licence} for model in report.get("models", ())]
@@ -80,17 +114,63 @@ def networks_of(swapped_folder: Path | None) -> list[dict[str, str]]:
         return []
 
 
-def source_type(swap: bool, networks: Sequence[Mapping[str, Any]]) -> str:
+def consent_of_swap(folder: Path) -> str | None:
+    """SHA-256 of the consent record under which the pictures of a capture folder were swapped; None if nothing in the
+    folder says that they were. Raises InputError (CONSENT) if they were and the record is not named."""
+    folder = Path(folder)
+    try:
+        origin = json.loads((folder / _CAPTURE).read_text(encoding="utf-8")).get("provenance")
+    except (OSError, ValueError, AttributeError):
+        origin = None  # photos have no such file, and a damaged one is refused by whoever reads the pictures
+    if not (folder / _SWAP).is_file() and not (isinstance(origin, dict) and "swap" in origin):
+        return None
+    try:
+        digest = json.loads((folder / _SWAP).read_text(encoding="utf-8"))["digests"]["consent"]
+    except (OSError, ValueError, KeyError, TypeError):
+        digest = None
+    if not isinstance(digest, str):
+        raise refusal(
+            f"The pictures of {folder} show a swapped face, and its {_SWAP} does not say under which consent.",
+            "Restore that file, or swap again.",
+        )
+    return digest
+
+
+def consent_of_fit(double_folder: Path) -> str | None:
+    """The same of the pictures that a double was fitted to, as the fit has noted it; None where nothing is noted."""
+    try:
+        digest = json.loads((Path(double_folder) / _FIT).read_text(encoding="utf-8"))["consent"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return digest if isinstance(digest, str) else None
+
+
+def check_same_consent(source: Path | None, digests: Iterable[str | None], what: str) -> None:
+    """Refuse (InputError, CONSENT) unless the record of the `source` folder is the one that all `digests` are of; no
+    source will do where there are none. what: the beginning of a sentence, what shows the swapped face."""
+    known = {digest for digest in digests if digest is not None}
+    if not known:
+        return
+    if source is None or not (source / CONSENT_FILE).is_file():
+        raise refusal(f"{what} a swapped face.", "Give the source folder with the consent record of that swap.")
+    if known != {sha256_file(source / CONSENT_FILE)}:
+        raise refusal(
+            f"{what} a face that was swapped under another consent record than {source / CONSENT_FILE}.",
+            "Give the source folder that the swap was made from, or swap again.",
+        )
+
+
+def source_type(swap: bool, networks: Sequence[Mapping[str, Any]], views: Action = RENDERED) -> str:
     """IPTC's term for what a double is made of."""
     if not swap:
-        return RENDER
+        return PICTURES if views == PICTURES_OPENED else RENDER
     return TRAINED_COMPOSITE if networks else COMPOSITE
 
 
 def engine_sentence(double_folder: Path) -> str:
     """Which engine fitted a double and why it was taken, by its fit.json; empty where that does not say."""
     try:
-        result = json.loads((Path(double_folder) / "fit.json").read_text(encoding="utf-8"))["result"]
+        result = json.loads((Path(double_folder) / _FIT).read_text(encoding="utf-8"))["result"]
         return f"Engine {result['engine']}: {result['engine_reason']}"
     except (OSError, ValueError, KeyError, TypeError):
         return ""
@@ -143,15 +223,17 @@ def consent_summary(consent_file: Path) -> dict[str, Any]:
     """What the manifest and the report may say of a consent record: digest, kind, scope, and a pseudonym.
 
     The subject's name is kept only for records of kind `synthetic`, which concern no person; otherwise it becomes
-    `subject-` and 12 hexadecimal digits that depend on the whole record. Raises InputError for an unusable record.
+    `subject-` and 12 hexadecimal digits that depend on the whole record. They are made from its digest, not from the
+    name: the manifest holds the digest, so a guessed name could be tried against it. Raises InputError for an unusable
+    record.
     """
     digest = sha256_file(consent_file)
     try:
-        record = json.loads(consent_file.read_text(encoding="utf-8"))
+        record = json.loads(consent_file.read_bytes())  # bytes, as the gate reads it: editors put a mark before UTF-8
         kind, subject, operations = record["kind"], str(record["subject"]), [str(o) for o in record["operations"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"The consent record {consent_file} is damaged ({error!r}).", "Write it again.") from error
-    pseudonym = "subject-" + hashlib.sha256(f"{digest}:{subject}".encode()).hexdigest()[:12]
+    pseudonym = "subject-" + hashlib.sha256(f"{digest}:subject".encode()).hexdigest()[:12]
     return {
         "sha256": digest,
         "kind": str(kind),

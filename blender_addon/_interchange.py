@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         exr,
         landmarks,
         mesh,
+        paths,
         png,
         service_errors,
         splats,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     )
 else:
     for _name in (
-        "cameras", "capture", "colmap", "colour", "consent", "errors", "exr", "landmarks", "mesh", "png",
+        "cameras", "capture", "colmap", "colour", "consent", "errors", "exr", "landmarks", "mesh", "paths", "png",
         "service_errors", "splats", "whole_files",
     ):  # fmt: skip
         globals()[_name] = importlib.import_module(f"{_root}.{_name}")
@@ -51,6 +52,6 @@ def network(name: str) -> Any:
 
 
 __all__ = [
-    "cameras", "capture", "colmap", "colour", "consent", "errors", "exr", "landmarks", "mesh", "network", "png",
-    "service_errors", "splats", "whole_files",
+    "cameras", "capture", "colmap", "colour", "consent", "errors", "exr", "landmarks", "mesh", "network", "paths",
+    "png", "service_errors", "splats", "whole_files",
 ]  # fmt: skip

@@ -115,17 +115,22 @@ def _box_of(alpha: Image) -> tuple[slice, slice]:
 
 
 _HALF_TRIPLES = {"albedo": "RGB", "light": "RGB", "normal": "XYZ"}
+_MOST = float(np.finfo(np.float16).max)  # 65504: what is brighter would be written as infinite, and refused when read
+
+
+def _half(values: Image) -> npt.NDArray[np.float16]:
+    return np.clip(values, -_MOST, _MOST).astype(np.float16)
 
 
 def write_view(path: Path | str, images: ViewImages) -> None:
-    """Write one view's EXR: half floats, except depth and UV, which need single precision."""
+    """Write one view's EXR: half floats, up to 65504, except depth and UV, which need single precision."""
     channels: dict[str, npt.NDArray] = {"A": images.alpha.astype(np.float16)}
     for i, name in enumerate("RGB"):
-        channels[name] = images.rgb[..., i].astype(np.float16)
+        channels[name] = _half(images.rgb[..., i])
     for layer, axes in _HALF_TRIPLES.items():
         image = getattr(images, layer)
         if image is not None:
-            channels |= {f"{layer}.{axis}": image[..., i].astype(np.float16) for i, axis in enumerate(axes)}
+            channels |= {f"{layer}.{axis}": _half(image[..., i]) for i, axis in enumerate(axes)}
     if images.depth is not None:
         channels["depth.Z"] = images.depth.astype(np.float32)
     if images.uv is not None:
@@ -244,8 +249,9 @@ class Capture:
         """(h, w, 3) linear base colour of an object, row 0 = top (v = 1); a constant becomes 1 x 1."""
         if item.texture is None:
             return np.array(item.base_color, np.float32).reshape(1, 1, 3)
-        texture = read_png(self.folder / item.texture)[..., :3].astype(np.float32) / 255
-        return linear_from_srgb(np.repeat(texture, 3, axis=-1) if texture.shape[-1] == 1 else texture)
+        texture = read_png(self.folder / item.texture).astype(np.float32) / 255
+        grey = texture.shape[-1] <= 2  # with alpha or without
+        return linear_from_srgb(np.repeat(texture[..., :1], 3, axis=-1) if grey else texture[..., :3])
 
     def save_manifest(self) -> None:
         """Write capture.json, transforms.json and a COLMAP model, each beside its place first, then renamed."""

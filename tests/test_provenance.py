@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from backend import provenance
+from interchange.consent import load_consent
 from interchange.errors import InputError
 
 CONSENT = {
@@ -91,6 +92,21 @@ def test_no_personal_data_and_no_machine_path(job: Path) -> None:
     assert summary["sha256"] == hashlib.sha256((job / "source/consent.json").read_bytes()).hexdigest()
     assert summary["kind"] == "employment" and summary["operations"] == ["swap"]
     assert summary["subject"].startswith("subject-") and len(summary["subject"]) == 20
+
+
+def test_no_name_can_be_tried_against_the_pseudonym(job: Path) -> None:
+    summary = json.loads((job / "double/manifest.json").read_text())["consent"]
+    for text in (f"{summary['sha256']}:Jane Example", f"Jane Example:{summary['sha256']}", "Jane Example"):
+        assert hashlib.sha256(text.encode()).hexdigest()[:12] not in summary["subject"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_record_that_the_gate_lets_pass_can_be_signed(job: Path, encoding: str) -> None:
+    record = job / "source/consent.json"
+    record.write_bytes(json.dumps(CONSENT | {"subject": "Jörg"}, ensure_ascii=False).encode(encoding))
+    assert load_consent(job / "source").subject == "Jörg"
+    write(job)
+    assert provenance.verify(job / "double") == []
 
 
 def test_synthetic_subjects_keep_their_name(job: Path) -> None:
@@ -210,3 +226,25 @@ def test_networks_of_a_swap_are_named(job: Path) -> None:
     assert manifest["networks"] == networks
     assert any("view by view by a network: a.onnx (ghost_256)" in a["description"] for a in manifest["actions"])
     assert provenance.verify(job / "double") == []
+
+
+def test_what_is_not_known_to_be_rendered_is_not_called_so(tmp_path: Path) -> None:
+    """Photos with known cameras, from COLMAP say, have no capture.json."""
+    views = provenance.views_action(tmp_path)
+    assert views.action == "c2pa.opened" and "rendered" not in views.description
+    assert provenance.source_type(False, [], views).endswith("/composite")
+    for name, words in (("EEVEE", "Blender EEVEE."), ("CYCLES", "Cycles."), ("", "Blender.")):
+        (tmp_path / "capture.json").write_text(json.dumps({"renderer": {"engine": name}}))
+        views = provenance.views_action(tmp_path)
+        assert views.description.endswith(words) and provenance.source_type(False, [], views) == provenance.RENDER
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [({"swapper": "uv"}, "texture space"), ({"swapper": "classical"}, "warped photo."), (None, "texture space"),
+     ({"swapper": "classical", "consistency": {}}, "warped photo, and the views joined")],
+)  # fmt: skip
+def test_the_swap_is_called_what_it_was(tmp_path: Path, report: dict | None, words: str) -> None:
+    if report is not None:
+        (tmp_path / "swap.json").write_text(json.dumps(report))
+    assert words in provenance.swap_action(tmp_path).description

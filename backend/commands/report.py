@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from backend.pipeline import sign
-from backend.provenance import MANIFEST
+from backend.provenance import MANIFEST, consent_of_fit
 from backend.report.build import build_report
 from backend.terminal import Terminal
 from interchange.errors import InputError
@@ -47,8 +47,9 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def _sign(double: Path, capture: Path, source: Path | None, swapped: Path | None, terminal: Terminal) -> None:
     """The manifest that `digidouble verify` checks, with the digest of the consent record if a face was swapped in."""
-    if swapped is not None and source is None:
+    is_swap = swapped is not None or consent_of_fit(double) is not None
+    if is_swap and source is None:
         terminal.say("Not signed: say with --source whose face it is; its consent record belongs into the manifest.")
         return
-    sign(double, capture, source if swapped is not None else None, {}, swapped)
+    sign(double, capture, source if is_swap else None, {}, swapped)
     terminal.say(f"Wrote {double / MANIFEST}")

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from interchange.capture import MANIFEST, Capture, Pose, View, ViewImages, write_json, write_preview, write_view
+from interchange.capture import (
+    MANIFEST,
+    Capture,
+    ObjectInfo,
+    Pose,
+    View,
+    ViewImages,
+    write_json,
+    write_preview,
+    write_view,
+)
 from interchange.consent import sha256_of_file
 from interchange.errors import InputError, Progress
 from interchange.mesh import Mesh
@@ -81,6 +91,10 @@ def swap(
     capture = Capture.load(capture_folder)
     if not capture.views:
         raise InputError(f"The capture {capture_folder} has no views.", "Capture again.")
+    if "swap" in capture.provenance:  # the first face would live on, under no consent that the result names
+        raise InputError(
+            f"The capture {capture_folder} shows a face that was swapped in already.", "Give the avatar's own capture."
+        )
     if out_folder.resolve() == capture_folder.resolve():
         raise InputError("A swap cannot write into the capture it reads.", "Choose another folder.")
     source = load_source(source_folder, today=today)
@@ -176,13 +190,21 @@ def _write_frame(capture: Capture, out: Path, prepared: PreparedSwap, meshes: di
             meshes[pose.name].new.save(out / pose.mesh)
         write_offset(out / OFFSET, prepared.offset, next(iter(meshes.values())).old, objects)
     if prepared.skin is not None:
-        texture = item.texture or f"textures/{item.name}.png"
+        texture = item.texture or _free_texture(objects)
         objects[head] = attrs.evolve(item, texture=texture)
         write_png(out / texture, prepared.skin)
     return Capture(
         out, capture.name, list(capture.views), list(capture.poses), objects, capture.avatar, capture.renderer,
         capture.colour_space,
     )  # fmt: skip
+
+
+def _free_texture(objects: Sequence[ObjectInfo]) -> str:
+    """A path that no object's texture has. Not the head's name: what an object may be called, a file may not."""
+    name, taken = "head_skin", {str(item.texture).casefold() for item in objects}
+    while f"textures/{name}.png" in taken:
+        name += "_"
+    return f"textures/{name}.png"
 
 
 def _copy(start: Path, goal: Path) -> None:

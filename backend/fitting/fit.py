@@ -16,6 +16,7 @@ from backend.evaluation.held_out import held_out_scores, mean_scores
 from backend.evaluation.perceptual import Judges, find_judges
 from backend.kernels.parameters import AdamState, SplatParameters
 from backend.kernels.rasterizer import Rasterizer
+from backend.provenance import consent_of_swap
 from interchange.capture import read_json, write_json
 from interchange.errors import InputError, Progress
 from interchange.png import write_png
@@ -85,9 +86,10 @@ def fit(
     observer = attrs.evolve(observer or Observer(), progress=progress, cancelled=cancelled)
     out = Path(out_folder)
     choice = choose_engine(settings)  # before pictures are read: it may say no
+    consent = consent_of_swap(Path(input_folder))  # may say no as well
     dataset = load_input(input_folder, progress, cancelled, longest)
     digest = _digest(dataset, settings, choice.name)
-    finished = _finished(out, digest)
+    finished = _finished(out, digest, consent)
     if finished is not None:
         return finished
     if progress:
@@ -103,7 +105,7 @@ def fit(
         trainer.train()
     except OSError as error:
         raise InputError(f"A checkpoint could not be written to {out} ({error}).", "Free some disk space.") from error
-    return export(out, engine, choice, dataset, settings, state, notes)
+    return export(out, engine, choice, dataset, settings, state, notes, consent)
 
 
 def _begin(
@@ -136,11 +138,11 @@ def _digest(dataset: Dataset, settings: FitSettings, engine: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _finished(out: Path, digest: str) -> FitResult | None:
+def _finished(out: Path, digest: str, consent: str | None) -> FitResult | None:
     """The result in the folder if it is whole and was made from the same inputs with the same settings."""
     try:
         record = read_json(out / RESULT, FORMAT, VERSION)
-        whole = record["digest"] == digest and all(
+        whole = record["digest"] == digest and record.get("consent") == consent and all(
             hashlib.sha256((out / name).read_bytes()).hexdigest() == sha for name, sha in record["files"].items()
         )
         return FitResult(folder=out, reused=True, **record["result"]) if whole else None
@@ -150,9 +152,10 @@ def _finished(out: Path, digest: str) -> FitResult | None:
 
 def export(
     out: Path, engine: Rasterizer, choice: EngineChoice, dataset: Dataset, settings: FitSettings, state: FitState,
-    notes: list[str],
+    notes: list[str], consent: str | None,
 ) -> FitResult:  # fmt: skip
-    """Write everything; fit.json last, so that its presence means that all the rest is there."""
+    """Write everything; fit.json last, so that its presence means that all the rest is there. consent: digest of the
+    record that the pictures were swapped under, if they were."""
     cloud = state.parameters.to_cloud()
     keep = worth_keeping(cloud, engine, state, dataset.train, settings)
     if not keep.any():
@@ -181,6 +184,7 @@ def export(
         "format": FORMAT,
         "version": VERSION,
         "digest": state.digest,
+        "consent": consent,
         "result": {k: v for k, v in attrs.asdict(result).items() if k not in ("folder", "reused")},
         "files": {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in files},
     }

@@ -103,6 +103,7 @@ class FitSettings:
         _require(0 <= self.prune_opacity < 1, "prune_opacity", self.prune_opacity, "from 0 to 1")
         start = self.sh_start_degree
         _require(start is None or 0 <= start <= self.sh_degree, "sh_start_degree", start, "from 0 to sh_degree")
+        _require(self.seed >= 0, "seed", self.seed, "at least 0")
         _require(0 <= self.coarse_levels <= 4, "coarse_levels", self.coarse_levels, "from 0 to 4")
         _require(0 <= self.robust <= 0.5, "robust", self.robust, "from 0 to 0.5")
         _require(0 <= self.detail_density <= 2, "detail_density", self.detail_density, "from 0 to 2")

@@ -177,7 +177,7 @@ def load_consent(source: Path | None) -> dict[str, Any] | None:
         return None
     summary = {"use": None, "granted_by": None} | provenance.consent_summary(source / "consent.json")
     if summary["kind"] == "synthetic":
-        record = json.loads((source / "consent.json").read_text(encoding="utf-8"))
+        record = json.loads((source / "consent.json").read_bytes())
         summary |= {"use": record.get("use"), "granted_by": record.get("granted_by")}
     return summary
 

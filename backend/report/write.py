@@ -150,7 +150,10 @@ def _context(job: gather.Job, hero: gather.Strip, source: gather.Source | None) 
         "timings": _timing_context(evaluation.metrics.timing_s),
         "digests": gather.digests(job),
         "source_type": provenance.source_type(job.swapped is not None, networks).rsplit("/", 1)[-1],
-        "actions": provenance.default_actions(job.swapped is not None, networks=networks),
+        "actions": provenance.default_actions(
+            job.swapped is not None, networks=networks, views=provenance.views_action(job.capture.folder),
+            swapped=provenance.swap_action(job.swapped.folder if job.swapped else None),
+        ),
         "engine": provenance.engine_sentence(job.double),
         "renderer": {k: v for k, v in job.capture.renderer.items() if isinstance(v, (str, int, float, bool))},
     }

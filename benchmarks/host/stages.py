@@ -151,7 +151,7 @@ def _after_placing(plan: Plan, dataset: Dataset, settings: FitSettings, start: S
     beside, state = measure(train, plan.rounds)
     choice = EngineChoice("cpu", "")
     exported, _ = measure(
-        lambda: export(double, engine, choice, dataset, settings, state, []), plan.rounds,
+        lambda: export(double, engine, choice, dataset, settings, state, [], None), plan.rounds,
         lambda: shutil.rmtree(double, True),
     )  # fmt: skip
     shown = len(dataset.held_out)

@@ -12,17 +12,17 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from .._interchange import cameras, capture, errors, mesh, png
+from .._interchange import cameras, capture, errors, mesh, paths, png
 from ..jobs.machine import run
 from .avatar import Avatar, find_avatar
-from .digest import Fingerprint
+from .digest import LIT_BY, Fingerprint
 from .geometry import current_expression, extract, frame_of, objects_of
 from .holding import Holder
 from .job import RenderJob, Shot
-from .poses import shares
+from .poses import file_part, shares
 from .restore import Restore
 from .rig_cameras import rig_cameras
-from .scene import has_lights, light_studio, possible_render, show_only
+from .scene import has_lights, light_settings, light_studio, possible_render, show_only
 from .settings import CaptureSettings, PoseSettings, RenderSettings, plain
 from .stage import Stage, check_nothing_renders
 from .textures import Surface, image_as_srgb, surface_of
@@ -171,6 +171,7 @@ class _PoseReader:
         self._paths: list[str | None] = []
         self._clouds: list[npt.NDArray] = []
         self._counts: list[int] = []
+        self._pictures: dict[int, str] = {}
         self.lights = ""
         self.frame = np.eye(4)
         self.fingerprints: dict[str, Fingerprint] = {}
@@ -186,7 +187,8 @@ class _PoseReader:
             self.frame = frame_of(avatar, depsgraph)
             self.lights = light_if_dark(self._restore, stage, captured.vertices, self.frame[:3, :3])
             show_only(self._restore, stage.scene, avatar.parts)
-            self._paths = [save_texture(self._out, p.name, t) for p, t in self._parts()]
+            names = texture_names([part.name for part in avatar.parts])
+            self._paths = [save_texture(self._out, n, t) for n, t in zip(names, self._textures, strict=True)]
         elif counts != self._counts:
             raise errors.InputError(
                 f"The avatar has other faces in the pose {pose.name!r} than in the first one.",
@@ -195,13 +197,10 @@ class _PoseReader:
         captured.save(self._out / mesh_path(pose.name))
         self._clouds.append(captured.vertices)
         self.fingerprints[pose.name] = fingerprint_of(
-            stage, avatar, captured, self._textures, self._render, "capture"
+            stage, avatar, captured, self._textures, self._render, "capture", self._pictures
         )
         frame = stage.scene.frame_current
         return capture.Pose(pose.name, mesh_path(pose.name), frame, current_expression(avatar, depsgraph), bones)
-
-    def _parts(self) -> Iterator[tuple[Any, Any]]:
-        return zip(self._avatar.parts, self._textures, strict=True)
 
     def points(self) -> npt.NDArray:
         """(N, 3) vertices of all poses."""
@@ -294,11 +293,34 @@ def make_folder(out: Path) -> None:
         ) from error
 
 
+def texture_names(objects: list[str]) -> list[str]:
+    """A file name for each object's texture, without its ending: no two alike on any disk, though Eye.L and Eye_L
+    become one when their dots go, as do Head and head where case does not count."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for name in objects:
+        plain = unique = _storable(file_part(name))
+        while unique.casefold() in taken:
+            unique = f"{plain}_{len(taken)}"
+        taken.add(unique.casefold())
+        names.append(unique)
+    return names
+
+
+def _storable(name: str) -> str:
+    """Windows has no file called con.png."""
+    try:
+        paths.check_relative_path(f"{name}.png")
+    except errors.InputError:
+        return f"{name}_"
+    return name
+
+
 def save_texture(out: Path, name: str, texture: npt.NDArray[np.uint8] | None) -> str | None:
-    """Write a base colour; its path in the folder, None without one."""
+    """Write a base colour as `name`, see `texture_names`; its path in the folder, None without one."""
     if texture is None:
         return None
-    path = f"textures/{bpy.path.clean_name(name)}.png"
+    path = f"textures/{name}.png"
     png.write_png(out / path, texture)
     return path
 
@@ -321,24 +343,22 @@ def fingerprint_of(
     textures: list[npt.NDArray[np.uint8] | None],
     render: RenderSettings,
     kind: str,
+    pictures: dict[int, str],
 ) -> Fingerprint:
-    """Everything that the pictures of the pose that is held depend on, but the camera."""
+    """Everything that the pictures of the pose that is held depend on, but the camera. pictures: see Fingerprint."""
     scene, depsgraph = stage.scene, stage.update()
-    fingerprint = Fingerprint()
-    fingerprint.add([kind, bpy.app.version_string, plain(render)])
+    fingerprint = Fingerprint(pictures, scene.frame_current)
+    fingerprint.add([kind, bpy.app.version_string, plain(render), light_settings(scene)])
     fingerprint.add_mesh(captured)
     for texture in textures:
         fingerprint.add_array(np.zeros(0) if texture is None else texture)
     for part in avatar.parts:
-        for slot in part.material_slots:
-            if slot.material is not None:
-                fingerprint.add_nodes(slot.material.node_tree)
+        fingerprint.add_materials(slot.material for slot in part.material_slots)
     parts = set(avatar.parts)
     for item in sorted(scene.objects, key=lambda o: o.name):
-        if item not in parts and item.type in ("LIGHT", "MESH"):
+        if item not in parts and (item.type in LIT_BY or item.instance_collection is not None):
             fingerprint.add_object(item, depsgraph)
-    if scene.world is not None:
-        fingerprint.add_nodes(scene.world.node_tree)
+    fingerprint.add_world(scene.world)
     return fingerprint
 
 

@@ -96,6 +96,18 @@ def _set_up_eevee(scene: Any, settings: RenderSettings) -> None:
         scene.eevee.use_raytracing = False  # screen-space light differs from view to view
 
 
+_LIGHT_SETTINGS = (
+    "film_exposure", "sample_clamp_direct", "sample_clamp_indirect", "blur_glossy", "transparent_max_bounces",
+    "volume_bounces", "use_fast_gi", "fast_gi_method", "ao_bounces_render", "use_light_tree",
+)  # fmt: skip
+
+
+def light_settings(scene: Any) -> dict[str, Any]:
+    """What a capture leaves of the artist's render settings that the pictures depend on."""
+    cycles = getattr(scene, "cycles", None)
+    return {name: getattr(cycles, name, None) for name in _LIGHT_SETTINGS}
+
+
 class CameraMan:
     """A camera of our own on the stage, put exactly where an interchange camera is."""
 

@@ -22,6 +22,7 @@ from .capture import (
     never,
     save_texture,
     settings_of,
+    texture_names,
 )
 from .digest import Fingerprint
 from .geometry import extract, frame_of
@@ -78,6 +79,7 @@ def _start(
     shown = {view.pose for view in views}
     poses: list[capture.Pose] = []
     fingerprints: dict[str, Fingerprint] = {}
+    pictures: dict[int, str] = {}
     lights = ""
     for pose in (p for p in source.poses if p.name in shown):
         holder.take(pose.name)
@@ -89,13 +91,13 @@ def _start(
             holder.take(pose.name)
         captured.save(out / pose.mesh)
         poses.append(capture.Pose(pose.name, pose.mesh, pose.frame, pose.shape_keys, bones))
-        fingerprints[pose.name] = fingerprint_of(stage, avatar, captured, [texture], render, "true swap")
+        fingerprints[pose.name] = fingerprint_of(stage, avatar, captured, [texture], render, "true swap", pictures)
     manifest = capture.Capture(
         folder=out,
         name=f"{source.name} true swap",
         views=views,
         poses=poses,
-        objects=_objects(source, save_texture(out, source.objects[0].name, texture)),
+        objects=_objects(source, save_texture(out, texture_names([source.objects[0].name])[0], texture)),
         avatar=source.avatar,
         renderer=describe_renderer(render, lights),
         provenance={"true_swap_of": source.name, "skin": skin.name},

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._interchange import cameras, errors, splats
 from .attributes import keep_points, read_attribute, subset, write_attribute
-from .follow import detach, modifiers
+from .follow import detach, is_following, modifiers
 from .follow_nodes import TURN
 from .modes import FILTER, SPLATS
 from .pointcloud import BASE, SH, read_back, resting_matrix, write_cloud
@@ -90,7 +90,10 @@ def own(item: Any) -> None:
 
 
 def posed_cloud(item: Any, context: Any) -> splats.SplatCloud:
-    """The cloud as the avatar's present pose has it, hidden splats too: in the splat frame, placed in the world."""
+    """The cloud as the avatar's present pose has it, hidden splats too: in the splat frame, placed in the world.
+
+    Raises InputError for a double that follows an avatar and is hidden: Blender does not pose it then.
+    """
     with _without(item, (FILTER, SPLATS)):
         depsgraph = context.evaluated_depsgraph_get()
         depsgraph.update()
@@ -105,6 +108,11 @@ def _read_evaluated(evaluated: Any, item: Any) -> splats.SplatCloud:
     cloud = read_back(item)
     data = evaluated.data
     if TURN not in data.attributes:
+        if is_following(item):
+            raise errors.InputError(
+                f"{item.name!r} is hidden, so Blender does not know how it is posed.",
+                "Show it and its collection in the viewport, then export again.",
+            )
         return cloud
     from_quaternion = splats.axes.matrix_from_quaternion
     turns = read_attribute(data, TURN).astype(np.float64)

@@ -258,3 +258,27 @@ def test_an_avatar_that_its_double_hides_is_captured_again(standin: Any, tmp_pat
     assert np.abs(again - before).max() < 1e-3 and before.max() > 0.01
     assert all(part.hide_render and part.hide_get() for part in parts())
     assert not double.hide_render
+
+
+@pytest.mark.parametrize("hide", ["eye", "screen", "collection", "excluded"])
+def test_a_hidden_double_is_not_exported_as_if_it_stood_still(shown: Any, hide: str) -> None:
+    item, cloud, _, _ = shown
+    _pose(head=-60.0)
+    before = posed_cloud(item, bpy.context)
+    assert np.abs(before.means - cloud.means).max() > 0.02
+    holder = bpy.data.collections.new("doubles")
+    bpy.context.scene.collection.children.link(holder)
+    holder.objects.link(item)
+    bpy.context.scene.collection.objects.unlink(item)
+    bpy.context.view_layer.update()
+    layer = bpy.context.view_layer.layer_collection.children["doubles"]
+    if hide == "eye":  # by which Blender still poses it
+        item.hide_set(True)
+        np.testing.assert_allclose(posed_cloud(item, bpy.context).means, before.means, atol=1e-6)
+        return
+    owner = {"screen": item, "collection": holder, "excluded": layer}[hide]
+    setattr(owner, "exclude" if hide == "excluded" else "hide_viewport", True)
+    with pytest.raises(InputError, match="hidden, so Blender does not know how it is posed"):
+        posed_cloud(item, bpy.context)
+    follow.set_following(item, False)
+    np.testing.assert_allclose(posed_cloud(item, bpy.context).means, cloud.means, atol=1e-6)

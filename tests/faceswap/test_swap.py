@@ -362,3 +362,24 @@ def test_the_registry_describes_its_swappers() -> None:
     assert info.licence == "Apache-2.0" and info.guarantees and info.title
     with pytest.raises(InputError, match="magic"):
         swapper_named("magic")
+
+
+@pytest.mark.parametrize("name", ["rig:head", "../../head", "head?"])
+def test_a_head_of_one_colour_may_have_any_name(capture: Capture, source: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "job" / "capture"
+    shutil.copytree(capture.folder, folder)
+    plain = Capture.load(folder)
+    head, item = plain.object_of_part("head")
+    plain.objects[head] = attrs.evolve(item, name=name, texture=None, base_color=[0.5, 0.35, 0.3])
+    plain.save_manifest()
+    result = swap(folder, source, tmp_path / "job" / "swapped", SwapSettings(texture_size=64))
+    texture = Capture.load(result.folder).objects[head].texture
+    assert texture is not None and (result.folder / texture).is_file()
+    assert {p.name for p in tmp_path.iterdir()} == {"job"} and len(list((tmp_path / "job").iterdir())) == 2
+
+
+@pytest.mark.parametrize("swapper", ["uv", "classical"])
+def test_a_swapped_face_is_not_swapped_again(swapped: SwapResult, source: Path, tmp_path: Path, swapper: str) -> None:
+    with pytest.raises(InputError, match="shows a face that was swapped in already"):
+        swap(swapped.folder, source, tmp_path / "again", SwapSettings(swapper=swapper, consistency=False))
+    assert not (tmp_path / "again").exists()

@@ -356,3 +356,22 @@ def test_a_damaged_mesh_is_one_sentence(
         np.save(file, np.zeros(3))
     with pytest.raises(InputError, match="not an .npz archive"):
         capture.load_mesh()
+
+
+def test_what_is_brighter_than_a_half_float_holds_stays_finite(tmp_path: Path) -> None:
+    bright = np.full((4, 6, 3), 1e9, np.float32)
+    camera = Camera(np.diag([6.0, 6.0, 1.0]), np.eye(4), 6, 4)
+    view = View("sun", "train", "rest", camera, "v.exr", "v.png")
+    write_view(tmp_path / "v.exr", ViewImages(bright, np.ones((4, 6), np.float32), albedo=bright, light=bright))
+    images = Capture(tmp_path).load_view(view)
+    assert images.light is not None and images.rgb.max() == images.light.max() == 65504
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_texture_has_three_channels_whatever_its_file_has(tmp_path: Path, channels: int) -> None:
+    pixels = np.full((2, 2, channels), 255, np.uint8)
+    pixels[..., 0] = 128
+    write_png(tmp_path / "skin.png", pixels)
+    texture = Capture(tmp_path).load_texture(ObjectInfo("head", "head", 0, 1, "skin.png"))
+    second = 0.2158605 if channels <= 2 else 1.0
+    np.testing.assert_allclose(texture[0, 0], [0.2158605, second, second], atol=1e-5)

@@ -35,6 +35,25 @@ def load_input(
     return load_photos(photos, longest, progress, cancelled)
 
 
+def check_own_files(path: Path | str) -> None:
+    """Raise InputError (INPUT_PATH) if photos, masks or points that a folder's files name lie outside of it.
+
+    For folders that came from somebody else: their transforms.json must not make us read another one's pictures.
+    """
+    path = Path(path)
+    photos = _read_photos(path)
+    if photos is None:
+        return  # a capture's paths are checked with its manifest
+    listed = photos.train + photos.held_out
+    files = [p.picture for p in listed] + [p.mask for p in listed if p.mask is not None]
+    for file in files + ([] if photos.point_file is None else [photos.point_file]):
+        if not file.resolve().is_relative_to(path.resolve()):
+            raise InputError(
+                f"The fit's input names {file.name}, which is not in its folder.", "Put all files into one folder.",
+                "INPUT_PATH",
+            )  # fmt: skip
+
+
 def load_cameras(path: Path | str) -> list[tuple[str, Camera]]:
     """Names and cameras (splat frame) of all views of anything that `load_input` reads; no picture is decoded."""
     path = Path(path)

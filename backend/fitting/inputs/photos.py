@@ -58,6 +58,7 @@ class PhotoSet:
     notes: list[str]  # sentences for the user
     points: Array | None = None  # (N, 3) splat frame
     point_colours: Array | None = None  # (N, 3) sRGB 0..1
+    point_file: Path | None = None  # that they were read from, where the folder's files name it
 
 
 def load_photos(

@@ -51,8 +51,7 @@ def _one_file(path: Path) -> PhotoSet:
     photos = _photos([(path, content)])[0]
     notes = _notes(content)
     train, held_out = _listed_split(path, content, photos)
-    points, colours = _points(path.parent, content)
-    return PhotoSet(path.parent, train, thinned(held_out, notes), notes, points, colours)
+    return PhotoSet(path.parent, train, thinned(held_out, notes), notes, *_points(path.parent, content))
 
 
 def _split_files(folder: Path) -> PhotoSet:
@@ -61,9 +60,8 @@ def _split_files(folder: Path) -> PhotoSet:
     files = [(folder / name, _load(folder / name)) for name in (TRAIN, judges) if name]
     photos = _photos(files)
     notes = _notes(files[0][1])
-    points, colours = _points(folder, files[0][1])
     held_out = thinned(photos[1], notes) if judges else []
-    return PhotoSet(folder, photos[0], held_out, notes, points, colours)
+    return PhotoSet(folder, photos[0], held_out, notes, *_points(folder, files[0][1]))
 
 
 def _load(path: Path) -> Content:
@@ -202,9 +200,9 @@ def _notes(content: Content) -> list[str]:
     return ["applied_transform is ignored: the splats are in the world of the transform matrices."]
 
 
-def _points(folder: Path, content: Content) -> tuple[npt.NDArray | None, npt.NDArray | None]:
+def _points(folder: Path, content: Content) -> tuple[npt.NDArray | None, npt.NDArray | None, Path | None]:
     name = content.get("ply_file_path")
     if not isinstance(name, str):
-        return None, None
+        return None, None, None
     points, colours = read_point_ply(folder / name)
-    return points @ SPLAT_FROM_BLENDER.T, colours
+    return points @ SPLAT_FROM_BLENDER.T, colours, folder / name
