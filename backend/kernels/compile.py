@@ -9,9 +9,30 @@ from __future__ import annotations
 import contextlib
 import os
 
+import numpy as np
+
+from interchange.cameras import Camera
+
 from .engine import compile_kernels
+from .observation import add_colours, add_equations, look_up, sum_neighbours
+from .similarity import similarity_sums
+
+
+def compile_helpers() -> None:
+    """The kernels beside the engine's: what places splats and what measures pictures, on a point and a few pixels."""
+    camera = Camera(np.array([[8.0, 0, 8], [0, 8, 8], [0, 0, 1]]), np.eye(4), 16, 16)
+    points, normals = np.array([[0.0, 0, 2]]), np.array([[0.0, 0, 1]])
+    ones, picture = np.ones((16, 16), np.float32), np.full((16, 16, 3), 0.5, np.float32)
+    index, _, colour, weight, _ = look_up(points, normals, camera, ones, 3 * ones, picture)
+    total, gram, moment = np.zeros((1, 3)), np.zeros((1, 4, 4), np.float32), np.zeros((1, 4, 3), np.float32)
+    add_colours(index, colour, weight, 0, 1, points, True, total, np.ones(1))
+    add_equations(index, colour, weight, 0, 1, points, camera.position, points, gram, moment)
+    sum_neighbours(gram.reshape(1, -1), np.zeros((1, 1), np.int64), np.empty((1, 16), np.float32))
+    similarity_sums(picture, picture, np.full(11, 1 / 11), ones)
+
 
 if __name__ == "__main__":
     with contextlib.suppress(AttributeError, OSError):  # the render goes first; Windows has no nice
         os.nice(5)
     compile_kernels()
+    compile_helpers()

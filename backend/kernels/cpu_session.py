@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from interchange.cameras import Camera
@@ -12,6 +13,7 @@ from interchange.errors import InputError
 from .buffers import aligned_zeros
 from .parameters import AdamState, SplatParameters
 from .rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
+from .views import PreparedView
 
 if TYPE_CHECKING:
     from .engine import CpuEngine
@@ -25,11 +27,15 @@ class CpuSession:
         weights: LossWeights, statistics: bool,
     ) -> None:  # fmt: skip
         self._engine, self._parameters, self._adam, self._weights = engine, parameters, adam, weights
+
+        def prepare(t: Target) -> PreparedView:
+            return engine.prepare_view(
+                t.camera, t.rgb, t.alpha, t.pixel_weights, t.depth if weights.depth else None
+            )
+
         try:
-            self._views = [
-                engine.prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights, t.depth if weights.depth else None)
-                for t in targets
-            ]
+            with ThreadPoolExecutor() as pool:  # numpy lets other threads run
+                self._views = list(pool.map(prepare, targets))
         except MemoryError as error:
             raise InputError(
                 f"The {len(targets)} views do not fit into memory.", "Use fewer or smaller views."

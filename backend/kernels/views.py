@@ -82,7 +82,9 @@ def prepare_view(
         coverage = np.ones((height, width), np.float32)
     else:
         coverage = finite_for_camera("alpha", alpha, (height, width))
-    occupied = (coverage != 0) | (rgb != 0).any(axis=2)
+    occupied = coverage != 0
+    for channel in range(3):  # many times faster than along an axis of three
+        occupied |= rgb[..., channel] != 0
     rows, columns = np.flatnonzero(occupied.any(axis=1)), np.flatnonzero(occupied.any(axis=0))
     region = np.zeros(4, np.int64)
     if len(rows):

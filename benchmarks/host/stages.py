@@ -14,6 +14,8 @@ import attrs
 import numpy as np
 
 from backend.evaluation.evaluate import evaluate
+from backend.evaluation.held_out import held_out_scores
+from backend.evaluation.perceptual import find_judges
 from backend.faceswap.registry import UvSwapper
 from backend.faceswap.settings import SwapSettings
 from backend.faceswap.source import load_source
@@ -149,6 +151,7 @@ def _after_placing(plan: Plan, dataset: Dataset, settings: FitSettings, start: S
         return state
 
     beside, state = measure(train, plan.rounds)
+    held_out_scores(engine.picture[:64, :64], engine.picture[:64, :64], None, find_judges())  # compiles
     choice = EngineChoice("cpu", "")
     exported, _ = measure(
         lambda: export(double, engine, choice, dataset, settings, state, [], None), plan.rounds,

@@ -207,3 +207,14 @@ def test_mesh_without_area(capture, dataset, tmp_path):
     broken = Capture(tmp_path, views=capture.views, poses=[attrs.evolve(capture.poses[0], mesh="flat.npz")])
     with pytest.raises(InputError, match="no triangle with an area"):
         initialise(attrs.evolve(dataset, capture=broken), SETTINGS)
+
+
+def test_the_number_of_threads_and_their_stretches_change_nothing(dataset, monkeypatch):
+    settings = attrs.evolve(SETTINGS, sh_degree=2)
+    once = initialise(dataset, settings)
+    for threads, stretch in ((1, 4096), (5, 70)):
+        monkeypatch.setattr("backend.fitting.sampling._threads", lambda threads=threads: threads)
+        monkeypatch.setattr("backend.fitting.sampling._STRETCH", stretch)
+        again = initialise(dataset, settings)
+        for name in ("means", "sh", "log_scales", "quats_wxyz", "opacity_logits"):
+            np.testing.assert_array_equal(getattr(again.cloud, name), getattr(once.cloud, name))

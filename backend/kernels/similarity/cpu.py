@@ -98,7 +98,9 @@ def _similarity(a: Any, b: Any, window: Any, weights: Any, edge: int, box: Any, 
 
 def box_of_content(a: npt.NDArray[Any], b: npt.NDArray[Any], reach: int) -> tuple[int, int, int, int]:
     """x0, y0, x1, y1 (all 0 for nothing): whatever looks no farther than `reach` sees black in both outside of it."""
-    seen = (a != 0).any(axis=2) | (b != 0).any(axis=2)
+    seen = np.zeros(a.shape[:2], bool)
+    for channel in range(a.shape[2]):  # many times faster than along an axis of three
+        seen |= (a[..., channel] != 0) | (b[..., channel] != 0)
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     if not len(rows):
         return 0, 0, 0, 0
