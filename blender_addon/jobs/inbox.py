@@ -32,6 +32,7 @@ from .words import STARTING
 
 BUDGET_S = 0.003
 BUSY_S, IDLE_S = 0.1, 0.5
+REDRAW_S = 0.25  # an upload moves with each tick, but nobody reads that fast
 LOOK_S = 10.0
 NOTICE_S = 60.0
 
@@ -49,7 +50,8 @@ class Reception:
         self.rescue = Rescue()
         self.installations: Lately[local_backend.Installation] = Lately(time.monotonic)
         self.looked_at = False  # a panel was drawn since the last tick
-        self.asked_at = self.adopted_at = self.noticed_at = -LOOK_S
+        self.has_news = False  # that no panel shows yet
+        self.asked_at = self.adopted_at = self.noticed_at = self.drawn_at = -LOOK_S
 
 
 _reception = Reception()  # Blender calls timers and handlers without arguments, so somebody has to remember
@@ -97,6 +99,9 @@ def tick() -> float:
     _reception.looked_at = False
     if office.changed:
         mirror.show(office, window_manager.digidouble.compute)
+        _reception.has_news = True
+    if _reception.has_news and time.monotonic() - _reception.drawn_at >= REDRAW_S:
+        _reception.has_news, _reception.drawn_at = False, time.monotonic()
         redraw_sidebars()
     return BUSY_S if any(not record.ended for record in office.records.values()) else IDLE_S
 

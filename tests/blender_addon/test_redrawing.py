@@ -5,6 +5,7 @@ otherwise; panels ask no disk for what they knew a moment ago.
 
 from __future__ import annotations
 
+import types
 import typing
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,25 @@ def test_news_of_jobs_count_when_they_read_otherwise(office: Office) -> None:
     assert changes(Progress(record.job_id, "fetching", 0.5, "double"))
     assert not changes(Progress(record.job_id, "fetching", 0.5, "double"))
     assert not changes(Polled("another", "running", "fit", 0.5, "", None, None))
+
+
+def test_an_upload_draws_a_few_times_a_second(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, drawings = [1000.0], []
+    monkeypatch.setattr(inbox, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(inbox, "redraw_sidebars", lambda: drawings.append(now[0]))
+    record = office.record()
+    office.desk.records[record.job_id] = record
+    for tick in range(20):
+        office.desk.take(Progress(record.job_id, "uploading", tick / 20, "capture"))
+        inbox.tick()
+        now[0] += 0.1
+    assert 6 <= len(drawings) <= 8
+    now[0] += 1.0
+    inbox.tick()  # the last news is shown, then none
+    shown = len(drawings)
+    now[0] += 1.0
+    inbox.tick()
+    assert len(drawings) == shown <= 9
 
 
 def test_answers_are_kept_for_a_moment() -> None:
