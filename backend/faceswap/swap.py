@@ -135,6 +135,7 @@ def _swap_all(
     """Write everything; the report, and the names of views made and kept."""
     meshes = {pose.name: _mesh_pair(capture, pose, prepared) for pose in capture.poses}
     key = _key(capture, source, settings, prepared)
+    _withdraw_another(out_folder, key)
     swapped = _write_frame(capture, out_folder, prepared, meshes)
     rendered, kept, notes = _swap_views(capture, meshes, swapped, prepared, key, settings, progress, cancelled)
     report = _report(capture, source, settings, prepared, key) | ({"views": notes} if notes else {})
@@ -143,6 +144,20 @@ def _swap_all(
     swapped.save_manifest()
     write_json(out_folder / REPORT, report)
     return report, rendered, kept
+
+
+def _withdraw_another(out_folder: Path, key: str) -> None:
+    """Take away what says that the folder is a finished swap, if it is one of other inputs: until this one is done its
+    views are a mixture, which nobody is to fit, least of all under the consent of the other."""
+    try:
+        finished = json.loads((out_folder / REPORT).read_text(encoding="utf-8"))["digests"]["key"]
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError):
+        finished = None
+    if finished != key:
+        (out_folder / MANIFEST).unlink(missing_ok=True)
+        (out_folder / REPORT).unlink(missing_ok=True)
 
 
 @attrs.frozen(eq=False)
