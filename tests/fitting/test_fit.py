@@ -149,6 +149,20 @@ def test_a_finished_fit_is_not_redone_but_a_changed_one_is(capture, undisturbed,
     assert not fit(capture.folder, out, attrs.evolve(SETTINGS, iterations=10)).reused
 
 
+def test_what_was_said_of_an_earlier_fit_goes_with_it(capture, tmp_path):
+    out = tmp_path / "double"
+    fit(capture.folder, out, SETTINGS)
+    (out / "renders" / "of_another_capture.png").write_bytes(b"")
+    for name in ("metrics.json", "evaluation.json", "report.html", "manifest.json"):
+        (out / name).write_text("of the first")
+    (out / "notes.txt").write_text("the user's own")
+    assert fit(capture.folder, out, SETTINGS).reused and (out / "metrics.json").exists()
+    fit(capture.folder, out, attrs.evolve(SETTINGS, iterations=10))
+    names = {p.name for p in out.iterdir()}
+    assert names == {"splats.ply", "binding.npz", "curves.json", "fit.json", "renders", "notes.txt"}
+    assert {p.stem for p in (out / "renders").iterdir()} == {v.name for v in capture.held_out_views}
+
+
 def test_progress_tells_time_left_and_previews_come_on_request(capture, tmp_path):
     ticks, messages, previews = itertools.count(), [], []
     observer = Observer(
