@@ -49,7 +49,7 @@ _STATE = "swap_state.json"
 PER_VIEW = "per_view"
 """Folder of what a per-view swapper made of each view, kept so that a swap can go on; no result."""
 _ONLY_CONSISTENCY = ("consistency", "rounds")
-_PROCEDURE = 3
+_PROCEDURE = 4
 """Raise when the same inputs give other pictures than before: it makes finished views count as stale."""
 
 
