@@ -104,7 +104,8 @@ _MOST = float(np.finfo(np.float16).max)  # 65504: what is brighter would be writ
 
 
 def _half(values: Image) -> npt.NDArray[np.float16]:
-    return np.clip(values, -_MOST, _MOST).astype(np.float16)
+    """What is infinite or NaN already stays so: that is a fault, which the reader is to tell."""
+    return np.where(np.isinf(values), values, np.clip(values, -_MOST, _MOST)).astype(np.float16)
 
 
 def write_view(path: Path | str, images: ViewImages) -> None:
