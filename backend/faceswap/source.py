@@ -84,16 +84,11 @@ def load_source(folder: Path | str, operation: str = "swap", today: date | None 
     return Source(folder, photos, record, digests, painted)
 
 
-def _load_photo(path: Path, landmarks: dict[int, tuple[float, float]]) -> Photo:
+def read_photo(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+    """A photo as the swap sees it, upright and in sRGB whatever its file says: encoded (h, w, 3) 0..1, and its alpha
+    (h, w) if it has one. Raises InputError for a photo that cannot be read."""
     pixels, profile = _decode(path)
-    height, width = pixels.shape[:2]
-    check_size(path, width, height)
-    check_inside(path, landmarks, width, height)
     colour, alpha = pixels[..., :3], pixels[..., 3] if pixels.shape[2] == 4 else None
-    if alpha is not None and alpha.max() <= 0:
-        raise InputError(f"The photo {path} is fully transparent.", "Export it with the person visible.")
-    if float(np.ptp(colour.reshape(-1, 3), axis=0).max()) < 2 / 255:
-        raise InputError(f"The photo {path} is of one flat colour.", "Use a photo that shows the face.")
     if profile is not None:
         try:
             colour = in_srgb(colour, profile)
@@ -101,6 +96,18 @@ def _load_photo(path: Path, landmarks: dict[int, tuple[float, float]]) -> Photo:
             raise InputError(
                 f"The colour profile of the photo {path} cannot be read ({error}).", "Export it as sRGB."
             ) from error
+    return colour, alpha
+
+
+def _load_photo(path: Path, landmarks: dict[int, tuple[float, float]]) -> Photo:
+    colour, alpha = read_photo(path)
+    height, width = colour.shape[:2]
+    check_size(path, width, height)
+    check_inside(path, landmarks, width, height)
+    if alpha is not None and alpha.max() <= 0:
+        raise InputError(f"The photo {path} is fully transparent.", "Export it with the person visible.")
+    if float(np.ptp(colour.reshape(-1, 3), axis=0).max()) < 2 / 255:
+        raise InputError(f"The photo {path} is of one flat colour.", "Use a photo that shows the face.")
     grey = bool(np.abs(colour - colour.mean(-1, keepdims=True)).max() < 2 / 255)
     return Photo(path, linear_from_srgb(np.ascontiguousarray(colour)), alpha, landmarks, grey)
 
