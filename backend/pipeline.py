@@ -87,7 +87,11 @@ def check_stage(job: JobContext) -> None:
     """Refuse a job before any work: no consent, an unreadable capture, no landmarks, settings that do not exist."""
     check_parameters(job.parameters, ("swap", "fit"))
     load_source(job.folders.source)
-    Capture.load(job.folders.capture)
+    if not Capture.load(job.folders.capture).of_first_pose().held_out_views:
+        raise InputError(
+            "The capture has no held-out views of its first pose, so nothing could measure the double.",
+            "Capture again with some held out, or send it without a swap.",
+        )
     swapper_named(settings_from(job.parameters.get("swap", {}), SwapSettings).swapper)
     settings_from(job.parameters.get("fit", {}), FitSettings)
 

@@ -174,6 +174,13 @@ class Capture:
         """The views that only the evaluation may see."""
         return [v for v in self.views if v.split == "held_out"]
 
+    def of_first_pose(self) -> Capture:
+        """The same capture with the views of one pose alone, that of the first training view: what a fit takes."""
+        if not self.train_views:
+            return self
+        pose = self.train_views[0].pose
+        return attrs.evolve(self, views=[view for view in self.views if view.pose == pose])
+
     def view(self, name: str) -> View:
         """The view of that name; InputError if there is none."""
         return self._named(self.views, name, "view")

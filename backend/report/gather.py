@@ -75,7 +75,7 @@ def open_job(
     double: Path, capture: Path, swapped: Path | None, truth: Path | None, source: Path | None
 ) -> Job:
     """Load the manifests and the evaluation. Raises InputError where something that was named is missing or damaged."""
-    loaded = Capture.load(capture)
+    loaded = Capture.load(capture).of_first_pose()  # one double is one pose
     return Job(
         Path(double),
         loaded,
