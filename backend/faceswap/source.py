@@ -15,11 +15,10 @@ from PIL import Image, UnidentifiedImageError
 from interchange.colour import linear_from_srgb
 from interchange.consent import ConsentRecord, check_consent, load_consent, sha256_of_file
 from interchange.errors import InputError
-from interchange.landmarks import FEWEST_LANDMARKS, check_inside, check_size, read_landmarks
+from interchange.landmarks import FEWEST_LANDMARKS, MASK, check_inside, check_size, read_landmarks
 
 from .profiles import in_srgb
 
-MASK = "mask.png"
 _EXIF_ORIENTATION = 274
 # What each EXIF orientation needs to stand upright: transpose first, then flip rows, flip columns.
 _UPRIGHT = {
