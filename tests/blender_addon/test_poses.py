@@ -11,13 +11,12 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon.capture.capture import capture_avatar, texture_names
+from blender_addon.capture.capture import capture_avatar
 from blender_addon.capture.poses import action_poses, file_part, frame_poses, random_expressions, shares
 from blender_addon.capture.rigs import Dome, Sphere
 from blender_addon.capture.settings import CaptureSettings, PoseSettings, RenderSettings
 from interchange.capture import Capture
 from interchange.errors import InputError
-from interchange.paths import check_relative_path
 from tests.blender_addon.scene_state import difference, snapshot
 
 QUICK = RenderSettings(size=32, samples=1, denoise=False)
@@ -153,14 +152,6 @@ def test_expressions_in_one_capture_and_fewer_later(standin: Any, tmp_path: Path
 def test_pose_names_are_told_apart() -> None:
     with pytest.raises(InputError, match="Two poses"):
         CaptureSettings(poses=[PoseSettings(), PoseSettings()])
-
-
-def test_no_two_objects_share_a_texture_s_file() -> None:
-    objects = ["Eye.L", "Eye_L", "Head", "head", "Kopf ä", "頭", "con", "...", "a/b", "a:b", "unnamed"]
-    names = texture_names(objects)
-    assert len({name.casefold() for name in names}) == len(objects)
-    assert names[0] == "Eye_L" and names[2] == "Head"
-    assert all(check_relative_path(f"textures/{name}.png") and "/" not in name for name in names)
 
 
 @pytest.mark.parametrize(
