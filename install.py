@@ -20,6 +20,7 @@ import importlib.util
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -221,10 +222,12 @@ def write_launcher() -> Path:
     folder.mkdir(exist_ok=True)
     python = python_of("backend")
     if platform.system() == "Windows":
-        (folder / "digidouble.cmd").write_text(f'@"{python}" -m backend.cli %*\r\n')
+        # from its own place: Python writes one code page and cmd.exe reads another, so no folder's name may be in it
+        place = python.relative_to(HOME).as_posix().replace("/", "\\")
+        (folder / "digidouble.cmd").write_bytes(f'@"%~dp0..\\{place}" -m backend.cli %*\r\n'.encode("ascii"))
         return folder / "digidouble.cmd"
     launcher = folder / "digidouble"
-    launcher.write_text(f'#!/bin/sh\nexec "{python}" -m backend.cli "$@"\n')
+    launcher.write_text(f'#!/bin/sh\nexec {shlex.quote(str(python))} -m backend.cli "$@"\n', encoding="utf-8")
     launcher.chmod(0o755)
     return launcher
 

@@ -82,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = make_parser().parse_args(words)
     name = options.command
     _let_termination_clean_up()
+    _print_what_can_be_printed()
     try:
         module = importlib.import_module(f"backend.commands.{_MODULES.get(name, name)}")
         parser = _Parser(
@@ -117,6 +118,14 @@ def _let_termination_clean_up() -> None:
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, interrupt)
+
+
+def _print_what_can_be_printed() -> None:
+    """A name with letters that the terminal or a redirected file has no code for (Windows) is printed with escapes:
+    it must not end a command whose work is done."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)  # what takes its place in tests may have none
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
 
 
 def _report_bug(error: Exception) -> str:

@@ -23,6 +23,7 @@ import cattrs
 from interchange.capture import MANIFEST, Capture, write_json
 from interchange.consent import check_terms, load_consent
 from interchange.errors import Cancelled, InputError, Progress
+from interchange.landmarks import files_of_source
 
 from . import previews, provenance
 from .evaluation.evaluate import evaluate
@@ -87,7 +88,11 @@ def check_stage(job: JobContext) -> None:
     """Refuse a job before any work: no consent, an unreadable capture, no landmarks, settings that do not exist."""
     check_parameters(job.parameters, ("swap", "fit"))
     load_source(job.folders.source)
-    Capture.load(job.folders.capture)
+    if not Capture.load(job.folders.capture).of_first_pose().held_out_views:
+        raise InputError(
+            "The capture has no held-out views of its first pose, so nothing could measure the double.",
+            "Capture again with some held out, or send it without a swap.",
+        )
     swapper_named(settings_from(job.parameters.get("swap", {}), SwapSettings).swapper)
     settings_from(job.parameters.get("fit", {}), FitSettings)
 
@@ -152,7 +157,9 @@ def sign(
     digests = [provenance.consent_of_fit(double), provenance.consent_of_swap(capture)]
     digests += [provenance.consent_of_swap(swapped)] if swapped else []
     provenance.check_same_consent(source, digests, f"The double {double} shows")
-    inputs = {"capture": capture} | ({"source": source} if source else {})
+    inputs = {"capture": capture}
+    if source:  # not what else lies there: a file's name may tell of a person
+        inputs |= {f"source/{path.name}": path for path in files_of_source(source)}
     consent = source / "consent.json" if source else None
     networks, commit = provenance.networks_of(swapped or capture), provenance.current_commit(ROOT)
     views, swap = provenance.views_action(capture), provenance.swap_action(swapped or capture)

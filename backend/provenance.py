@@ -329,7 +329,7 @@ def verify(double_folder: Path, inputs_folder: Path | None = None) -> list[Probl
         outputs, inputs, consent = manifest["outputs"], manifest["inputs"], manifest["consent"]
         problems = _verify_outputs(double_folder, outputs)
         problems += _verify_inputs(inputs_folder or double_folder.resolve().parent, inputs)
-        return problems + _verify_consent(manifest["actions"], inputs, consent)
+        return problems + _verify_consent(manifest["actions"], inputs, consent, consent_of_fit(double_folder))
     except InputError as error:
         return [Problem(MANIFEST, "damaged" if (double_folder / MANIFEST).exists() else "missing", str(error))]
     except (KeyError, TypeError, AttributeError) as error:
@@ -379,14 +379,18 @@ def _verify_inputs(folder: Path, inputs: Mapping[str, str]) -> list[Problem]:
 
 
 def _verify_consent(
-    actions: Sequence[Mapping[str, str]], inputs: Mapping[str, str], consent: Mapping[str, Any] | None
-) -> list[Problem]:
-    edited = any(action["action"] == SWAPPED.action for action in actions)
+    actions: Sequence[Mapping[str, str]], inputs: Mapping[str, str], consent: Mapping[str, Any] | None,
+    fitted: str | None,
+) -> list[Problem]:  # fmt: skip
+    """fitted: SHA-256 of the record that the fitted pictures were swapped under, as the fit has noted it."""
+    edited = fitted is not None or any(action["action"] == SWAPPED.action for action in actions)
     if edited and not consent:
         return [Problem(MANIFEST, "consent", "A face was swapped, but the manifest names no consent record.")]
     if not consent:
         return []
     problems = []
+    if fitted is not None and consent["sha256"] != fitted:
+        problems.append(Problem(MANIFEST, "consent", "The face was swapped under another consent record."))
     if "swap" not in consent["operations"]:
         problems.append(Problem(MANIFEST, "consent", "The consent record does not allow a swap."))
     listed = [digest for name, digest in inputs.items() if name.rsplit("/", 1)[-1] == "consent.json"]

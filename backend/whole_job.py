@@ -23,6 +23,7 @@ import attrs
 
 from interchange.client import JobClient
 from interchange.errors import InputError
+from interchange.landmarks import files_of_source
 from interchange.local_server import start_local_server, stop_local_server
 from interchange.service_errors import ServiceError
 
@@ -147,9 +148,9 @@ def capture_step(plan: JobPlan, ledger: Ledger, terminal: Terminal) -> None:
 
 def files_to_send(plan: JobPlan) -> dict[str, Path]:
     """The job's inputs by the path that they have on the server; nothing is computed from previews and notes to
-    resume by, so they stay here."""
-    folders = [plan.capture, plan.source] + ([plan.truth] if plan.has_truth else [])
-    found = {}
+    resume by, nor from what else lies beside the performer's photos, so they stay here."""
+    folders = [plan.capture] + ([plan.truth] if plan.has_truth else [])
+    found = {path.relative_to(plan.root).as_posix(): path for path in files_of_source(plan.source)}
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             relative = path.relative_to(plan.root)

@@ -104,8 +104,8 @@ class Camera:
         return np.stack([x.ravel(), y.ravel()], axis=1)
 
     def scaled(self, factor: float) -> Camera:
-        """The same view at `factor` times the resolution."""
-        width, height = round(self.width * factor), round(self.height * factor)
+        """The same view at `factor` times the resolution, each side of a pixel at least."""
+        width, height = max(1, round(self.width * factor)), max(1, round(self.height * factor))
         K = self.K.copy()
         K[0] *= width / self.width
         K[1] *= height / self.height

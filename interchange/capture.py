@@ -119,7 +119,8 @@ _MOST = float(np.finfo(np.float16).max)  # 65504: what is brighter would be writ
 
 
 def _half(values: Image) -> npt.NDArray[np.float16]:
-    return np.clip(values, -_MOST, _MOST).astype(np.float16)
+    """What is infinite or NaN already stays so: that is a fault, which the reader is to tell."""
+    return np.where(np.isinf(values), values, np.clip(values, -_MOST, _MOST)).astype(np.float16)
 
 
 def write_view(path: Path | str, images: ViewImages) -> None:
@@ -192,6 +193,13 @@ class Capture:
     def held_out_views(self) -> list[View]:
         """The views that only the evaluation may see."""
         return [v for v in self.views if v.split == "held_out"]
+
+    def of_first_pose(self) -> Capture:
+        """The same capture with the views of one pose alone, that of the first training view: what a fit takes."""
+        if not self.train_views:
+            return self
+        pose = self.train_views[0].pose
+        return attrs.evolve(self, views=[view for view in self.views if view.pose == pose])
 
     def view(self, name: str) -> View:
         """The view of that name; InputError if there is none."""

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .capture import read_json, write_json
+from .consent import FILE_NAME as CONSENT
 from .errors import InputError
 from .mesh import LANDMARK_COUNT
 
 FORMAT, VERSION = "digidouble-landmarks", 1
+MASK = "mask.png"
+"""In a source folder: where the swap shall be, painted in UV."""
 SMALLEST_SIDE = 128
 """Pixels that the shorter side of a photo needs."""
 FEWEST_LANDMARKS = 5
@@ -43,6 +47,19 @@ def write_landmarks(path: Path, image: str, points: Mapping[int, tuple[float, fl
     """Write the file, whole or not at all. Raises OSError."""
     listed = {str(i): [round(x, 4), round(y, 4)] for i, (x, y) in sorted(points.items())}
     write_json(path, {"format": FORMAT, "version": VERSION, "image": image, "points": listed})
+
+
+def files_of_source(folder: Path) -> list[Path]:
+    """What a swap reads of a source folder, sorted: landmark files, the photos that they name, the consent record, the
+    painted mask. What else lies there (other photos, a contract) nobody has agreed to send. A landmark file that
+    cannot be read is in the list: whoever reads it says what is wrong.
+    """
+    found = {folder / CONSENT, folder / MASK}
+    for path in folder.glob("landmarks*.json"):
+        found.add(path)
+        with contextlib.suppress(InputError):
+            found.add(folder / read_landmarks(path, fewest=0)[0])
+    return sorted(path for path in found if path.is_file())
 
 
 def check_size(photo: Path, width: int, height: int) -> None:

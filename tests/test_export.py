@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -48,3 +51,14 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path: Path, capsys: pytest.Cap
     assert cli.main(["export", str(tmp_path / "s.ply"), "--out", str(tmp_path / "s.obj")]) == 2
     assert "Splats are written as .compressed.ply, .ply, .spz, .splat, .glb or .gltf." in capsys.readouterr().err
     assert not (tmp_path / "s.obj").exists()
+
+
+def test_a_name_that_the_terminal_cannot_print_is_no_failure(tmp_path: Path) -> None:
+    """As on Windows, where what goes into a file or a pipe has one code page."""
+    write_ply(tmp_path / "頭.ply", random_cloud(5, 0))
+    done = subprocess.run(
+        [sys.executable, "-m", "backend.cli", "export", tmp_path / "頭.ply", "--out", tmp_path / "頭.spz"],
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"}, cwd=Path(cli.__file__).parents[1], capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert b"\\u982d.spz: 5 splats" in done.stdout

@@ -159,3 +159,23 @@ def test_the_tests_run_the_same_onnxruntime_as_users() -> None:
     pinned = [(ROOT / f"requirements/{name}.txt").read_text().splitlines() for name in ("tests", "backend")]
     assert any(line.startswith("onnxruntime==") for line in ours)
     assert all(any(line in lines for lines in pinned) for line in ours)
+
+
+def test_the_launcher_of_windows_holds_no_folder_s_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Python writes it in one code page and cmd.exe reads it in another: C:\\Users\\Jürgen would not be found."""
+    monkeypatch.setattr(install, "HOME", tmp_path / "Jürgen")
+    monkeypatch.setattr(install.platform, "system", lambda: "Windows")
+    (tmp_path / "Jürgen").mkdir()
+    text = install.write_launcher().read_bytes()
+    assert text == b'@"%~dp0..\\backend\\Scripts\\python.exe" -m backend.cli %*\r\n'
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+def test_the_launcher_runs_whatever_the_folder_is_called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    home = tmp_path / 'a "b" $HOME ü'
+    (home / "backend/bin").mkdir(parents=True)
+    (home / "backend/bin/python").write_text('#!/bin/sh\necho "$@"\n')
+    (home / "backend/bin/python").chmod(0o755)
+    monkeypatch.setattr(install, "HOME", home)
+    done = subprocess.run([install.write_launcher(), "verify", "a b"], capture_output=True, text=True, check=True)
+    assert done.stdout == "-m backend.cli verify a b\n"

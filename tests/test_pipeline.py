@@ -7,12 +7,15 @@ import hashlib
 import json
 from pathlib import Path
 
+import attrs
 import pytest
 
-from backend import pipeline
+from backend import pipeline, provenance
 from backend.faceswap.settings import SwapSettings
 from backend.fitting.settings import FitSettings
 from interchange.errors import Cancelled, InputError
+from interchange.landmarks import write_landmarks
+from tests.faceswap import synthetic
 from tests.fitting.scene import make_capture
 
 
@@ -205,3 +208,32 @@ def test_a_job_reads_no_pictures_but_its_own(tmp_path: Path, key: str) -> None:
     with pytest.raises(InputError, match="not in its folder") as caught:
         run_fit(tmp_path)
     assert caught.value.code == "INPUT_PATH" and str(tmp_path) not in str(caught.value)
+
+
+def test_a_double_that_nothing_could_measure_is_refused_before_any_work(tmp_path: Path) -> None:
+    capture = synthetic.write_capture(tmp_path / "inputs/capture", views=(0,))
+    synthetic.write_source(tmp_path / "inputs/source")
+    first = attrs.evolve(capture.views[0], split="train")
+    other = attrs.evolve(first, name="h", split="held_out", pose="smile")  # held out, but of another pose
+    capture.poses.append(attrs.evolve(capture.poses[0], name="smile"))
+    capture.views = [first, other]
+    capture.save_manifest()
+    folders = [tmp_path / name for name in ("inputs", "work", "outputs")]
+    with pytest.raises(InputError, match="no held-out views of its first pose"):
+        pipeline.run_job("double", {}, *folders, lambda *_: None, lambda: False)
+    assert not (tmp_path / "work/swapped").exists()
+
+
+def test_a_manifest_names_no_file_that_the_swap_has_not_read(tmp_path: Path) -> None:
+    make_capture(tmp_path / "capture", train=1, held_out=1, size=16)
+    (tmp_path / "double").mkdir()
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("front.png", "Jane_Example_contract.pdf", "consent.json"):
+        (source / name).write_text(json.dumps(CONSENT))
+    write_landmarks(source / "landmarks.json", "front.png", {30: (1.0, 2.0)})
+    pipeline.sign(tmp_path / "double", tmp_path / "capture", source, {})
+    text = (tmp_path / "double/manifest.json").read_text()
+    named = {name for name in json.loads(text)["inputs"] if name.startswith("source/")}
+    assert named == {"source/front.png", "source/landmarks.json", "source/consent.json"} and "Jane" not in text
+    assert provenance.verify(tmp_path / "double") == []

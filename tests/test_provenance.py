@@ -248,3 +248,17 @@ def test_the_swap_is_called_what_it_was(tmp_path: Path, report: dict | None, wor
     if report is not None:
         (tmp_path / "swap.json").write_text(json.dumps(report))
     assert words in provenance.swap_action(tmp_path).description
+
+
+@pytest.mark.parametrize("consent", ["none", "another"])
+def test_a_manifest_that_contradicts_the_fit_is_found(job: Path, consent: str) -> None:
+    (job / "double/fit.json").write_text(json.dumps({"consent": "ab" * 32}))
+    if consent == "none":  # as if it were a plain fit of an avatar
+        write(job, consent=None)
+    else:
+        write(job)
+    assert kinds(job) == [("manifest.json", "consent")]
+    digest = hashlib.sha256((job / "source/consent.json").read_bytes()).hexdigest()
+    (job / "double/fit.json").write_text(json.dumps({"consent": digest}))
+    write(job)
+    assert kinds(job) == []

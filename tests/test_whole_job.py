@@ -10,8 +10,9 @@ import pytest
 
 from backend.ledger import Ledger
 from backend.terminal import Terminal
-from backend.whole_job import JobPlan, alone_in, fetch_step, in_own_words, is_fetched, service, take_in
+from backend.whole_job import JobPlan, alone_in, fetch_step, files_to_send, in_own_words, is_fetched, service, take_in
 from interchange.errors import InputError
+from interchange.landmarks import write_landmarks
 from interchange.service_errors import ServiceError
 
 
@@ -107,6 +108,17 @@ def test_another_avatar_is_captured_again(plan: JobPlan) -> None:
     plan.blend.write_text("another")
     take_in(plan, ledger, plan.root / "given")
     assert not any(ledger.is_done(name) for name in STEPS)
+
+
+def test_only_what_was_agreed_to_travels(plan: JobPlan) -> None:
+    plan.capture.mkdir(parents=True)
+    (plan.capture / "capture.json").write_text("{}")
+    plan.source.mkdir(parents=True)
+    for name in ("photo.png", "private.png", "contract.pdf", "consent.json"):
+        (plan.source / name).write_text("{}")
+    write_landmarks(plan.source / "landmarks.json", "photo.png", {30: (1.0, 2.0)})
+    expected = {"capture/capture.json", "source/photo.png", "source/landmarks.json", "source/consent.json"}
+    assert set(files_to_send(plan)) == expected
 
 
 def test_the_jobs_own_source_folder_may_be_given_but_not_one_around_the_job(plan: JobPlan) -> None:

@@ -74,7 +74,7 @@ def evaluate(
     """
     tell, stop = progress or (lambda *_: None), cancelled or (lambda: False)
     judges = find_judges(lpips)
-    capture = Capture.load(capture_folder)
+    capture = Capture.load(capture_folder).of_first_pose()  # one double is one pose
     folders = _Folders(
         capture,
         Capture.load(swapped_folder) if swapped_folder else capture,

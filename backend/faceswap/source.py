@@ -15,9 +15,10 @@ from PIL import Image, UnidentifiedImageError
 from interchange.colour import linear_from_srgb
 from interchange.consent import ConsentRecord, check_consent, load_consent, sha256_of_file
 from interchange.errors import InputError
-from interchange.landmarks import FEWEST_LANDMARKS, check_inside, check_size, read_landmarks
+from interchange.landmarks import FEWEST_LANDMARKS, MASK, check_inside, check_size, read_landmarks
 
-MASK = "mask.png"
+from .profiles import in_srgb
+
 _EXIF_ORIENTATION = 274
 # What each EXIF orientation needs to stand upright: transpose first, then flip rows, flip columns.
 _UPRIGHT = {
@@ -82,12 +83,26 @@ def load_source(folder: Path | str, operation: str = "swap", today: date | None 
     return Source(folder, photos, record, digests, painted)
 
 
+def read_photo(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+    """A photo as the swap sees it, upright and in sRGB whatever its file says: encoded (h, w, 3) 0..1, and its alpha
+    (h, w) if it has one. Raises InputError for a photo that cannot be read."""
+    pixels, profile = _decode(path)
+    colour, alpha = pixels[..., :3], pixels[..., 3] if pixels.shape[2] == 4 else None
+    if profile is not None:
+        try:
+            colour = in_srgb(colour, profile)
+        except ValueError as error:
+            raise InputError(
+                f"The colour profile of the photo {path} cannot be read ({error}).", "Export it as sRGB."
+            ) from error
+    return colour, alpha
+
+
 def _load_photo(path: Path, landmarks: dict[int, tuple[float, float]]) -> Photo:
-    pixels = _decode(path)
-    height, width = pixels.shape[:2]
+    colour, alpha = read_photo(path)
+    height, width = colour.shape[:2]
     check_size(path, width, height)
     check_inside(path, landmarks, width, height)
-    colour, alpha = pixels[..., :3], pixels[..., 3] if pixels.shape[2] == 4 else None
     if alpha is not None and alpha.max() <= 0:
         raise InputError(f"The photo {path} is fully transparent.", "Export it with the person visible.")
     if float(np.ptp(colour.reshape(-1, 3), axis=0).max()) < 2 / 255:
@@ -98,7 +113,7 @@ def _load_photo(path: Path, landmarks: dict[int, tuple[float, float]]) -> Photo:
 
 def _load_mask(path: Path) -> npt.NDArray[np.float32]:
     """(h, w) brightness as stored, 0..1; what is transparent counts as black."""
-    pixels = _decode(path, "painted mask")
+    pixels, _ = _decode(path, "painted mask")
     mask: npt.NDArray[np.float32] = pixels[..., :3].mean(-1)
     mask = mask * pixels[..., 3] if pixels.shape[2] == 4 else mask
     if mask.max() < 2 / 255:
@@ -106,11 +121,13 @@ def _load_mask(path: Path) -> npt.NDArray[np.float32]:
     return mask
 
 
-def _decode(path: Path, what: str = "photo") -> npt.NDArray[np.float32]:
-    """(h, w, 3 or 4) encoded RGB(A) 0..1, upright, from any 8- or 16-bit file that OpenCV reads."""
+def _decode(path: Path, what: str = "photo") -> tuple[npt.NDArray[np.float32], bytes | None]:
+    """(h, w, 3 or 4) encoded RGB(A) 0..1, upright, from any 8- or 16-bit file that OpenCV reads, and the file's colour
+    profile if it has one."""
     try:
         with Image.open(path) as opened:  # reads the header only
             orientation = opened.getexif().get(_EXIF_ORIENTATION, 1)
+            profile = opened.info.get("icc_profile")
             if opened.format == "TIFF":  # the one kind that OpenCV turns itself, whatever it is told
                 orientation = 1
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -125,7 +142,7 @@ def _decode(path: Path, what: str = "photo") -> npt.NDArray[np.float32]:
         scaled = np.concatenate([np.repeat(scaled[..., :1], 3, -1), scaled[..., 1:]], -1)
     else:
         scaled = np.concatenate([scaled[..., 2::-1], scaled[..., 3:]], -1)
-    return _upright(scaled, orientation)
+    return _upright(scaled, orientation), profile or None
 
 
 def _upright(pixels: npt.NDArray[np.float32], orientation: int) -> npt.NDArray[np.float32]:

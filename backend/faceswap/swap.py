@@ -51,7 +51,7 @@ PER_VIEW = "per_view"
 _ONLY_CONSISTENCY = ("consistency", "rounds")
 _WRITTEN = ("depth", "mask")
 """Layers of a capture that a swapped one has too."""
-_PROCEDURE = 3
+_PROCEDURE = 4
 """Raise when the same inputs give other pictures than before: it makes finished views count as stale."""
 
 
@@ -137,6 +137,7 @@ def _swap_all(
     """Write everything; the report, and the names of views made and kept."""
     meshes = {pose.name: _mesh_pair(capture, pose, prepared) for pose in capture.poses}
     key = _key(capture, source, settings, prepared)
+    _withdraw_another(out_folder, key)
     swapped = _write_frame(capture, out_folder, prepared, meshes)
     rendered, kept, notes = _swap_views(capture, meshes, swapped, prepared, key, settings, progress, cancelled)
     report = _report(capture, source, settings, prepared, key) | ({"views": notes} if notes else {})
@@ -145,6 +146,20 @@ def _swap_all(
     swapped.save_manifest()
     write_json(out_folder / REPORT, report)
     return report, rendered, kept
+
+
+def _withdraw_another(out_folder: Path, key: str) -> None:
+    """Take away what says that the folder is a finished swap, if it is one of other inputs: until this one is done its
+    views are a mixture, which nobody is to fit, least of all under the consent of the other."""
+    try:
+        finished = json.loads((out_folder / REPORT).read_text(encoding="utf-8"))["digests"]["key"]
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError):
+        finished = None
+    if finished != key:
+        (out_folder / MANIFEST).unlink(missing_ok=True)
+        (out_folder / REPORT).unlink(missing_ok=True)
 
 
 @attrs.frozen(eq=False)

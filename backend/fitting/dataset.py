@@ -180,4 +180,8 @@ def _digest(capture: Capture, views: list[View], picture_hashes: list[str]) -> s
         path = capture.folder / pose.mesh
         if pose.name == views[0].pose and path.is_file():
             digest.update(path.read_bytes())
+    for item in capture.objects:  # splats that no picture shows take their colours from these
+        digest.update(f"{item.base_color} {item.texture}\n".encode())
+        if item.texture is not None and (capture.folder / item.texture).is_file():
+            digest.update((capture.folder / item.texture).read_bytes())
     return digest.hexdigest()

@@ -37,6 +37,8 @@ from .usual import interventions_for
 
 FORMAT, VERSION = "digidouble-fit", 1
 RESULT, CURVES, BINDING, SPLATS, RENDERS = "fit.json", "curves.json", "binding.npz", "splats.ply", "renders"
+OF_ANOTHER = ("manifest.json", "report.html", "turntable.webp", "strip.png", "metrics.json", "evaluation.json")
+"""What others have written about the double that lay in a folder before: untrue of the next one."""
 ARITHMETIC = 4
 """Part of the digest, as is the engine's name: raise it when the kernels' or the trainer's arithmetic changes."""
 
@@ -163,6 +165,7 @@ def export(
             "No visible splat is left after the fit.", "Check that the cameras match the pictures, or use more steps."
         )
     out.mkdir(parents=True, exist_ok=True)
+    _withdraw(out, dataset.held_out)
     cloud = cloud.subset(keep)
     write_ply(out / SPLATS, cloud)
     part = out / (BINDING + ".part")
@@ -191,6 +194,14 @@ def export(
     write_json(out / RESULT, record)
     remove_checkpoints(out)
     return result
+
+
+def _withdraw(out: Path, held_out: list[FitView]) -> None:
+    """Take away what tells of an earlier fit in this folder, and its pictures of views that there are no more."""
+    shown = {f"{view.name}.png" for view in held_out}
+    strangers = [path for path in (out / RENDERS).glob("*.png") if path.name not in shown]
+    for path in (*strangers, *(out / name for name in (RESULT, *OF_ANOTHER))):
+        path.unlink(missing_ok=True)
 
 
 def _render_held_out(

@@ -15,10 +15,11 @@ from backend import provenance
 from backend.evaluation import metrics
 from backend.evaluation.evaluate import load_render
 from backend.evaluation.results import Evaluation, ViewScores
-from interchange.capture import MANIFEST, Capture, View, read_json
+from backend.faceswap.source import read_photo
+from interchange.capture import MANIFEST, Capture, View
 from interchange.colour import srgb_from_linear
 from interchange.errors import InputError
-from interchange.png import read_png
+from interchange.landmarks import Points, read_landmarks
 
 from .geometry import Stage, frontal_first, spread_views, stage
 from .pictures import Box, Image, head_box
@@ -26,6 +27,7 @@ from .pictures import Box, Image, head_box
 STRIP_VIEWS = 5
 """Held-out views that get a before/after strip."""
 _LANDMARK_LINES = ((0, 17), (17, 22), (22, 27), (27, 31), (31, 36), (36, 42), (42, 48), (48, 60), (60, 68))
+_PORTRAIT = "portrait.png"  # in a folder without landmarks
 _CLOSED = {(36, 42), (42, 48), (48, 60), (60, 68)}
 
 
@@ -73,7 +75,7 @@ def open_job(
     double: Path, capture: Path, swapped: Path | None, truth: Path | None, source: Path | None
 ) -> Job:
     """Load the manifests and the evaluation. Raises InputError where something that was named is missing or damaged."""
-    loaded = Capture.load(capture)
+    loaded = Capture.load(capture).of_first_pose()  # one double is one pose
     return Job(
         Path(double),
         loaded,
@@ -123,18 +125,11 @@ def load_strip(job: Job, view: View) -> Strip:
 
 
 def load_source(folder: Path) -> Source | None:
-    """The portrait and its landmarks; None when the folder holds no portrait."""
-    portrait = folder / "portrait.png"
-    if not portrait.exists():
+    """The first photo, upright, and its landmarks; None when the folder holds neither."""
+    files = sorted(folder.glob("landmarks*.json"))
+    image, points = _landmarks(files[0]) if files else (_PORTRAIT, {})
+    if not (folder / image).is_file():
         return None
-    points: dict[int, tuple[float, float]] = {}
-    if (folder / "landmarks.json").exists():
-        record = read_json(folder / "landmarks.json", "digidouble-landmarks", 1)
-        try:
-            points = {int(k): (float(x), float(y)) for k, (x, y) in record["points"].items()}
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            message = f"{folder / 'landmarks.json'} is damaged ({error!r})."
-            raise InputError(message, "Mark the points again.") from error
     lines = []
     for first, stop in _LANDMARK_LINES:
         line = [points[i] for i in range(first, stop) if i in points]
@@ -142,7 +137,15 @@ def load_source(folder: Path) -> Source | None:
             line.append(line[0])
         if len(line) > 1:
             lines.append(line)
-    return Source(_read_photo(portrait), list(points.values()), lines)
+    colour, alpha = read_photo(folder / image)
+    return Source(colour if alpha is None else colour * alpha[..., None], list(points.values()), lines)
+
+
+def _landmarks(path: Path) -> tuple[str, Points]:
+    try:
+        return read_landmarks(path, fewest=0)
+    except InputError as error:
+        raise InputError(error.message, error.hint or "Mark the points again.") from error
 
 
 def load_textures(job: Job) -> list[tuple[str, Image]]:
@@ -188,29 +191,6 @@ def digests(job: Job) -> list[tuple[str, str]]:
     if job.swapped:
         named["swapped/capture.json"] = job.swapped.folder / MANIFEST
     if job.source:
-        named |= {f"source/{name}": job.source / name for name in ("portrait.png", "consent.json")}
+        photos = [_landmarks(path)[0] for path in sorted(job.source.glob("landmarks*.json"))]
+        named |= {f"source/{name}": job.source / name for name in (*(photos or [_PORTRAIT]), "consent.json")}
     return [(name, provenance.sha256_file(path)) for name, path in sorted(named.items()) if path.exists()]
-
-
-def _read_photo(path: Path) -> Image:
-    """(H, W, 3) 0..1 of an 8- or 16-bit PNG; alpha is put over black."""
-    try:
-        pixels = read_png(path).astype(np.float32) / np.float32(255)
-    except InputError:
-        pixels = _decode(path)
-    if pixels.shape[2] in (2, 4):
-        pixels = pixels[..., :-1] * pixels[..., -1:]
-    return np.asarray(np.broadcast_to(pixels[..., :3], (*pixels.shape[:2], 3)), np.float32)
-
-
-def _decode(path: Path) -> Image:
-    """PNGs that our own reader does not know (16 bits, palettes), by OpenCV."""
-    import cv2
-
-    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise InputError(f"The portrait {path} cannot be read.", "Save it as a PNG again.")
-    scaled = pixels.astype(np.float32) / np.float32(65535 if pixels.dtype == np.uint16 else 255)
-    if scaled.ndim == 2:
-        return scaled[..., None]
-    return np.concatenate([scaled[..., 2::-1], scaled[..., 3:]], axis=-1)

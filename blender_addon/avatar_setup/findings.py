@@ -16,7 +16,7 @@ import numpy as np
 from .._interchange import errors
 from ..capture.avatar import STANDS_IN, render_uv, renumbering
 from ..capture.checks import FEWEST_LANDMARKS
-from ..capture.textures import surface_of
+from ..capture.textures import pictures_of, surface_of
 from . import fill, meshes, vertex_marks
 from .state import in_layer
 
@@ -203,7 +203,18 @@ def no_skin_image(head: Any) -> Iterator[Finding]:
                       (), head)  # fmt: skip
 
 
-HEAD_CHECKS: tuple[Callable[[Any], Iterator[Finding]], ...] = (never_unwrapped, modifiers, no_skin_image)
+def several_pictures(head: Any) -> Iterator[Finding]:
+    """Faces with another picture, such as a body of the same mesh, would get the new face's colours by their UVs."""
+    pictures = pictures_of(head) if head.mode != "EDIT" else []
+    if len(pictures) > 1:
+        others = ", ".join(repr(image.name) for image in pictures if image != surface_of(head).image)
+        text = f"{head.name!r} wears several pictures; a swap would paint over faces that wear {others} as well."
+        yield Finding("WARNING", f"{text} Separate them into a part of their own.", (), head)
+
+
+HEAD_CHECKS: tuple[Callable[[Any], Iterator[Finding]], ...] = (
+    never_unwrapped, modifiers, no_skin_image, several_pictures
+)  # fmt: skip
 
 
 def landmarks(head: Any, armature: Any | None) -> Iterator[Finding]:

@@ -12,14 +12,14 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
-from .._interchange import cameras, capture, errors, mesh, paths, png
+from .._interchange import cameras, capture, errors, mesh, png
 from ..jobs.machine import run
 from .avatar import Avatar, find_avatar
 from .digest import LIT_BY, Fingerprint
 from .geometry import current_expression, extract, frame_of, objects_of
 from .holding import Holder
 from .job import RenderJob, Shot
-from .poses import file_part, shares
+from .poses import shares
 from .restore import Restore
 from .rig_cameras import rig_cameras
 from .scene import has_lights, light_settings, light_studio, possible_render, show_only
@@ -187,8 +187,7 @@ class _PoseReader:
             self.frame = frame_of(avatar, depsgraph)
             self.lights = light_if_dark(self._restore, stage, captured.vertices, self.frame[:3, :3])
             show_only(self._restore, stage.scene, avatar.parts)
-            names = texture_names([part.name for part in avatar.parts])
-            self._paths = [save_texture(self._out, n, t) for n, t in zip(names, self._textures, strict=True)]
+            self._paths = [save_texture(self._out, p.name, t) for p, t in self._parts()]
         elif counts != self._counts:
             raise errors.InputError(
                 f"The avatar has other faces in the pose {pose.name!r} than in the first one.",
@@ -201,6 +200,9 @@ class _PoseReader:
         )
         frame = stage.scene.frame_current
         return capture.Pose(pose.name, mesh_path(pose.name), frame, current_expression(avatar, depsgraph), bones)
+
+    def _parts(self) -> Iterator[tuple[Any, Any]]:
+        return zip(self._avatar.parts, self._textures, strict=True)
 
     def points(self) -> npt.NDArray:
         """(N, 3) vertices of all poses."""
@@ -293,34 +295,11 @@ def make_folder(out: Path) -> None:
         ) from error
 
 
-def texture_names(objects: list[str]) -> list[str]:
-    """A file name for each object's texture, without its ending: no two alike on any disk, though Eye.L and Eye_L
-    become one when their dots go, as do Head and head where case does not count."""
-    names: list[str] = []
-    taken: set[str] = set()
-    for name in objects:
-        plain = unique = _storable(file_part(name))
-        while unique.casefold() in taken:
-            unique = f"{plain}_{len(taken)}"
-        taken.add(unique.casefold())
-        names.append(unique)
-    return names
-
-
-def _storable(name: str) -> str:
-    """Windows has no file called con.png."""
-    try:
-        paths.check_relative_path(f"{name}.png")
-    except errors.InputError:
-        return f"{name}_"
-    return name
-
-
 def save_texture(out: Path, name: str, texture: npt.NDArray[np.uint8] | None) -> str | None:
-    """Write a base colour as `name`, see `texture_names`; its path in the folder, None without one."""
+    """Write a base colour; its path in the folder, None without one."""
     if texture is None:
         return None
-    path = f"textures/{name}.png"
+    path = f"textures/{bpy.path.clean_name(name)}.png"
     png.write_png(out / path, texture)
     return path
 

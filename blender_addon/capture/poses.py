@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .._interchange import errors
+from .rigs import check_seed
 from .settings import MOST_POSES, PoseSettings
 
 _LONGEST_NAME = 60
@@ -47,6 +48,7 @@ def random_expressions(
     if not sliders:
         raise errors.InputError("The avatar has no shape keys.", "Choose frames or actions instead.")
     _check_count(count)
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     names = sorted(sliders)
     poses = []

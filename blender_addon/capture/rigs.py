@@ -42,6 +42,9 @@ class Dome:
     def __attrs_post_init__(self) -> None:
         _check_counts("dome", self.train, self.held_out)
         _check_elevations("dome", self.low, self.high)
+        check_seed(self.seed)
+        if not 0 <= self.face_weight <= 1000:  # also false for NaN
+            raise errors.InputError(f"A dome cannot be {self.face_weight} times denser.", "Choose 0 to 1000, say 2.")
 
 
 @attrs.frozen
@@ -60,6 +63,7 @@ class Sphere:
     def __attrs_post_init__(self) -> None:
         _check_counts("sphere", self.train, self.held_out)
         _check_elevations("sphere", self.low, self.high)
+        check_seed(self.seed)
 
 
 def _elevations(values: Iterable[float]) -> tuple[float, ...]:
@@ -160,6 +164,12 @@ def view_count(rig: Rig | SceneCameras) -> tuple[int, int]:
     else:
         total = len(rig.names) * max(len(rig.frames), 1)
     return total - rig.held_out, rig.held_out
+
+
+def check_seed(seed: int) -> None:
+    """Raises InputError for a seed that numpy's generators do not take."""
+    if seed < 0:
+        raise errors.InputError(f"A seed of {seed} is not possible.", "Choose 0 or more.")
 
 
 def _check_counts(kind: str, train: int, held_out: int) -> None:

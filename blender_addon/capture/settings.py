@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from .._interchange import errors
+from .._interchange import errors, paths
 from .framing import Lens
 from .rigs import Dome, Rig, SceneCameras
 
@@ -77,6 +77,8 @@ class PoseSettings:
     action: str | None = None
 
     def __attrs_post_init__(self) -> None:
+        if "/" in paths.check_relative_path(self.name):  # files are called by it
+            raise errors.InputError(f"A pose cannot be called {self.name!r}.", "Leave out the slash.")
         for name, degrees in self.bones.items():
             if not all(math.isfinite(d) for d in degrees):
                 raise errors.InputError(f"The bone {name!r} cannot be turned by {degrees}.", "Give three angles.")

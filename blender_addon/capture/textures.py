@@ -40,6 +40,20 @@ def surface_of(item: Any) -> Surface:
     return Surface(None, None, constant or list(_MISSING))
 
 
+def pictures_of(item: Any) -> list[Any]:
+    """The different images behind the Base Color of the materials that a mesh's faces wear, in the order of its slots;
+    `surface_of` gives the first one alone."""
+    worn = np.zeros(len(item.data.polygons), np.int32)
+    item.data.polygons.foreach_get("material_index", worn)
+    found: list[Any] = []
+    for index in np.unique(np.minimum(worn, len(item.material_slots) - 1)) if item.material_slots else ():
+        material = item.material_slots[int(index)].material
+        node = None if material is None else _image_node(material)
+        if node is not None and node.image not in found:
+            found.append(node.image)
+    return found
+
+
 def _shader(material: Any) -> Any | None:
     nodes = material.node_tree.nodes if material.node_tree is not None else ()
     return next((n for n in nodes if n.type == "BSDF_PRINCIPLED"), None)

@@ -22,7 +22,6 @@ from .capture import (
     never,
     save_texture,
     settings_of,
-    texture_names,
 )
 from .digest import Fingerprint
 from .geometry import extract, frame_of
@@ -97,7 +96,7 @@ def _start(
         name=f"{source.name} true swap",
         views=views,
         poses=poses,
-        objects=_objects(source, save_texture(out, texture_names([source.objects[0].name])[0], texture)),
+        objects=_objects(source, save_texture(out, source.objects[0].name, texture)),
         avatar=source.avatar,
         renderer=describe_renderer(render, lights),
         provenance={"true_swap_of": source.name, "skin": skin.name},

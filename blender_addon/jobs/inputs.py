@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .._interchange import errors
+from .._interchange import errors, landmarks
 
 LEFT_OUT = ("previews", "resume.json")
-"""Of a capture or source: nothing is computed from them."""
+"""Of a capture: nothing is computed from them."""
 
 
 def files_to_send(capture: str, source: str) -> dict[str, Path]:
@@ -24,9 +24,10 @@ def files_to_send(capture: str, source: str) -> dict[str, Path]:
 
 
 def _files_of(name: str, folder: Path) -> dict[str, Path]:
+    paths = sorted(folder.rglob("*")) if name == "capture" else landmarks.files_of_source(folder)
     files = {
         f"{name}/{path.relative_to(folder).as_posix()}": path
-        for path in sorted(folder.rglob("*"))
+        for path in paths
         if path.is_file() and path.suffix != ".part" and path.relative_to(folder).parts[0] not in LEFT_OUT
     }
     if not files:

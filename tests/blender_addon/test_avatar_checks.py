@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from avatars import AvatarSpec, build
+from blender_addon import compat
 from blender_addon.avatar_setup import checkup, meshes
 from blender_addon.avatar_setup.fixes import FIXES
 from blender_addon.avatar_setup.landmarks import PARTNER
@@ -233,3 +234,23 @@ def test_landmarks_that_no_longer_fit_are_found(addon: Any) -> None:
     assert any("was cut or joined since" in text for text in sentences(addon, "ERROR"))
     fix(addon, "clear_landmarks")
     assert "digidouble_landmarks" not in item and "digidouble_landmarks_vertices" not in item
+
+
+def test_a_head_that_wears_a_second_picture_is_told_of(addon: Any) -> None:
+    """A body of the same mesh, with UVs of its own over those of the face, would be painted with the new face."""
+    build_standin("A")
+    OPS.avatar_use()
+    item = bpy.data.objects["A"]
+    OPS.avatar_check()
+    assert not any("several pictures" in text for text in sentences(addon))
+    body = bpy.data.materials.new("body")
+    nodes = compat.use_nodes(body)
+    picture = nodes.nodes.new("ShaderNodeTexImage")
+    picture.image = bpy.data.images.new("body skin", 4, 4)
+    nodes.links.new(picture.outputs[0], nodes.nodes["Principled BSDF"].inputs["Base Color"])
+    item.data.materials.append(body)
+    OPS.avatar_check()
+    assert not any("several pictures" in text for text in sentences(addon)), "no face wears it yet"
+    item.data.polygons[0].material_index = len(item.material_slots) - 1
+    OPS.avatar_check()
+    assert any("'A' wears several pictures" in t and "'body skin'" in t for t in sentences(addon, "WARNING"))

@@ -23,6 +23,7 @@ from blender_addon.jobs.records import JobRecord, duration
 from blender_addon.jobs.rescue import ATTEMPTS, WITHIN_S, Rescue
 from blender_addon.jobs.status import describe
 from interchange.errors import InputError
+from interchange.landmarks import write_landmarks
 from interchange.messages import Stats
 from interchange.service_errors import ConnectionLost, ServiceError
 
@@ -267,3 +268,19 @@ def test_only_a_backend_that_is_there_is_to_be_started() -> None:
     none = "No backend is installed on this computer. Run: python3 install.py install"
     assert words.with_advice(none, is_local=True, is_starting=False) == none
     assert words.with_advice(there, is_local=False, is_starting=False) == there
+
+
+def test_nothing_but_what_was_agreed_to_is_sent_of_a_performer(tmp_path: Path) -> None:
+    """Other photos, contracts and notes that lie in the folder are nobody's business."""
+    capture, source = tmp_path / "capture", tmp_path / "performer"
+    for name in ("capture/capture.json", "performer/front.jpg", "performer/private.jpg", "performer/contract.pdf",
+                 "performer/consent.json", "performer/mask.png", "performer/more/left.png"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    write_landmarks(source / "landmarks.json", "front.jpg", {30: (1.0, 2.0)})
+    (source / "landmarks_left.json").write_text("damaged: the backend is to say so")
+    names = {name for name in files_to_send(str(capture), str(source)) if name.startswith("source/")}
+    assert names == {
+        "source/consent.json", "source/front.jpg", "source/landmarks.json", "source/landmarks_left.json",
+        "source/mask.png",
+    }  # fmt: skip

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,12 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon.capture.capture import capture_avatar, texture_names
+from blender_addon.capture.capture import capture_avatar
 from blender_addon.capture.poses import action_poses, file_part, frame_poses, random_expressions, shares
-from blender_addon.capture.rigs import Dome
+from blender_addon.capture.rigs import Dome, Sphere
 from blender_addon.capture.settings import CaptureSettings, PoseSettings, RenderSettings
 from interchange.capture import Capture
 from interchange.errors import InputError
-from interchange.paths import check_relative_path
 from tests.blender_addon.scene_state import difference, snapshot
 
 QUICK = RenderSettings(size=32, samples=1, denoise=False)
@@ -154,9 +154,13 @@ def test_pose_names_are_told_apart() -> None:
         CaptureSettings(poses=[PoseSettings(), PoseSettings()])
 
 
-def test_no_two_objects_share_a_texture_s_file() -> None:
-    objects = ["Eye.L", "Eye_L", "Head", "head", "Kopf ä", "頭", "con", "...", "a/b", "a:b", "unnamed"]
-    names = texture_names(objects)
-    assert len({name.casefold() for name in names}) == len(objects)
-    assert names[0] == "Eye_L" and names[2] == "Head"
-    assert all(check_relative_path(f"textures/{name}.png") and "/" not in name for name in names)
+@pytest.mark.parametrize(
+    "ask",
+    [lambda: Dome(seed=-1), lambda: Sphere(seed=-1), lambda: random_expressions({"smile": (0.0, 1.0)}, 3, -1),
+     lambda: Dome(face_weight=float("nan")), lambda: Dome(face_weight=-5.0), lambda: PoseSettings(name="../elsewhere"),
+     lambda: PoseSettings(name="a/b"), lambda: PoseSettings(name="a:b"), lambda: PoseSettings(name="")],
+)  # fmt: skip
+def test_what_a_pipeline_gets_wrong_is_told(ask: Callable[[], Any]) -> None:
+    with pytest.raises(InputError):
+        ask()
+    assert PoseSettings(name="Lächeln 2").name and len(random_expressions({"smile": (0.0, 1.0)}, 3, 0)) == 3

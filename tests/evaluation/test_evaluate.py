@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 
@@ -178,3 +180,20 @@ def test_views_without_a_face_have_no_figures_for_it(job: Path, tmp_path: Path) 
     assert found.metrics.held_out.psnr_face is None and found.metrics.held_out.sharpness is None
     assert found.metrics.consistency == results.CrossView(None, None)
     assert found.metrics.held_out.psnr > 40
+
+
+def test_views_of_other_poses_are_not_measured(job: Path, tmp_path: Path) -> None:
+    """A fit takes one pose of a capture and leaves the others out, so there are no pictures of them."""
+    expected = run(job)
+    for name in ("capture", "swapped"):
+        capture = Capture.load(job / name)
+        capture.folder = tmp_path / name
+        shutil.copytree(job / name, capture.folder)
+        smile = attrs.evolve(capture.poses[0], name="smile")
+        capture.poses = [*capture.poses, smile]
+        capture.views += [attrs.evolve(view, name=f"{view.name}_smile", pose="smile") for view in capture.views]
+        capture.save_manifest()
+    found = evaluate(tmp_path / "capture", tmp_path / "swapped", job / "double", job / "truth")
+    assert [view.name for view in found.views] == [view.name for view in expected.views]
+    assert found.metrics.views == expected.metrics.views
+    assert found.metrics.consistency == expected.metrics.consistency

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from backend.faceswap.source import load_source
 from interchange.colour import linear_from_srgb, srgb_from_linear
@@ -241,3 +243,74 @@ def test_a_landmark_file_cannot_lead_out_of_its_folder(folder: Path) -> None:
     value = json.loads((folder / "landmarks.json").read_text()) | {"image": "../portrait.png"}
     (folder / "landmarks.json").write_text(json.dumps(value))
     refused(folder, "beside it")
+
+
+def rgb_profile(primaries: dict[bytes, tuple[float, float, float]], gamma: tuple[float, ...]) -> bytes:
+    """An ICC profile (version 2) of three primaries adapted to D50 and one curve."""
+
+    def fixed(*values: float) -> bytes:
+        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+    white = (0.9642, 1.0, 0.8249)
+    curve = b"para\0\0\0\0" + struct.pack(">HH", 3 if len(gamma) > 1 else 0, 0) + fixed(*gamma)
+    name = b"test\0"
+    tags = {b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(name)) + name + bytes(78), b"wtpt": (*white,),
+            b"cprt": b"text\0\0\0\0none\0"} | primaries  # fmt: skip
+    tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    table, body, start = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
+    for key, value in tags.items():
+        data = value if isinstance(value, bytes) else b"XYZ \0\0\0\0" + fixed(*value)
+        table += key + struct.pack(">II", start + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    head = struct.pack(">I4sI", start + len(body), b"lcms", 0x02400000) + b"mntrRGB XYZ " + bytes(12) + b"acsp"
+    return (head + bytes(28) + fixed(*white)).ljust(128, b"\0") + table + body
+
+
+SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+DISPLAY_P3 = rgb_profile(
+    {b"rXYZ": (0.51512, 0.24120, -0.00105), b"gXYZ": (0.29198, 0.69225, 0.04189), b"bXYZ": (0.15710, 0.06657, 0.78407)},
+    SRGB_CURVE,
+)
+
+
+def p3_in_srgb(encoded: np.ndarray) -> np.ndarray:
+    """By the matrix between both spaces' primaries (same white, same curve): CSS Color 4."""
+    matrix = np.array([[1.2249, -0.2247, 0], [-0.0420, 1.0419, 0], [-0.0197, -0.0786, 1.0979]])
+    return srgb_from_linear(np.clip(linear_from_srgb(encoded.astype(np.float64)) @ matrix.T, 0, 1))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_telephone_s_colours_become_srgb(folder: Path, bits: int) -> None:
+    image, path = pixels(folder), folder / "portrait.png"
+    if bits == 8:
+        Image.fromarray(image).save(path, icc_profile=DISPLAY_P3)
+        stored = image / 255
+    else:
+        fine = image.astype(np.uint16) * 257 + np.arange(image.shape[1], dtype=np.uint16)[None, :, None] % 200
+        fine = np.minimum(fine, 60000)
+        stored = fine / 65535
+        replace(folder, fine)
+        data = path.read_bytes()
+        body = b"iCCPtest\0\0" + zlib.compress(DISPLAY_P3)
+        chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+        path.write_bytes(data[:33] + chunk + data[33:])
+    write_consent(folder)
+    read = srgb_from_linear(load_source(folder).photos[0].image)
+    expected = p3_in_srgb(stored)
+    assert np.abs(expected - stored).max() > 8 / 255, "the test's photo shows nothing where both spaces differ"
+    assert np.abs(read - expected).max() < 2.1 / 255
+
+
+def test_a_profile_of_srgb_itself_changes_no_bit(folder: Path) -> None:
+    plain = load_source(folder).photos[0].image
+    image = Image.fromarray(pixels(folder))
+    image.save(folder / "portrait.png", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    write_consent(folder)
+    assert_array_equal(load_source(folder).photos[0].image, plain)
+
+
+def test_a_broken_profile_is_one_sentence(folder: Path) -> None:
+    Image.fromarray(pixels(folder)).save(folder / "portrait.png", icc_profile=DISPLAY_P3[:200])
+    write_consent(folder)
+    with pytest.raises(InputError, match="colour profile of the photo .* cannot be read"):
+        load_source(folder)

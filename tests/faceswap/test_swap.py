@@ -383,3 +383,28 @@ def test_a_swapped_face_is_not_swapped_again(swapped: SwapResult, source: Path, 
     with pytest.raises(InputError, match="shows a face that was swapped in already"):
         swap(swapped.folder, source, tmp_path / "again", SwapSettings(swapper=swapper, consistency=False))
     assert not (tmp_path / "again").exists()
+
+
+def test_a_half_changed_folder_is_no_finished_swap(
+    capture: Capture, swapped: SwapResult, source: Path, tmp_path: Path
+) -> None:
+    """Views of two performers under the record of the first: that must not be fitted, or signed."""
+    out, other = tmp_path / "swapped", tmp_path / "source"
+    shutil.copytree(swapped.folder, out)
+    shutil.copytree(source, other)
+    write_consent(other, subject="somebody else")
+    swap(capture.folder, source, out)  # the same again: nothing changes
+    assert Capture.load(out).views and (out / "swap.json").exists()
+    done: list[str] = []
+
+    def stop() -> bool:
+        return bool(done)
+
+    with pytest.raises(Cancelled):
+        swap(capture.folder, other, out, SwapSettings(threads=1),
+             lambda stage, _, __: done.append(stage) if stage == "views" else None, stop)  # fmt: skip
+    with pytest.raises(InputError, match="capture.json is missing"):
+        Capture.load(out)
+    assert not (out / "swap.json").exists()
+    swap(capture.folder, other, out)
+    assert Capture.load(out).views and json.loads((out / "swap.json").read_text())["digests"]["consent"]

@@ -25,7 +25,7 @@ from backend.kernels.engine import CpuEngine
 from backend.kernels.parameters import SplatParameters
 from interchange.capture import Capture
 from interchange.errors import Cancelled, InputError
-from interchange.png import read_png
+from interchange.png import read_png, write_png
 from interchange.splats import read_ply
 
 from .scene import CENTRE, add_view, ball_camera, make_capture, trace
@@ -147,6 +147,34 @@ def test_a_finished_fit_is_not_redone_but_a_changed_one_is(capture, undisturbed,
     assert not fit(capture.folder, out, attrs.evolve(SETTINGS, iterations=10)).reused
     (out / "fit.json").write_text("{")
     assert not fit(capture.folder, out, attrs.evolve(SETTINGS, iterations=10)).reused
+
+
+def test_a_changed_skin_of_hidden_parts_is_fitted_anew(tmp_path):
+    capture = make_capture(tmp_path / "capture", train=3, held_out=0, size=32)
+    settings = attrs.evolve(SETTINGS, iterations=5)
+    fit(capture.folder, tmp_path / "double", settings)
+    for change in ({"base_color": [0.0, 1.0, 0.0]}, {"texture": "skin.png"}):
+        write_png(capture.folder / "skin.png", np.full((2, 2, 3), 50, np.uint8))
+        capture.objects = [attrs.evolve(item, **change) for item in capture.objects]
+        capture.save_manifest()
+        assert not fit(capture.folder, tmp_path / "double", settings).reused
+        assert fit(capture.folder, tmp_path / "double", settings).reused
+    write_png(capture.folder / "skin.png", np.full((2, 2, 3), 200, np.uint8))
+    assert not fit(capture.folder, tmp_path / "double", settings).reused
+
+
+def test_what_was_said_of_an_earlier_fit_goes_with_it(capture, tmp_path):
+    out = tmp_path / "double"
+    fit(capture.folder, out, SETTINGS)
+    (out / "renders" / "of_another_capture.png").write_bytes(b"")
+    for name in ("metrics.json", "evaluation.json", "report.html", "manifest.json"):
+        (out / name).write_text("of the first")
+    (out / "notes.txt").write_text("the user's own")
+    assert fit(capture.folder, out, SETTINGS).reused and (out / "metrics.json").exists()
+    fit(capture.folder, out, attrs.evolve(SETTINGS, iterations=10))
+    names = {p.name for p in out.iterdir()}
+    assert names == {"splats.ply", "binding.npz", "curves.json", "fit.json", "renders", "notes.txt"}
+    assert {p.stem for p in (out / "renders").iterdir()} == {v.name for v in capture.held_out_views}
 
 
 def test_progress_tells_time_left_and_previews_come_on_request(capture, tmp_path):

@@ -89,3 +89,9 @@ def test_wrong_shapes_and_nan() -> None:
     with pytest.raises(InputError):
         Camera(np.eye(4), np.eye(4), 3, 3)
     assert not Camera(np.full((3, 3), np.nan), np.eye(4), 3, 3).is_finite()
+
+
+def test_a_narrow_picture_keeps_a_pixel_when_scaled_down() -> None:
+    small = Camera([[100, 0, 1000], [0, 100, 1.5], [0, 0, 1]], np.eye(4), 2000, 3).scaled(0.1)
+    assert (small.width, small.height) == (200, 1)
+    assert small.K[1, 2] == 0.5 and small.K[0, 2] == 100

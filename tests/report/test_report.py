@@ -16,7 +16,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from backend.evaluation.evaluate import evaluate
-from backend.report import write_report
+from backend.report import gather, write_report
 from backend.report.write import LIMIT_BYTES
 from interchange.cameras import Camera
 from interchange.capture import Capture
@@ -196,8 +196,6 @@ def test_bad_input_gets_a_sentence_and_keeps_the_earlier_report(job: Path, page:
 def test_sixteen_bit_portraits_are_shown(job: Path, tmp_path: Path) -> None:
     import cv2
 
-    from backend.report import gather
-
     (tmp_path / "source").mkdir()
     pixels = np.zeros((12, 10, 3), np.uint16)
     pixels[..., 2] = 65535  # OpenCV is BGR: red
@@ -234,3 +232,20 @@ def test_the_page_says_which_engine_fitted_and_why(job: Path, page: Page, tmp_pa
     (double / "fit.json").write_text(json.dumps({"result": {"engine": "cpu", "engine_reason": reason}}))
     text = Page(write_report(double, job / "capture", job / "swapped").read_text(encoding="utf-8")).text
     assert f"Fitted by Engine cpu: {reason}" in text
+
+
+def test_the_photo_may_have_any_name_and_lie_on_its_side(job: Path, tmp_path: Path) -> None:
+    shutil.copytree(job / "source", tmp_path / "source")
+    portrait = tmp_path / "source/portrait.png"
+    upright = np.asarray(PillowImage.open(portrait).convert("RGB"))
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6  # stored turned to the left
+    PillowImage.fromarray(np.rot90(upright)).save(tmp_path / "source/front.png", exif=exif)
+    portrait.unlink()
+    landmarks = json.loads((tmp_path / "source/landmarks.json").read_text())
+    (tmp_path / "source/landmarks.json").write_text(json.dumps(landmarks | {"image": "front.png"}))
+    source = gather.load_source(tmp_path / "source")
+    assert source is not None and len(source.points) == len(landmarks["points"])
+    np.testing.assert_allclose(source.portrait, upright / 255, atol=1e-6)
+    opened = gather.open_job(job / "double", job / "capture", job / "swapped", None, tmp_path / "source")
+    assert "source/front.png" in dict(gather.digests(opened))
