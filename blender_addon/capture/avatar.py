@@ -159,6 +159,11 @@ def landmark_ids(head: Any, *, needed: bool) -> npt.NDArray[np.int32]:
             f"The landmarks of {head.name!r} are not 68 vertices of its mesh.", "Place them again."
         )
     for modifier in head.modifiers:
+        if modifier.show_render and modifier.type == "PARTICLE_SYSTEM":
+            raise errors.InputError(
+                f"The particles {modifier.name!r} on {head.name!r} cannot be captured.",
+                "Make a mesh of them, mark it as hair, and turn them off for rendering.",
+            )
         if modifier.show_render and renumbering(head, modifier):
             raise errors.InputError(
                 f"The modifier {modifier.name!r} on {head.name!r} may renumber vertices, so landmarks would be lost.",
