@@ -200,7 +200,12 @@ def test_the_report_signs_a_double_made_step_by_step(tmp_path: Path, monkeypatch
     monkeypatch.setattr("backend.commands.report.build_report", lambda double, *_: double / "report.html")
     assert cli.main(["report", str(tmp_path / "double")]) == 0
     assert cli.main(["verify", str(tmp_path / "double")]) == 0
+    (tmp_path / "double/report.html").write_text("made again")
+    assert cli.main(["verify", str(tmp_path / "double")]) == 1
+    assert cli.main(["report", str(tmp_path / "double")]) == 0
+    assert cli.main(["verify", str(tmp_path / "double")]) == 0
     (tmp_path / "double/splats.ply").write_text("other")
+    assert cli.main(["report", str(tmp_path / "double")]) == 0
     assert cli.main(["verify", str(tmp_path / "double")]) == 1
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from backend.evaluation.evaluate import evaluate
 from backend.evaluation.tables import LEGEND, table_lines
+from backend.provenance import FIGURES, MANIFEST, renew_manifest
 from backend.terminal import Terminal
 
 from . import _arguments
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
-    """Write metrics.json."""
+    """Write metrics.json; a double that is signed stays so."""
     _arguments.double_folder(options.double)
     progress = terminal.progress("evaluate")
     capture = _arguments.capture_beside(options)
@@ -37,6 +38,8 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         capture, swapped, options.double, truth, progress=progress, lpips=options.lpips,
         source_folder=options.source, source_views_folder=options.source_views,
     )  # fmt: skip
+    if (options.double / MANIFEST).exists():
+        renew_manifest(options.double, FIGURES)
     for name, rows in found.tables.items():
         terminal.say("\n".join(table_lines(name, rows)))
     terminal.say(LEGEND)

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from backend.pipeline import sign
-from backend.provenance import MANIFEST
+from backend.provenance import FIGURES, MANIFEST, REPORT, renew_manifest
 from backend.report.build import build_report
 from backend.terminal import Terminal
 
@@ -31,9 +31,12 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     _arguments.double_folder(options.double)
     capture = _arguments.capture_beside(options)
     swapped, source, truth = (_arguments.folder_beside(options, name) for name in ("swapped", "source", "truth"))
+    missing = tuple(name for name in FIGURES if not (options.double / name).exists())
     report = build_report(options.double, capture, swapped, source, truth, terminal.progress("report"))
     terminal.say(f"Wrote {report}")
-    if not (options.double / MANIFEST).exists():  # a double made step by step; one of a whole job is signed by the job
+    if (options.double / MANIFEST).exists():
+        renew_manifest(options.double, REPORT + missing)
+    else:  # a double made step by step; one of a whole job is signed by the job
         _sign(options.double, capture, source, swapped, terminal)
     return 0
 
