@@ -23,13 +23,12 @@ class Ledger:
         self.data: dict[str, Any] = {"settings": settings, "steps": {}, "notes": {}}
         if path.exists():
             self.data = self._read()
-            changed = [k for k in settings if settings[k] != self.data["settings"].get(k)]
+            changed = differences({k: self.data["settings"].get(k) for k in settings}, settings)
             if not any(entry["done"] for entry in self.data["steps"].values()):
                 self.data["settings"] = settings  # nothing was made with the old ones, which may have been a slip
             elif changed:
-                was, now = self.data["settings"].get(changed[0]), settings[changed[0]]
                 raise InputError(
-                    f"{path.parent} holds a job with other settings ({changed[0]} was {was}, now {now}).",
+                    f"{path.parent} holds a job with other settings ({'; '.join(changed)}).",
                     "Choose another --out, or delete that folder.",
                 )
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,3 +83,15 @@ class Ledger:
     def noted(self, key: str) -> Any:
         """What was noted, or None."""
         return self.data["notes"].get(key)
+
+
+def differences(was: dict[str, Any], now: dict[str, Any], within: str = "") -> list[str]:
+    """What differs between two nested tables of settings, in words: "fit.splats was 4000, now 5000"."""
+    found: list[str] = []
+    for key in dict.fromkeys((*was, *now)):
+        old, new, name = was.get(key), now.get(key), f"{within}.{key}".lstrip(".")
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += differences(old, new, name)
+        elif old != new:
+            found.append(f"{name} was {old}, now {new}")
+    return found

@@ -27,6 +27,8 @@ from interchange.errors import InputError
 FORMAT, VERSION = "digidouble-manifest", 1
 MANIFEST = "manifest.json"
 _CAPTURE, _SWAP, _FIT = "capture.json", "swap.json", "fit.json"
+FIGURES, REPORT = ("evaluation.json", "metrics.json"), ("report.html", "strip.png", "turntable.webp")
+"""Outputs that `evaluate` and `report` make out of the others, as often as somebody likes."""
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 """IPTC's vocabulary, which C2PA uses for `digitalSourceType`."""
 RENDER, COMPOSITE = SOURCE_TYPES + "digitalCreation", SOURCE_TYPES + "compositeSynthetic"
@@ -283,7 +285,7 @@ def write_manifest(
         "commit": commit,
         "inputs": _input_digests(inputs),
         "outputs": {
-            path.relative_to(double_folder).as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+            path.relative_to(double_folder).as_posix(): _output(path)
             for path in list_files(double_folder)
             if path != double_folder / MANIFEST
         },
@@ -297,6 +299,21 @@ def write_manifest(
     manifest["digest"] = _own_digest(manifest)
     write_json(double_folder / MANIFEST, manifest)
     return double_folder / MANIFEST
+
+
+def renew_manifest(double_folder: Path, names: Sequence[str]) -> None:
+    """Take these outputs into the manifest as they are now, because they were just made anew. All else stays as it was
+    signed, so that a change of anything else is still found. Raises InputError for an unusable manifest."""
+    double_folder = Path(double_folder)
+    manifest = read_manifest(double_folder)
+    there = [name for name in names if (double_folder / name).is_file()]
+    manifest["outputs"] |= {name: _output(double_folder / name) for name in there}
+    manifest["digest"] = _own_digest(manifest)
+    write_json(double_folder / MANIFEST, manifest)
+
+
+def _output(path: Path) -> dict[str, Any]:
+    return {"sha256": sha256_file(path), "bytes": path.stat().st_size}
 
 
 def read_manifest(double_folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import sys
 import threading
@@ -46,7 +47,8 @@ class Terminal:
         return report
 
     def _show_live(self, line: str, done: bool) -> None:
-        self.stream.write("\r\x1b[2K" + line[:160])
+        width = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be taken back
+        self.stream.write("\r\x1b[2K" + line[:width])
         self.stream.flush()
         self._line_is_open = not done
         if done:

@@ -57,6 +57,11 @@ class JobPlan:
     has_truth: bool = False
 
     @property
+    def views(self) -> dict[str, int]:
+        """How many views of what quality."""
+        return {"train": self.train, "held_out": self.held_out, "size": self.size, "samples": self.samples}
+
+    @property
     def capture(self) -> Path:
         """The target's capture."""
         return self.root / "capture"

@@ -95,16 +95,17 @@ def set_up_avatar(head: Any, parts: Mapping[Any, str] | None = None, armature: A
     head: the mesh object with the face. parts: other mesh objects with "eyes", "hair", "mouth", "lashes" or "other";
     None takes what hangs on the same rig or touches the head in its collection. armature: None for the one that moves
     the head, if any. Landmarks come next: `find_landmarks`, or 68 vertex numbers in `head["digidouble_landmarks"]`.
-    Raises InputError for linked data.
+    Raises InputError for linked data, and for what is no mesh object or no part.
     """
     said = bpy.context.scene.digidouble.avatar
-    said.head = head  # suggests armature and parts
-    if armature is not None:
-        said.armature = armature
-    if parts is not None:
-        _choose.set_parts(said, list(parts))
-        for entry in said.parts:
-            entry.part = parts[entry.item]
+    with _in_words("Such an avatar cannot be set up."):
+        said.head = head  # suggests armature and parts
+        if armature is not None:
+            said.armature = armature
+        if parts is not None:
+            _choose.set_parts(said, list(parts))
+            for entry in said.parts:
+                entry.part = parts[entry.item]
     _call("avatar_make")
     return _chosen_avatar()
 

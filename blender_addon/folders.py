@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -56,5 +57,9 @@ def shown(path: Path) -> str:
 
 
 def safe_name(text: str) -> str:
-    """A file name out of a data-block's name, which may hold anything."""
-    return bpy.path.clean_name(text).strip("_") or "unnamed"
+    """A file name out of a data-block's name, which may hold anything. Letters of all scripts stay, accents with them
+    (bpy.path.clean_name keeps Greek and drops an umlaut, so that Müller and Möller would share a folder).
+    """
+    letters = unicodedata.normalize("NFC", text)
+    kept = "".join(c if c == "-" or unicodedata.category(c)[0] in "LMN" else "_" for c in letters)
+    return kept.strip("_") or "unnamed"

@@ -45,12 +45,14 @@ class Connection:
     @classmethod
     def load(cls, path: Path) -> Connection:
         """Read a connection file, or the one in a service's state folder. Raises InputError."""
-        path = Path(path)
-        path = path / CONNECTION_FILE if path.is_dir() else path
+        given = Path(path)
+        path = given / CONNECTION_FILE if given.is_dir() else given
         try:
             return cattrs.structure(json.loads(path.read_text(encoding="utf-8")), cls)
         except FileNotFoundError as error:
-            raise InputError(f"No service has been started in {path.parent}.", "Start it: digidouble serve.") from error
+            folder = given.parent if given.suffix == ".json" else given
+            how = f"Start it: digidouble serve --state {folder}."
+            raise InputError(f"No service runs in {folder}.", how) from error
         except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
             raise InputError(f"The connection file {path} is damaged.", "Start the service again.") from error
 

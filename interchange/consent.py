@@ -86,7 +86,10 @@ def load_consent(folder: Path | str) -> ConsentRecord:
         data = path.read_bytes()
         record = json.loads(data)
     except FileNotFoundError:
-        raise refusal(f"The source {folder} has no consent record ({FILE_NAME}).") from None
+        raise refusal(
+            f"The source {folder} has no consent record ({FILE_NAME}).",
+            "`digidouble source` and the panel Performer write one, once the person has agreed.",
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise refusal(f"The consent record {path} cannot be read ({error}).") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("version") != VERSION:

@@ -8,6 +8,7 @@ import errno
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -86,8 +87,18 @@ def test_a_report_without_its_capture_says_which_option_to_use(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "splats.ply").write_text("looked at later")
-    assert cli.main(["report", str(tmp_path)]) == 2
-    assert "--capture" in capsys.readouterr().err
+    for command in ("report", "evaluate"):
+        assert cli.main([command, str(tmp_path)]) == 2
+        assert "--capture" in capsys.readouterr().err
+
+
+def test_a_double_is_imported_by_its_folder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr("backend.commands.import_splats.run_blender", lambda _, words, *__: seen.append(words))
+    (tmp_path / "splats.ply").write_text("Blender reads it")
+    for given in (tmp_path, tmp_path / "splats.ply"):
+        assert cli.main(["import", "--splats", str(given), "--out", "x.blend"]) == 0
+    assert all(words[words.index("--splats") + 1] == tmp_path / "splats.ply" for words in seen) and len(seen) == 2
 
 
 def test_a_full_disk_in_words() -> None:
@@ -189,7 +200,12 @@ def test_the_report_signs_a_double_made_step_by_step(tmp_path: Path, monkeypatch
     monkeypatch.setattr("backend.commands.report.build_report", lambda double, *_: double / "report.html")
     assert cli.main(["report", str(tmp_path / "double")]) == 0
     assert cli.main(["verify", str(tmp_path / "double")]) == 0
+    (tmp_path / "double/report.html").write_text("made again")
+    assert cli.main(["verify", str(tmp_path / "double")]) == 1
+    assert cli.main(["report", str(tmp_path / "double")]) == 0
+    assert cli.main(["verify", str(tmp_path / "double")]) == 0
     (tmp_path / "double/splats.ply").write_text("other")
+    assert cli.main(["report", str(tmp_path / "double")]) == 0
     assert cli.main(["verify", str(tmp_path / "double")]) == 1
 
 

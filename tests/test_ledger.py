@@ -48,6 +48,18 @@ def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "ledger.json").read_text())["settings"]["size"] == 320
 
 
+def test_of_nested_settings_only_those_that_differ_are_named(tmp_path: Path) -> None:
+    views = {"train": 48, "size": 320}
+    before = {"views": views, "parameters": {"swap": {"tone": 1.0}, "fit": {"splats": 4000, "seed": 0}}}
+    with Ledger(tmp_path / "ledger.json", before).step("capture"):
+        pass
+    now = {"views": views | {"size": 512}, "parameters": {"swap": {"tone": 1.0}, "fit": {"splats": 5000, "seed": 0}}}
+    with pytest.raises(InputError) as caught:
+        Ledger(tmp_path / "ledger.json", now)
+    assert "(views.size was 320, now 512; parameters.fit.splats was 4000, now 5000)" in str(caught.value)
+    assert "tone" not in str(caught.value) and "seed" not in str(caught.value)
+
+
 def test_settings_may_change_as_long_as_nothing_was_made_with_them(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.json", {"target": "adda"})
     with pytest.raises(InputError), ledger.step("target"):

@@ -128,6 +128,20 @@ def test_tampering_with_outputs_is_found(job: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_report_made_anew_stays_verified_and_hides_nothing(job: Path) -> None:
+    before = json.loads(write(job).read_text())
+    (job / "double/report.html").write_text("new")
+    provenance.renew_manifest(job / "double", provenance.REPORT)
+    assert kinds(job) == []
+    after = provenance.read_manifest(job / "double")
+    assert after["outputs"]["report.html"]["bytes"] == 3 and after["created"] == before["created"]
+    (job / "double/splats.ply").write_bytes(b"other splats")
+    (job / "double/metrics.json").write_text('{"better": true}')
+    (job / "double/report.html").write_text("newer")
+    provenance.renew_manifest(job / "double", provenance.REPORT)
+    assert sorted(kinds(job)) == [("metrics.json", "changed"), ("splats.ply", "changed")]
+
+
 def test_tampering_with_inputs_and_consent_is_found(job: Path) -> None:
     (job / "source/consent.json").write_text(json.dumps(CONSENT | {"use": "anything"}))
     assert kinds(job) == [("source/consent.json", "changed")]

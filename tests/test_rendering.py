@@ -112,6 +112,15 @@ def test_stills_of_any_splat_file(ball: SplatCloud, tmp_path: Path, suffix: str)
     assert picture.shape == (40, 40, 4) and np.abs(picture[20, 20].astype(int) - [204, 102, 26, 255]).max() <= 4
 
 
+def test_out_may_name_the_animation_itself(ply: Path, tmp_path: Path) -> None:
+    words = ["render", str(ply), "--turntable", "2", "--size", "32", "--out"]
+    assert cli.main([*words, str(tmp_path / "once.gif")]) == 0
+    with Image.open(tmp_path / "once.gif") as animation:
+        assert animation.n_frames == 2
+    assert cli.main([*words, str(tmp_path / "stills.gif"), "--format", "png"]) == 0
+    assert len(list((tmp_path / "stills.gif").iterdir())) == 2
+
+
 @pytest.mark.parametrize("kind, colour", [("webp", "transparent"), ("webp", "#204060"), ("gif", "transparent")])
 def test_animations_loop_and_keep_their_background(ply: Path, tmp_path: Path, kind: str, colour: str) -> None:
     out = tmp_path / "out"

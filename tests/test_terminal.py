@@ -39,6 +39,13 @@ def test_a_terminal_gets_one_line_that_moves() -> None:
     assert text.count("\n") == 1 and text.count("\r") == 11
 
 
+def test_a_line_that_moves_never_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = FakeTerminal()
+    Terminal(stream).progress("fit")("fit", 0.5, "preparing the optimiser (compiled when it first runs)")
+    assert len(stream.getvalue().removeprefix("\r\x1b[2K")) == 39
+
+
 def test_seconds_in_words() -> None:
     assert [format_seconds(s) for s in (4.2, 83, 130, 8000)] == ["4 s", "83 s", "2:10 min", "2:13 h"]
 

@@ -31,6 +31,27 @@ def double_folder(path: Path) -> Path:
     return path
 
 
+def add_folders_beside(parser: argparse.ArgumentParser, folders: dict[str, str]) -> None:
+    """Options for folders that lie beside a double when it was made as the guide says; what each holds, by name."""
+    for name, text in folders.items():
+        parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=f"{text} (default: {name}/ beside the double)")
+
+
+def folder_beside(options: argparse.Namespace, name: str) -> Path | None:
+    """The folder that was given, else the one of that name beside options.double, None where there is none."""
+    given: Path | None = getattr(options, name)
+    beside = options.double.resolve().parent / name
+    return given or (beside if beside.exists() else None)
+
+
+def capture_beside(options: argparse.Namespace) -> Path:
+    """The capture that a double was made from. InputError if it was not given and is not there."""
+    capture = folder_beside(options, "capture")
+    if capture is None:
+        raise InputError(f"There is no capture beside {options.double}.", "Say with --capture which one was fitted.")
+    return capture
+
+
 def add_out(parser: argparse.ArgumentParser, what: str, default: Path | None = None) -> None:
     """--out."""
     parser.add_argument("--out", type=new_path, required=default is None, default=default, metavar="PATH", help=what)

@@ -91,7 +91,7 @@ def settings_of(plan: JobPlan, pair: _Pair) -> dict[str, object]:
         "target": pair.target,
         "source": pair.source,
         "makehuman": pair.makehuman is not None,
-        "views": [plan.train, plan.held_out, plan.size, plan.samples],
+        "views": plan.views,
         "parameters": plan.parameters,
     }
 

@@ -68,10 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--background", type=background, default=None, metavar="COLOUR", help="default transparent; white, #202428, ..."
     )
     parser.add_argument(
-        "--format", choices=("png", *ANIMATIONS), default="png", help="PNG files (default), or one animation"
+        "--format", choices=("png", *ANIMATIONS), help="PNG files (default), or one animation (default if --out is one)"
     )
     parser.add_argument("--fps", type=frame_rate, default=12, metavar="N", help="of an animation (default 12)")
-    _arguments.add_out(parser, "the folder for the pictures")
+    _arguments.add_out(parser, "the folder for the pictures, or the animation's file")
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
@@ -80,14 +80,24 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     cloud = load_visible(path)
     views = _views(options, cloud)
     pictures = render_views(cloud, views, options.background, terminal.progress("render"))
-    if options.format == "png":
+    animation = _animation(options)
+    if animation is None:
         write_stills(options.out, pictures)
         terminal.say(f"Wrote {len(views)} pictures to {options.out}")
     else:
-        name = "views" if options.cameras else "turntable"
-        written = write_animation(options.out / f"{name}.{options.format}", pictures, options.fps)
-        terminal.say(f"Wrote {written}")
+        terminal.say(f"Wrote {write_animation(animation, pictures, options.fps)}")
     return 0
+
+
+def _animation(options: argparse.Namespace) -> Path | None:
+    """The file of the animation that is wanted; None for stills. --out may name it, or its folder."""
+    named = options.out.suffix.lower().lstrip(".")
+    if named in ANIMATIONS and options.format in (None, named):
+        return Path(options.out)
+    if options.format in (None, "png"):
+        return None
+    name = "views" if options.cameras else "turntable"
+    return Path(options.out / f"{name}.{options.format}")
 
 
 def _views(options: argparse.Namespace, cloud: SplatCloud) -> list[tuple[str, Camera]]:

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         "blend": plan.blend.name,
         "avatar": plan.avatar,
         "expression": list(plan.expression),
-        "views": [plan.train, plan.held_out, plan.size, plan.samples],
+        "views": plan.views,
         "parameters": parameters,
     }
     with alone_in(root):

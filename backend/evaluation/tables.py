@@ -81,14 +81,18 @@ def _figures(picture: Image, goal: Goal) -> dict[str, Any]:
 
 
 _COLUMNS = (
-    ("psnr", "PSNR", 2), ("ssim", "SSIM", 3), ("psnr_face", "face", 2), ("ssim_face", "SSIM", 3),
+    ("psnr", "PSNR", 2), ("ssim", "SSIM", 3), ("psnr_face", "in face", 2), ("ssim_face", "in face", 3),
     ("sharpness", "sharp", 2), ("seam_jump", "jump", 2), ("seam_difference", "ring dE", 2),
 )  # fmt: skip
+_TITLES = {TABLE_1: "against the swapped views", TABLE_2: "against the source's head", TRUTH: "against the true swap"}
+LEGEND = """PSNR in dB and SSIM, then both in the face alone: higher is nearer. sharp: 1 is as sharp as what it is
+compared with. jump, ring dE: the seam around the new face, 0 is none; - where there is nothing to measure."""
+"""Of table_lines, for those who see them for the first time."""
 
 
 def table_lines(name: str, rows: Mapping[str, Row]) -> list[str]:
     """A table for the terminal."""
-    lines = [f"{name.replace('_', ' '):<28}" + "".join(f"{title:>9}" for _, title, _ in _COLUMNS)]
+    lines = [f"{_TITLES[name]:<28}" + "".join(f"{title:>9}" for _, title, _ in _COLUMNS)]
     for row, figures in rows.items():
         cells = [(getattr(figures, column), digits) for column, _, digits in _COLUMNS]
         lines.append(f"{row:<28}" + "".join(f"{'-' if v is None else f'{v:.{d}f}':>9}" for v, d in cells))

@@ -16,6 +16,8 @@ from interchange.mesh import Mesh
 from .atlas import Atlas
 
 Floats = npt.NDArray[Any]
+NO_REGION = "The avatar has no face region (region_face is empty)."
+DRAW_REGION = "Draw Regions from Landmarks in the panel Avatar does it, or paint it, 1 on the face; then capture again."
 _EYE_CORNERS = ((36, 39), (42, 45))
 _EYE_REACH = (0.25, 0.55)  # of an eye's width from the line between its corners: inside, outside
 
@@ -37,9 +39,7 @@ def face_regions(mesh: Mesh, atlas: Atlas, painted: Floats | None = None) -> Reg
     face region, which it may leave. Raises InputError when there is no face region, or nothing of it painted."""
     face = np.clip(atlas.of_vertices(mesh, mesh.region_face), 0, 1)
     if face.max(initial=0) < 0.5:
-        raise InputError(
-            "The avatar has no face region (the attribute region_face is empty).", "Paint it, 1 on the face."
-        )
+        raise InputError(NO_REGION, DRAW_REGION)
     lips, brows = (np.clip(atlas.of_vertices(mesh, r), 0, 1) for r in (mesh.region_lips, mesh.region_brows))
     core = (face > 0.6) & (lips < 0.05) & (brows < 0.05)
     parts = {"lips": lips, "brows": brows, "eyes": _around_eyes(mesh, atlas)}

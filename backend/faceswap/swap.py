@@ -97,6 +97,8 @@ def swap(
         )
     if out_folder.resolve() == capture_folder.resolve():
         raise InputError("A swap cannot write into the capture it reads.", "Choose another folder.")
+    if (capture_folder / REPORT).is_file():
+        raise InputError(f"{capture_folder} has been swapped already.", "Give the capture that it was made from.")
     source = load_source(source_folder, today=today)
     with contextlib.ExitStack() as stack:
         prepared = swapper.prepare(capture, source, settings, progress, cancelled)

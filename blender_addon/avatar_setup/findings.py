@@ -17,7 +17,8 @@ from .._interchange import errors
 from ..capture.avatar import STANDS_IN, render_uv, renumbering
 from ..capture.checks import FEWEST_LANDMARKS
 from ..capture.textures import pictures_of, surface_of
-from . import fill, meshes, vertex_marks
+from . import fill, meshes, regions, vertex_marks
+from .left_out import left_out
 from .state import in_layer
 
 _MOST_DEGREES = 35  # that a face may look up, down or aside
@@ -50,7 +51,8 @@ def examine(avatar: Any, context: Any) -> list[Finding]:
         found += hidden(item, context, is_head=item == head)
     for check in HEAD_CHECKS:
         found += check(head)
-    found += [*rig(avatar.armature), *missing_parts(avatar), *landmarks(head, avatar.armature)]
+    found += [*rig(avatar.armature), *missing_parts(avatar), *landmarks(head, avatar.armature), *no_region(head)]
+    found += no_meshes(head, avatar.armature, context.scene)
     return sorted(found, key=lambda finding: ORDER.index(finding.severity))
 
 
@@ -183,7 +185,10 @@ def hidden(item: Any, context: Any, *, is_head: bool) -> Iterator[Finding]:
 def modifiers(head: Any) -> Iterator[Finding]:
     """Modifiers after which a vertex has another number, so that landmarks would be lost."""
     for modifier in head.modifiers:
-        if modifier.show_render and renumbering(head, modifier):
+        if modifier.show_render and modifier.type == "PARTICLE_SYSTEM":
+            text = f"The particles {modifier.name!r} on {head.name!r} cannot be captured. Make a mesh of them first."
+            yield Finding("ERROR", text, ("modifier_off",), head, modifier.name)
+        elif modifier.show_render and renumbering(head, modifier):
             text = f"The modifier {modifier.name!r} on {head.name!r} renumbers vertices, so landmarks would be lost."
             yield Finding("ERROR", text, ("modifier_off", "modifier_apply"), head, modifier.name)
 
@@ -241,6 +246,15 @@ def landmarks(head: Any, armature: Any | None) -> Iterator[Finding]:
         yield Finding("WARNING", f"{text} its rotation, with its rig.", (), head)
 
 
+def no_region(head: Any) -> Iterator[Finding]:
+    """Landmarks alone do not say where the face ends."""
+    if head.mode == "EDIT" or vertex_marks.are_outdated(head) or regions.has(head, "region_face"):
+        return
+    if sum(v >= 0 for v in vertex_marks.ids_of(head)) >= FEWEST_LANDMARKS:
+        text = f"{head.name!r} has no face region, so no face can be put on it."
+        yield Finding("WARNING", text, ("draw_regions",), head)
+
+
 # --- all of it ------------------------------------------------------------------------------------------------------
 
 
@@ -253,6 +267,13 @@ def rig(armature: Any | None) -> Iterator[Finding]:
         finding = check(armature)
         if finding is not None:
             yield attrs.evolve(finding, severity="INFO") if finding.severity != "ERROR" or check is linked else finding
+
+
+def no_meshes(head: Any, armature: Any | None, scene: Any) -> Iterator[Finding]:
+    """Hair curves and the like, which a capture leaves out: the double would be bald, and nobody had said so."""
+    for item, kind in left_out(head, armature, scene):
+        text = f"{item.name!r} is {kind}, no mesh, so it is left out. Make a mesh with faces of it, and add that."
+        yield Finding("WARNING", text, (), item)
 
 
 def missing_parts(avatar: Any) -> Iterator[Finding]:

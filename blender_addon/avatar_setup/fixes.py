@@ -12,7 +12,7 @@ import bmesh
 import bpy
 
 from .._interchange import errors
-from . import meshes, vertex_marks
+from . import meshes, regions, vertex_marks
 from .landmarks import PARTNER
 from .state import in_layer
 
@@ -191,6 +191,11 @@ def clear_landmarks(_: Any, item: Any, __: str) -> None:
     vertex_marks.clear(item)
 
 
+def draw_regions(_: Any, item: Any, __: str) -> None:
+    """Face, lips and brows, drawn from the landmarks."""
+    regions.from_landmarks(item)
+
+
 def refuse_linked_data(item: Any) -> None:
     """Raises InputError if an object's mesh belongs to another file."""
     if item.library is not None or item.data.library is not None:
@@ -211,6 +216,8 @@ FIXES = {
     "leave_mode": Fix("Leave Edit Mode", "Go back to object mode", "OBJECT_DATAMODE", leave_mode),
     "clear_landmarks": Fix("Clear Landmarks", "Take all landmarks off this head, to place them anew", "X",
                            clear_landmarks),
+    "draw_regions": Fix("Draw Regions", "Draw face, lips and brows on this head from its landmarks",
+                        "MOD_VERTEX_WEIGHT", draw_regions),
     "make_local": Fix("Make Local", "Make a copy of this object in your file, independent of the linked one",
                       "LINKED", make_local),
 }  # fmt: skip

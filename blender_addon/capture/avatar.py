@@ -16,7 +16,7 @@ from .._interchange import errors, mesh
 STANDS_IN = "digidouble_stands_in"
 """On a mesh that is hidden because its double stands in its place; a capture shows it for its own time."""
 
-_HOW_TO_MARK = 'Set one up in the Avatar panel, or set "digidouble_avatar" on an armature in a collection of its own.'
+_HOW_TO_MARK = 'Set one up in the panel Avatar; or put its meshes into a collection and set "digidouble_part" by hand.'
 PARTS = ("head", "eyes", "hair", "mouth", "lashes")
 _KEEP_VERTEX_ORDER = frozenset(
     # deform vertices, or append new ones after the old
@@ -76,12 +76,17 @@ def is_among(item: Any, objects: Any) -> bool:
     return bool(same == item or (same is not None and item in set(objects)))
 
 
+def _with_a_head() -> list[str]:
+    """Collections that hold a mesh marked as head, for files that were marked by hand, without `digidouble_avatar`."""
+    return sorted(c.name for c in bpy.data.collections if any(part_of(item) == "head" for item in c.objects))
+
+
 def find_avatar(scene: Any, view_layer: Any, name: str | None, *, strict: bool = True) -> Avatar:
     """The avatar in the collection `name`, or the only one there is. strict: its parts must be fit for a capture.
 
     Raises InputError if there is none, several to choose from, no head, or parts that cannot be captured.
     """
-    known = avatar_names()
+    known = avatar_names() or _with_a_head()
     listed = f"The file has {', '.join(known)}." if known else _HOW_TO_MARK
     if not name:
         if not known:
@@ -165,6 +170,11 @@ def landmark_ids(head: Any, *, needed: bool) -> npt.NDArray[np.int32]:
             f"The landmarks of {head.name!r} are not 68 vertices of its mesh.", "Place them again."
         )
     for modifier in head.modifiers:
+        if modifier.show_render and modifier.type == "PARTICLE_SYSTEM":
+            raise errors.InputError(
+                f"The particles {modifier.name!r} on {head.name!r} cannot be captured.",
+                "Make a mesh of them, mark it as hair, and turn them off for rendering.",
+            )
         if modifier.show_render and renumbering(head, modifier):
             raise errors.InputError(
                 f"The modifier {modifier.name!r} on {head.name!r} may renumber vertices, so landmarks would be lost.",

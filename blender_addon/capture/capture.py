@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._interchange import cameras, capture, errors, mesh, png
+from ..folders import safe_name
 from ..jobs.machine import run
 from .avatar import Avatar, find_avatar
 from .digest import LIT_BY, Fingerprint
@@ -187,7 +188,8 @@ class _PoseReader:
             self.frame = frame_of(avatar, depsgraph)
             self.lights = light_if_dark(self._restore, stage, captured.vertices, self.frame[:3, :3])
             show_only(self._restore, stage.scene, avatar.parts)
-            self._paths = [save_texture(self._out, p.name, t) for p, t in self._parts()]
+            names = texture_paths([part.name for part in avatar.parts])
+            self._paths = [save_texture(self._out, n, t) for n, t in zip(names, self._textures, strict=True)]
         elif counts != self._counts:
             raise errors.InputError(
                 f"The avatar has other faces in the pose {pose.name!r} than in the first one.",
@@ -295,11 +297,20 @@ def make_folder(out: Path) -> None:
         ) from error
 
 
-def save_texture(out: Path, name: str, texture: npt.NDArray[np.uint8] | None) -> str | None:
+def texture_paths(names: Sequence[str]) -> list[str]:
+    """Paths in the folder for the base colours of these objects; `eye.L` and `Eye_L` get two on any disk."""
+    paths: list[str] = []
+    for name in names:
+        stem, taken = safe_name(name), {path.lower() for path in paths}
+        tries = (f"textures/{stem}.png" if n == 1 else f"textures/{stem}_{n}.png" for n in range(1, len(names) + 1))
+        paths.append(next(path for path in tries if path.lower() not in taken))
+    return paths
+
+
+def save_texture(out: Path, path: str, texture: npt.NDArray[np.uint8] | None) -> str | None:
     """Write a base colour; its path in the folder, None without one."""
     if texture is None:
         return None
-    path = f"textures/{bpy.path.clean_name(name)}.png"
     png.write_png(out / path, texture)
     return path
 

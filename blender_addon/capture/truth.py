@@ -22,6 +22,7 @@ from .capture import (
     never,
     save_texture,
     settings_of,
+    texture_paths,
 )
 from .digest import Fingerprint
 from .geometry import extract, frame_of
@@ -91,12 +92,13 @@ def _start(
         captured.save(out / pose.mesh)
         poses.append(capture.Pose(pose.name, pose.mesh, pose.frame, pose.shape_keys, bones))
         fingerprints[pose.name] = fingerprint_of(stage, avatar, captured, [texture], render, "true swap", pictures)
+    (path,) = texture_paths([source.objects[0].name])
     manifest = capture.Capture(
         folder=out,
         name=f"{source.name} true swap",
         views=views,
         poses=poses,
-        objects=_objects(source, save_texture(out, source.objects[0].name, texture)),
+        objects=_objects(source, save_texture(out, path, texture)),
         avatar=source.avatar,
         renderer=describe_renderer(render, lights),
         provenance={"true_swap_of": source.name, "skin": skin.name},

@@ -85,11 +85,11 @@ def follow_avatar(item: Any, birth: Path, captured_in: Path) -> list[str]:
 
 
 def name_for(file: Path) -> str:
-    """An object's name from a file's: the folder's where the file is called splats.ply in a folder of that kind."""
+    """An object's name from a file's: where that is splats.ply its folder's, or that of the job that made it."""
     if file.name != SPLATS:
         return file.name.split(".")[0] or "double"
     folder = file.resolve().parent
-    return folder.name if folder.name not in ("", "outputs") else "double"
+    return next((name for name in (folder.name, folder.parent.name) if name not in ("", "outputs", "double")), "double")
 
 
 def select_only(item: Any, context: Any) -> None:

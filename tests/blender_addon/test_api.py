@@ -113,6 +113,9 @@ def test_an_avatar_out_of_meshes(film: Path) -> None:
     eyes.data.uv_layers.remove(eyes.data.uv_layers[0])
     severity, sentence = api.check_avatar()[0]
     assert severity == "ERROR" and "'Bare_eyes' has no UV map" in sentence, sentence
+    for words in (([head],), (head, {eyes: "ears"}), (head, None, "rig")):
+        with pytest.raises(api.InputError, match="cannot be set up"):
+            api.set_up_avatar(*words)
     with pytest.raises(api.InputError, match="none that Digidouble knows"):
         api.find_landmarks()
 

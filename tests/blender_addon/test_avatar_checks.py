@@ -79,6 +79,10 @@ def _decimate(item: Any) -> None:
     item.modifiers.new("Fewer", "DECIMATE").ratio = 0.5
 
 
+def _particles(item: Any) -> None:
+    item.modifiers.new("Strands", "PARTICLE_SYSTEM").particle_system.settings.type = "HAIR"
+
+
 @pytest.mark.parametrize(
     ("spoil", "key", "severity", "sentence"),
     [
@@ -95,6 +99,7 @@ def _decimate(item: Any) -> None:
         (_hide, "show", "ERROR", "hidden in renders"),
         (_exclude, "to_layer", "ERROR", "not in the view layer"),
         (_decimate, "modifier_off", "ERROR", "'Fewer' on 'A' renumbers vertices"),
+        (_particles, "modifier_off", "ERROR", "particles 'Strands' on 'A' cannot be captured"),
     ],
 )
 def test_each_finding_has_a_fix_that_works(addon: Any, spoil: Any, key: str, severity: str, sentence: str) -> None:
@@ -117,6 +122,45 @@ def test_each_finding_has_a_fix_that_works(addon: Any, spoil: Any, key: str, sev
         assert extract(find_avatar(bpy.context.scene, bpy.context.view_layer, "A"), bpy.context.view_layer,
                        needs_landmarks=key not in ("unwrap",))  # fmt: skip
     assert not checkup.is_stale(addon, bpy.context)
+
+
+def test_hair_that_is_no_mesh_is_not_lost_in_silence(addon: Any) -> None:
+    """Curves and metaballs would render beside the character, and a capture renders only its meshes."""
+    build_standin("A")
+    head, rig, scene = bpy.data.objects["A"], bpy.data.objects["A_rig"], bpy.context.scene
+    strands = bpy.data.objects.new("Strands", bpy.data.hair_curves.new("Strands"))
+    strands.data.surface = head
+    ribbon = bpy.data.objects.new("Ribbon", bpy.data.curves.new("Ribbon", "CURVE"))
+    ribbon.data.dimensions, ribbon.data.bevel_depth, ribbon.parent = "3D", 0.01, rig
+    path = bpy.data.objects.new("Path", bpy.data.curves.new("Path", "CURVE"))
+    path.data.dimensions, path.parent = "3D", rig
+    stranger = bpy.data.objects.new("Sign", bpy.data.curves.new("Sign", "CURVE"))
+    stranger.data.bevel_depth = 0.01
+    for item in (strands, ribbon, path, stranger):
+        scene.collection.objects.link(item)
+    OPS.avatar_use()
+    OPS.avatar_check()
+    said = " ".join(sentences(addon, "WARNING"))
+    assert "'Strands' is hair curves, no mesh" in said and "'Ribbon' is a curve, no mesh" in said
+    assert "Path" not in said and "Sign" not in said
+    strands.hide_render = ribbon.hide_render = True
+    OPS.avatar_check()
+    assert not any("no mesh, so" in text for text in sentences(addon))
+
+
+def test_a_head_with_landmarks_wants_a_face_region(addon: Any) -> None:
+    build(AvatarSpec("procedural", "ada", "A", texture_size=64))
+    head = bpy.data.objects["A"]
+    head.data.attributes.remove(head.data.attributes["region_face"])
+    OPS.avatar_use()
+    OPS.avatar_check()
+    assert any("has no face region" in text for text in sentences(addon, "WARNING"))
+    fix(addon, "draw_regions")
+    assert "region_face" in head.vertex_groups and not any("no face region" in text for text in sentences(addon))
+    head.vertex_groups.remove(head.vertex_groups["region_face"])
+    del head["digidouble_landmarks"]
+    OPS.avatar_check()
+    assert not any("no face region" in text for text in sentences(addon)), "landmarks come first"
 
 
 def test_fixes_and_operators_are_told_in_short_words(addon: Any) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 import blender_addon
 from blender_addon.capture import finishing
+from blender_addon.capture.capture import texture_paths
 from blender_addon.capture.presets import PRESETS
 from blender_addon.folders import safe_name
 from blender_addon.panels import cameras as cameras_panel
@@ -221,6 +222,16 @@ def test_batch_captures_what_it_can(addon: Any, tmp_path: Path) -> None:
     folders = [tmp_path / "A", tmp_path / safe_name("Zoë 2")]
     assert sorted(p.parent for p in tmp_path.rglob("capture.json")) == sorted(folders)
     assert Capture.load(folders[1]).name == "Zoë 2" and broken is not None
+
+
+def test_names_of_any_script_make_files_of_their_own() -> None:
+    names = ("Müller", "Möller", "Zoe\u0308 2", "主角 1/2", "../../etc", "👩", "")
+    assert [safe_name(name) for name in names] == [
+        "Müller", "Möller", "Zoë_2", "主角_1_2", "etc", "unnamed", "unnamed"
+    ]  # fmt: skip
+    assert texture_paths(["Öhr.L", "öhr_l", "Öhr L", "Ähr.L"]) == [
+        "textures/Öhr_L.png", "textures/öhr_l_2.png", "textures/Öhr_L_3.png", "textures/Ähr_L.png"
+    ]  # fmt: skip
 
 
 def test_portrait_by_button(addon: Any, tmp_path: Path) -> None:

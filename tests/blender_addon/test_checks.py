@@ -69,6 +69,17 @@ def test_landmarks_do_not_matter_where_none_are_needed(standin: Any) -> None:
     assert not extract_it(needs_landmarks=False)[0].has_landmarks
 
 
+def test_marks_made_by_hand_are_enough(standin: Any) -> None:
+    """The guide's way: parts in one collection, marked, and no `digidouble_avatar`."""
+    del bpy.data.objects["A_rig"]["digidouble_avatar"]
+    found = find_avatar(bpy.context.scene, bpy.context.view_layer, None)
+    assert (found.name, found.head.name, len(found.parts)) == ("A", "A", 3)
+    build_standin("B", rig=False)
+    del bpy.data.objects["B"]["digidouble_avatar"]
+    with pytest.raises(InputError, match=r"several avatars\..* The file has A, B"):
+        find_avatar(bpy.context.scene, bpy.context.view_layer, None)
+
+
 def test_a_file_without_an_avatar_is_not_a_choice_between_several(empty: Any) -> None:
     with pytest.raises(InputError, match="holds no avatar"):
         extract_it(needs_landmarks=True)

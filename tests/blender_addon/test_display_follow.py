@@ -200,9 +200,11 @@ def test_following_is_switched_off_and_survives_hiding_and_a_save(shown: Any, tm
     _pose(head=-20.0)
     other = _evaluated(item)["position"]
     assert np.linalg.norm(other - hidden, axis=1).max() > 0.02
+    name = item.name
+    assert name == tmp_path.name, "named after its job: every job's folder for it is called double"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "with a double.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "with a double.blend"))
-    np.testing.assert_allclose(_evaluated(bpy.data.objects["double"])["position"], other, atol=1e-6)
+    np.testing.assert_allclose(_evaluated(bpy.data.objects[name])["position"], other, atol=1e-6)
 
 
 def test_colours_turn_with_the_splats(shown: Any) -> None:

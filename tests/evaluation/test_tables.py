@@ -63,7 +63,7 @@ def test_an_evaluation_has_table_1_and_its_controls(job: Path) -> None:
     assert against_truth["swapped views"].psnr_face == pytest.approx(found.ceiling.psnr_face, abs=1e-3)
     assert results.Evaluation.load(job / "double") == found
     lines = table_lines(TABLE_1, rows)
-    assert len(lines) == 4 and lines[0].startswith("table 1") and "fit" in lines[1]
+    assert len(lines) == 4 and lines[0].startswith("against the swapped views") and "fit" in lines[1]
 
 
 def test_table_2_compares_with_the_sources_own_avatar(job: Path, tmp_path: Path) -> None:

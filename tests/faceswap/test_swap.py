@@ -335,8 +335,9 @@ def test_bad_input_leaves_earlier_results(
     (folder / "landmarks.json").unlink()
     refused("no face landmarks", capture.folder, folder, out)
     refused("cannot write into the capture", capture.folder, source, capture.folder)
+    refused("has been swapped already", out, source, tmp_path / "twice")
     refused("no swapper", capture.folder, source, out, SwapSettings(swapper="magic"))
-    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before and not (tmp_path / "twice").exists()
 
 
 def test_a_damaged_capture_is_named(capture: Capture, source: Path, tmp_path: Path) -> None:

@@ -311,7 +311,7 @@ def test_the_commands(service: Service, tmp_path: Path, capsys: pytest.CaptureFi
 def test_commands_without_a_service(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("pair", "devices"):
         assert cli.main([command, "--state", str(tmp_path)]) == 2
-        assert "No service has been started" in capsys.readouterr().err
+        assert "No service runs in" in capsys.readouterr().err
 
 
 def test_a_service_for_the_network(tmp_path: Path) -> None:

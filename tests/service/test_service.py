@@ -387,7 +387,9 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
 
 
 def test_nobody_there(tmp_path: Path) -> None:
-    with JobClient(tmp_path, IMPATIENT) as client, pytest.raises(InputError, match="No service has been started"):
+    with JobClient(tmp_path, IMPATIENT) as client, pytest.raises(InputError, match="No service runs in"):
+        client.ping()
+    with JobClient(tmp_path / "typo", IMPATIENT) as client, pytest.raises(InputError, match=r"serve --state .*typo\."):
         client.ping()
     (tmp_path / "connection.json").write_text("{}")
     with JobClient(tmp_path, IMPATIENT) as client, pytest.raises(InputError, match="damaged"):

@@ -20,6 +20,7 @@ from interchange.errors import InputError
 from interchange.mesh import Mesh
 
 from ..atlas import vertex_normals
+from ..regions import DRAW_REGION, NO_REGION
 from ..registration import Registration
 from ..source import Photo
 
@@ -99,7 +100,7 @@ def _anchors(mesh: Mesh, chart: Floats, middle: Floats) -> npt.NDArray[np.intp]:
     """Vertices on the face's rim above its middle, evenly in angle; below, the jaw's landmarks are the rim."""
     face = np.flatnonzero(mesh.region_face > _RIM)
     if not len(face):
-        raise InputError("The avatar has no face region (the attribute region_face is empty).", "Paint it, 1 on it.")
+        raise InputError(NO_REGION, DRAW_REGION)
     away = chart[face] - middle
     chosen = []
     for angle in np.linspace(np.radians(5), np.radians(175), _ANCHORS):
