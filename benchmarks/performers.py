@@ -16,14 +16,20 @@ import numpy as np
 
 from backend.blender_process import run_blender
 from backend.commands.demo import MAKEHUMAN, PROCEDURAL
-from interchange.capture import write_json
+from interchange.capture import Capture, write_json
 from interchange.errors import InputError
+from interchange.png import read_png, write_png
+
+from .swap_scene import in_targets_tone
 
 EXPRESSIONS = {"smile": 0.5, "brows_up": 0.4, "frown": 0.35, "pucker": 0.25, "jaw_open": 0.15, "brows_down": 0.35}
 """Shape keys that a portrait may have, and how much at most."""
 _TURN = (6.0, 15.0, 4.0)  # degrees about the head bone's own axes at most: nod, turn, tilt
 SOURCE, LIKENESS = "source", "likeness"
 """Folders of the portrait that is swapped, and of the other photo."""
+TRUTHS = {"skin.png": "truth", "toned.png": "truth_toned"}
+"""Skins of a performer, and the folders of the target with them, rendered: his own, and his own face in the target's
+tone, which is all that a swap view by view can come to."""
 YAWS = (0, 15, 30, 45, 60, -45)
 """Degrees by which a few performers turn their head in further portraits (`turned_folder`)."""
 _SETTINGS = "performers.json"
@@ -91,8 +97,8 @@ class CastSettings:
 
 @attrs.frozen
 class Cast:
-    """Folders of the target's capture and, for each performer: those of its sittings (each a source folder), skin.png
-    (the performer's own) and truth (that skin on the target, rendered)."""
+    """Folders of the target's capture and, for each performer: those of its sittings (each a source folder), skins and
+    true swaps (TRUTHS)."""
 
     root: Path
     performers: tuple[Performer, ...]
@@ -108,7 +114,7 @@ class Cast:
         return self.root / "capture"
 
     def of(self, performer: Performer, what: str) -> Path:
-        """`what`: a sitting, skin.png, truth or the result of a swap."""
+        """`what`: a sitting, a skin, a true swap or the result of a swap."""
         return self.root / "performers" / performer.name / what
 
 
@@ -159,6 +165,7 @@ def render_cast(settings: CastSettings, root: Path) -> Cast:
         "makehuman": str(settings.makehuman.resolve()) if settings.makehuman else None,
         "kind": settings.kind,
         "performers": [attrs.asdict(p) for p in cast.performers],
+        "truths": TRUTHS,
     }
     wanted = json.loads(json.dumps(wanted))
     path = root / _SETTINGS
@@ -167,6 +174,12 @@ def render_cast(settings: CastSettings, root: Path) -> Cast:
     write_json(path, wanted)
     print(f"  rendering {settings.count} performers in {root}", flush=True)
     run_blender("benchmarks.performers_blender", [path], _tell, log=root / "blender.log")
+    toned = [p for p in cast.performers if not cast.of(p, "toned.png").exists()]
+    for performer in toned:
+        skin = read_png(cast.of(performer, "skin.png"))[..., :3].astype(np.float32) / 255
+        write_png(cast.of(performer, "toned.png"), in_targets_tone(Capture.load(cast.capture), skin))
+    if toned:
+        run_blender("benchmarks.performers_blender", [path], _tell, log=root / "blender.log")
     return cast
 
 

@@ -57,7 +57,9 @@ def _render(asked: dict[str, Any], root: Path) -> None:
     for index, person in enumerate(people):
         _tell(0.55 + 0.45 * index / len(people), f"true swap of {person['name']}")
         folder = root / "performers" / person["name"]
-        true_swap(capture, folder / "skin.png", folder / "truth", None, None, lambda: False, bpy.context)
+        for skin, out in asked["truths"].items():
+            if (folder / skin).exists() and not all((folder / out / v.exr).exists() for v in capture.views):
+                true_swap(capture, folder / skin, folder / out, None, None, lambda: False, bpy.context)
 
 
 def _photograph(asked: dict[str, Any], person: dict[str, Any], folder: Path) -> None:

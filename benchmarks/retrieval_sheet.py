@@ -12,23 +12,21 @@ import numpy.typing as npt
 from backend.evaluation.retrieval import HOG, Retrieval
 
 Picture = npt.NDArray[np.float32]
+People = Sequence[Sequence[Picture]]
 TILE, BAND, COLUMNS = 96, 18, 12
 _RIGHT, _WRONG = (70, 160, 70), (200, 60, 50)
 
 
-def retrieval_sheet(portraits: Sequence[Picture], queries: Mapping[str, Sequence[Sequence[Picture]]],
-                    gallery: Sequence[Sequence[Picture]], rows: Mapping[str, Mapping[str, Retrieval]],
-                    methods: Sequence[str] = ("uv", "classical")) -> npt.NDArray[np.uint8]:  # fmt: skip
-    """(h, w, 3): aligned faces in blocks of twelve columns: portrait, true skin on the target, then for each method the
-    middle view of its result and the true swap that the judge took it for, framed green if right and red if not."""
-    lines: dict[str, list[npt.NDArray[np.uint8]]] = {
-        "portraits": [_tile(p) for p in portraits],
-        "their skin on the target, rendered": [_tile(_middle(person)) for person in gallery],
-    }
-    for method in methods:
+def retrieval_sheet(portraits: Sequence[Picture], methods: Mapping[str, tuple[People, People]],
+                    rows: Mapping[str, Mapping[str, Retrieval]]) -> npt.NDArray[np.uint8]:  # fmt: skip
+    """(h, w, 3): aligned faces in blocks of twelve columns: portraits, then for each method (its results and the true
+    swaps, by person and view) the middle view of a result and the true swap that the judge took it for, framed green if
+    it is right and red if not."""
+    lines: dict[str, list[npt.NDArray[np.uint8]]] = {"portraits": [_tile(p) for p in portraits]}
+    for method, (results, gallery) in methods.items():
         found = rows[method][HOG.name].found
-        lines[method] = [_tile(_middle(person)) for person in queries[method]]
-        lines[f"{method}: found"] = [
+        lines[method] = [_tile(_middle(person)) for person in results]
+        lines[f"{method}: taken for"] = [
             _framed(_tile(_middle(gallery[nearest])), nearest == index) for index, nearest in enumerate(found)
         ]
     width, bands = min(COLUMNS, len(portraits)), []

@@ -49,9 +49,9 @@ class Stage:
         """The aligned faces of pictures of the target's views."""
         return [aligned_face(p, points) for p, points in zip(pictures, self.points, strict=True)]
 
-    def truth_psnr(self, performer: Performer, pictures: Sequence[Picture]) -> float:
+    def truth_psnr(self, performer: Performer, pictures: Sequence[Picture], truth_folder: str = "truth") -> float:
         """dB in the face against the performer's true skin on the target, mean over views."""
-        truth = self.pictures(self.cast.of(performer, "truth"))
+        truth = self.pictures(self.cast.of(performer, truth_folder))
         figures = [psnr(through_8_bit(a), through_8_bit(b), i.masks["face"])
                    for a, b, i in zip(pictures, truth, self.images, strict=True)]  # fmt: skip
         return round(float(np.mean(figures)), 3)

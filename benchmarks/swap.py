@@ -38,7 +38,7 @@ from .swap_fits import FITTED, fit_rows
 from .swap_noise import SEEDS, noise_rows
 from .swap_onnx import round_trip_lines, round_trips, stand_in_settings, write_stand_ins
 from .swap_scene import Scene, SceneSettings, render_scene
-from .swap_shape import expression_errors, shape_bars, shape_lines, shape_rows
+from .swap_shape import expression_errors, portraits, shape_bars, shape_lines, shape_rows
 
 Image = npt.NDArray[np.float32]
 UV, CLASSICAL, FUSED, OWN_TONE = "uv", "classical", "classical + consistency", "uv, performer's tone"
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> Outcome:
     if options.noise:
         bars += _measure_noise(scene, root, views, tables)
     if options.shape:
-        shapes = shape_rows(scene, root, {"one portrait": scene.source})
+        shapes = shape_rows(scene, root, portraits(scene, root))
         errors = expression_errors(scene, root, root / "swapped" / "shape_one_portrait")
         tables["shape"] = {name: attrs.asdict(row) for name, row in shapes.items()}
         bars += shape_bars(shapes, errors)

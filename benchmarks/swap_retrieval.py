@@ -3,7 +3,8 @@
 
 Queries: three views of the target with a performer's face, made from one portrait in a pose, expression and light of
 its own. Gallery: every performer's true skin on the target, rendered by Cycles, which shares nothing with a swap but
-the target; the target's own skin is among them. Descriptors need no weights (backend/evaluation/retrieval.py) and are
+the target; the target's own skin is among them. Methods that keep the avatar's tone are looked up among true skins in
+that tone. Descriptors need no weights (backend/evaluation/retrieval.py) and are
 blind to skin tone but for `colour`. Nothing is chosen by the results: `hog` was named the judge before any was seen.
 Beside it all performers are looked up by another photo of theirs, which tells what the descriptors are worth, and the
 views are measured against the true swaps, a pair for each performer.
@@ -31,20 +32,21 @@ from interchange.png import read_png
 
 from .bars import Bar, Outcome
 from .contact_sheet import write_sheet
-from .performers import LIKENESS, SOURCE, Cast, CastSettings, render_cast
+from .performers import LIKENESS, SOURCE, TRUTHS, Cast, CastSettings, render_cast
 from .retrieval_sheet import retrieval_sheet
 from .stage import Picture, Stage
 from .swap_robustness import robustness, robustness_lines
 
 Faces = list[list[Picture]]
 """By person and view: aligned faces."""
-UV, UV_OWN_TONE, CLASSICAL, FUSED = "uv", "uv, avatar's tone", "classical", "classical + consistency"
+UV, UV_TONED, CLASSICAL, FUSED = "uv", "uv, avatar's tone", "classical", "classical + consistency"
 METHODS: dict[str, SwapSettings] = {
     UV: SwapSettings(threads=2),
-    UV_OWN_TONE: SwapSettings(tone=0.0, threads=2),
+    UV_TONED: SwapSettings(tone=0.0, threads=2),
     CLASSICAL: SwapSettings(swapper="classical", consistency=False, threads=2),
     FUSED: SwapSettings(swapper="classical", threads=2),
 }
+OWN, TONED = TRUTHS.values()
 PERFECT = "true skin through the swap's light"
 PORTRAITS, LIKENESSES = "their own portrait", "another photo of theirs"
 _BAR = 0.95
@@ -68,22 +70,33 @@ def run(options: argparse.Namespace) -> Outcome:
     stage = Stage.of(cast)
     pictures = _swap_all(stage)
     controls = _controls(stage)
-    gallery = [stage.faces(stage.pictures(cast.of(p, "truth"))) for p in cast.performers]
+    galleries = {folder: [stage.faces(stage.pictures(cast.of(p, folder))) for p in cast.performers]
+                 for folder in TRUTHS.values()}  # fmt: skip
+    gallery = galleries[OWN]
     queries = {name: [stage.faces(views) for views in people] for name, people in {**controls, **pictures}.items()}
-    rows = {name: {d.name: retrieve(d, asked, gallery) for d in DESCRIPTORS} for name, asked in queries.items()}
+    rows = {name: {d.name: retrieve(d, asked, galleries[truth_of(name)]) for d in DESCRIPTORS}
+            for name, asked in queries.items()}  # fmt: skip
     photos = _photo_rows(cast, stage, gallery, queries[UV])
-    truth = {name: [stage.truth_psnr(p, views) for p, views in zip(cast.performers, people, strict=True)]
-             for name, people in pictures.items() if name != UV_OWN_TONE}  # fmt: skip
+    truth = {
+        name: [stage.truth_psnr(p, views, truth_of(name)) for p, views in zip(cast.performers, people, strict=True)]
+        for name, people in {UNTOUCHED: controls[UNTOUCHED], **pictures}.items()
+    }
     print("\n".join([*lines_of(rows | photos), *truth_lines(truth)]))
     robust = robustness(stage) if options.robust else {}
     print("\n".join(robustness_lines(robust)))
     sheet = options.sheet or root / "sheet.png"
-    write_sheet(sheet, retrieval_sheet(_portrait_faces(cast, SOURCE), queries, gallery, rows))
+    shown = {name: (queries[name], galleries[truth_of(name)]) for name in (UV, CLASSICAL)}
+    write_sheet(sheet, retrieval_sheet(_portrait_faces(cast, SOURCE), shown, rows))
     print(f"  contact sheet: {sheet}")
     looked_up = {name: {d: attrs.asdict(r) for d, r in row.items()} for name, row in (rows | photos).items()}
     tables = {"retrieval": looked_up, "truth_psnr_face": truth, "robustness": robust,
               "performers": [p.name for p in cast.performers]}  # fmt: skip
     return Outcome(bars_of(rows, photos, truth), tables)
+
+
+def truth_of(name: str) -> str:
+    """The folder of the true swaps in a row's tone."""
+    return TONED if name in (UV_TONED, CLASSICAL, FUSED, UNTOUCHED) else OWN
 
 
 def _swap_all(stage: Stage) -> dict[str, list[list[Picture]]]:

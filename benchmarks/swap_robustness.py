@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a swap takes what is not ideal: landmarks that are off, a head that is turned away; and what more photos bring.
 
-Figures are PSNR in the face against the performer's true skin on the target, mean over the target's views, over
-performers and seeds."""
+Figures are PSNR in the face against the performer's true skin on the target (in the avatar's tone for a swapper that
+keeps it), mean over the target's views, over performers and seeds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .stage import Stage
 from .swap_noise import with_noise
 
 SEEDS = (0, 1, 2)
-NOISE = (0.0, 1.0, 2.0, 3.0)
+NOISE = (0.0, 1.0, 2.0)
 """Standard deviation of each coordinate, pixels of the portrait."""
 SWAPPERS = {
     "uv": SwapSettings(threads=2),
@@ -59,7 +59,8 @@ def _rows(stage: Stage, swapper: str, settings: SwapSettings) -> dict[str, dict[
 
 
 def _figure(stage: Stage, performer: Performer, name: str, settings: SwapSettings, source: Path) -> float:
-    return stage.truth_psnr(performer, stage.swapped(performer, f"robust/{name}", settings, source))
+    truth = "truth" if settings.swapper == "uv" else "truth_toned"
+    return stage.truth_psnr(performer, stage.swapped(performer, f"robust/{name}", settings, source), truth)
 
 
 def _noisy(cast: Cast, performer: Performer, pixels: float, seed: int) -> Callable[[], Path]:

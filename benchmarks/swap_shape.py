@@ -21,7 +21,8 @@ from interchange.errors import InputError
 from interchange.mesh import Mesh
 
 from .bars import Bar
-from .swap_scene import Scene
+from .swap_robustness import several_photos
+from .swap_scene import EXPRESSION, Scene
 
 _LEARNT, _JUDGED = 16, 8  # poses that tell how the shape keys move the mesh, and poses that are measured
 
@@ -34,6 +35,18 @@ class ShapeRow:
     iou: float
     worst: float
     error_mm: float
+
+
+def portraits(scene: Scene, root: Path) -> dict[str, Path]:
+    """Source folders: the one portrait, and three with the head turned by 0, 45 and -45 degrees."""
+    folders = {"photo_+0": scene.source}
+    for yaw in (45, -45):
+        folder = folders[f"photo_{yaw:+d}"] = root / f"source_{yaw:+d}"
+        if not (folder / "consent.json").exists():
+            print(f"  rendering {folder.name}", flush=True)
+            run_blender(ADDON, ["portrait", "--blend", root / "source.blend", "--out", folder, "--expression",
+                                EXPRESSION, "--pose", f"head=0,{yaw},0"], log=root / "blender.log")  # fmt: skip
+    return {"one portrait": scene.source, "three portraits": several_photos(folders, root / "source_three")}
 
 
 def shape_rows(scene: Scene, root: Path, sources: dict[str, Path]) -> dict[str, ShapeRow]:
@@ -117,11 +130,10 @@ def expression_errors(scene: Scene, root: Path, swapped: Path) -> tuple[float, f
 
 
 def shape_bars(rows: dict[str, ShapeRow], errors: tuple[float, float]) -> list[Bar]:
-    """The bars of the first source."""
-    name = next(n for n in rows if n.startswith("uv"))
+    """Outlines of every source, expressions of the first."""
     return [
         Bar("untouched: silhouette IoU", rows["untouched target"].iou),
-        Bar(f"{name}: silhouette IoU", rows[name].iou, at_least=0.97),
+        *[Bar(f"{n}: silhouette IoU", r.iou, at_least=0.97) for n, r in rows.items() if n.startswith("uv")],
         Bar("untouched: shape-key error", 100 * errors[0], "%"),
         Bar("uv, shape 1: shape-key error", 100 * errors[1], "%", at_most=5),
     ]

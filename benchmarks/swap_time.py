@@ -10,6 +10,7 @@ other work on the machine disturbs little.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -102,23 +103,27 @@ def measure(capture: Path, source: Path, out: Path) -> Cost:
 
 def cost_of(command: Sequence[str]) -> Cost:
     """A command's cost. InputError if it fails."""
-    started = os.times().elapsed
-    with tempfile.TemporaryFile() as complaints:
-        child = subprocess.Popen(
-            command, cwd=ROOT, env=dict(os.environ, PYTHONPATH=str(ROOT)), stdout=subprocess.DEVNULL, stderr=complaints
-        )
-        if hasattr(os, "sched_setaffinity"):
-            cores = sorted(os.sched_getaffinity(0))[:_CORES]
-            os.sched_setaffinity(child.pid, cores)
-        _, status, usage = os.wait4(child.pid, 0)
-        wall = os.times().elapsed - started
-        child.returncode = os.waitstatus_to_exitcode(status)
-        complaints.seek(0)
-        said = complaints.read().decode(errors="replace").strip().splitlines()
-    if child.returncode:
-        raise InputError(f"The swap stopped with code {child.returncode}: {said[-1] if said else 'no reason given'}")
+    done = subprocess.run([sys.executable, "-c", _LAUNCHER, str(_CORES), *command], cwd=ROOT, capture_output=True,
+                          text=True, errors="replace", env=dict(os.environ, PYTHONPATH=str(ROOT)))  # fmt: skip
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise InputError(f"The swap stopped with code {done.returncode}: {said[-1] if said else 'no reason given'}")
+    wall, cpu, largest = json.loads(done.stdout)
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 2**30)
+    return Cost(wall, cpu, largest * unit / 2**30)
+
+
+_LAUNCHER = """
+import json, os, subprocess, sys, time
+started = time.perf_counter()
+child = subprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL)
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(child.pid, sorted(os.sched_getaffinity(0))[:int(sys.argv[1])])
+_, status, usage = os.wait4(child.pid, 0)
+print(json.dumps([time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+# A small process between: Linux counts the memory of whoever starts a process as that process's own.
 
 
 def _render(root: Path, makehuman: Path | None) -> tuple[Path, Path]:
