@@ -19,6 +19,8 @@ BENCHMARKS = {
     "host": "what a job costs beside the GPU: reading, swapping, placing, looks, export, evaluation, signing",
     "fit_gpu": "fitting on an NVIDIA GPU: time a stage and a step, against gsplat, seconds to a quality",
     "swap": "every swapper against the rendered true swap: truth, agreement of views, sharpness, seam; a contact sheet",
+    "swap_retrieval": "24 performers on one target: is each looked up as himself? noise, turned heads; a contact sheet",
+    "swap_time": "a swap of 12, 24 and 48 views of 512^2 on two cores: seconds, memory, growth",
     "swap_views": "changing a capture's views on an NVIDIA GPU: seconds a view against the CPU, and what differs",
     "splat_files": "every splat format: seconds to write and read, size, what a picture loses",
     "addon": "the Blender add-on without a window: capture overhead, memory, cameras, import, display, Apply Transform",
@@ -33,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv[:1] == ["--list"]:
         for name, text in BENCHMARKS.items():
-            print(f"{name:<12} {text}")
+            print(f"{name:<14} {text}")
         return 0
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", choices=sorted(BENCHMARKS))

@@ -9,6 +9,7 @@ Beside the table a contact sheet is written: look at it.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ import numpy.typing as npt
 from backend.evaluation import consistency
 from backend.evaluation.controls import pasted_rigidly
 from backend.evaluation.tables import MIN_FACE, RIGID, TRUE_SWAP, UNTOUCHED, Goal, Row, score
+from backend.faceswap.onnx.models import ModelFolder
+from backend.faceswap.registry import OnnxSwapper
 from backend.faceswap.settings import SwapSettings
 from backend.faceswap.source import Source, load_source
 from backend.faceswap.swap import swap
@@ -32,15 +35,19 @@ from interchange.mesh import Region
 from .bars import Bar, Outcome
 from .contact_sheet import contact_sheet, spread_views, write_sheet
 from .swap_fits import FITTED, fit_rows
-from .swap_noise import noise_rows
+from .swap_noise import SEEDS, noise_rows
+from .swap_onnx import round_trip_lines, round_trips, stand_in_settings, write_stand_ins
 from .swap_scene import Scene, SceneSettings, render_scene
+from .swap_shape import expression_errors, portraits, shape_bars, shape_lines, shape_rows
 
 Image = npt.NDArray[np.float32]
 UV, CLASSICAL, FUSED, OWN_TONE = "uv", "classical", "classical + consistency", "uv, performer's tone"
+STAND_IN = "onnx stand-in, changes nothing"
 METHODS: dict[str, dict[str, Any]] = {
     UV: {"swapper": "uv", "tone": 0.0},
     CLASSICAL: {"swapper": "classical", "consistency": False},
     FUSED: {"swapper": "classical", "consistency": True},
+    STAND_IN: {"swapper": "onnx", "consistency": False},
     OWN_TONE: {"swapper": "uv", "tone": 1.0},
 }
 _NOISE_BARS = {1.0: 27.0, 2.0: 25.5}  # pixels: dB
@@ -56,7 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="NAME", help="identity of the target")
     parser.add_argument("--source", metavar="NAME", help="identity of the source")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="the contact sheet (default: sheet.png in --folder)")
-    parser.add_argument("--noise", action="store_true", help="also with landmarks 1 and 2 pixels off, three seeds each")
+    parser.add_argument("--noise", action="store_true", help=f"also landmarks 1 and 2 pixels off, {len(SEEDS)} seeds")
+    parser.add_argument("--shape", action="store_true", help="also with the performer's shape: outlines, expressions")
     parser.add_argument("--fit", action="store_true", help="also fit splats to every method's views (table 1)")
 
 
@@ -65,15 +73,11 @@ def run(options: argparse.Namespace) -> Outcome:
     settings = SceneSettings.of(options.target, options.source, options.makehuman, options.quick)
     root = options.folder or Path(tempfile.gettempdir()) / "digidouble-benchmarks" / settings.name
     scene = render_scene(settings, root)
-    capture = Capture.load(scene.capture)
-    swapped = {}
-    for name, chosen in METHODS.items():
-        print(f"  swapping: {name}", flush=True)
-        folder = root / "swapped" / name.replace(" ", "_").replace(",", "").replace("'", "")
-        swap(scene.capture, scene.source, folder, SwapSettings(**chosen))
-        swapped[name] = Capture.load(folder)
+    capture, source = Capture.load(scene.capture), load_source(scene.source)
+    models = write_stand_ins(root / "stand_ins") if _has_onnx() else None
+    swapped = _swap_all(scene, root, models)
     views = _Views.of(capture, scene)
-    pictures = _pictures(views, swapped, load_source(scene.source))
+    pictures = _pictures(views, swapped, source)
     rows = measure(views, pictures)
     sheet = options.sheet or root / "sheet.png"
     _write_sheet(sheet, views, pictures)
@@ -81,22 +85,61 @@ def run(options: argparse.Namespace) -> Outcome:
     tables: dict[str, Any] = {"swap": {name: attrs.asdict(row) for name, row in rows.items()}, "sheet": str(sheet)}
     bars = bars_of(rows, outside)
     print("\n".join(lines_of(rows)))
+    if models is not None:
+        trips = round_trips(capture, source, models)
+        tables["round_trips"] = {name: attrs.asdict(row) for name, row in trips.items()}
+        print("\n".join(round_trip_lines(trips)))
     if options.noise:
-        tables["noise"] = {}
-        chosen = {name: METHODS[name] for name in (UV, CLASSICAL, FUSED)}
-        for pixels, bar in _NOISE_BARS.items():
-            noisy = noise_rows(scene.capture, scene.source, root, chosen, pixels, views.truth_psnr)
-            tables["noise"][f"{pixels:g} px"] = {name: attrs.asdict(row) for name, row in noisy.items()}
-            bars.append(Bar(f"uv: truth PSNR, landmarks {pixels:g} px off", noisy[UV].mean, "dB", at_least=bar))
-            print("\n".join(f"{name + f', {pixels:g} px off':<40}{r.mean:>8.2f} ± {r.sd:.2f} dB"
-                            for name, r in noisy.items()))  # fmt: skip
+        bars += _measure_noise(scene, root, views, tables)
+    if options.shape:
+        shapes = shape_rows(scene, root, portraits(scene, root))
+        errors = expression_errors(scene, root, root / "swapped" / "shape_one_portrait")
+        tables["shape"] = {name: attrs.asdict(row) for name, row in shapes.items()}
+        bars += shape_bars(shapes, errors)
+        print("\n".join(shape_lines(shapes)))
     if options.fit:
-        fits = fit_rows(capture, {name: swapped[name] for name in FITTED}, Capture.load(scene.truth), root)
+        chosen = {name: swapped[name] for name in (*FITTED, STAND_IN) if name in swapped}
+        fits = fit_rows(capture, chosen, Capture.load(scene.truth), root)
         tables["fit"] = {name: attrs.asdict(row) for name, row in fits.items()}
         bars += fit_bars(fits)
         print("\n".join(fit_lines(fits)))
     print(f"  contact sheet: {sheet}")
     return Outcome(bars, tables)
+
+
+def _has_onnx() -> bool:
+    missing = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
+    if missing:
+        print(f"  without the rows of the onnx stand-ins: {' and '.join(missing)} not installed", flush=True)
+    return not missing
+
+
+def _swap_all(scene: Scene, root: Path, models: ModelFolder | None) -> dict[str, Capture]:
+    swapped = {}
+    for name, chosen in METHODS.items():
+        settings, swapper = SwapSettings(**chosen), None
+        if name == STAND_IN:
+            if models is None:
+                continue
+            settings, swapper = stand_in_settings("blendswap_256", "unchanged"), OnnxSwapper(lambda: models)
+        print(f"  swapping: {name}", flush=True)
+        folder = root / "swapped" / name.replace(" ", "_").replace(",", "").replace("'", "")
+        swap(scene.capture, scene.source, folder, settings, swapper=swapper)
+        swapped[name] = Capture.load(folder)
+    return swapped
+
+
+def _measure_noise(scene: Scene, root: Path, views: _Views, tables: dict[str, Any]) -> list[Bar]:
+    """Truth PSNR with landmarks off: fills in tables["noise"], returns the bars."""
+    bars, tables["noise"] = [], {}
+    chosen = {name: METHODS[name] for name in (UV, CLASSICAL, FUSED)}
+    for pixels, bar in _NOISE_BARS.items():
+        noisy = noise_rows(scene.capture, scene.source, root, chosen, pixels, views.truth_psnr)
+        tables["noise"][f"{pixels:g} px"] = {name: attrs.asdict(row) for name, row in noisy.items()}
+        bars.append(Bar(f"uv: truth PSNR, landmarks {pixels:g} px off", noisy[UV].mean, "dB", at_least=bar))
+        print("\n".join(f"{name + f', {pixels:g} px off':<40}{r.mean:>8.2f} ± {r.sd:.2f} dB"
+                        for name, r in noisy.items()))  # fmt: skip
+    return bars
 
 
 @attrs.frozen

@@ -112,13 +112,17 @@ def _claim(root: Path, settings: SceneSettings) -> None:
 def true_skin(target: Capture, source: Capture) -> npt.NDArray[np.uint8]:
     """The target's skin image (h, w, 3) with the source's face in it, in the target's tone: one factor a channel in
     linear light, which no swapper uses alone, so that none is measured by its own rule."""
+    _, other = source.object_of_part("head")
+    return in_targets_tone(target, srgb_from_linear(source.load_texture(other)))
+
+
+def in_targets_tone(target: Capture, new: Floats) -> npt.NDArray[np.uint8]:
+    """The same of any skin (h, w, 3) sRGB 0..1 of the target's layout."""
     head, item = target.object_of_part("head")
     mesh = target.load_mesh()
     if item.texture is None:
         raise InputError("The target's head has no skin image.", "Choose another avatar.")
     old = read_png(target.folder / item.texture)[..., :3].astype(np.float32) / 255
-    _, other = source.object_of_part("head")
-    new = srgb_from_linear(source.load_texture(other))
     if new.shape != old.shape:
         raise InputError("The two avatars' skin images differ in size.", "Choose a pair of one kind.")
     atlas = build_atlas(mesh, head, *old.shape[:2])

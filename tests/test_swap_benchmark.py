@@ -15,10 +15,11 @@ from backend.evaluation.tables import RIGID, TRUE_SWAP, UNTOUCHED, Row
 from backend.faceswap.atlas import build_atlas
 from backend.faceswap.source import load_source
 from benchmarks import swap as benchmark
+from benchmarks import swap_shape
 from benchmarks.contact_sheet import BAND, TILE, contact_sheet, spread_views
 from benchmarks.swap_noise import with_noise
 from benchmarks.swap_scene import Scene, SceneSettings, _claim, true_skin
-from interchange.capture import Capture
+from interchange.capture import Capture, Pose
 from interchange.colour import srgb_from_linear
 from interchange.errors import InputError
 
@@ -56,6 +57,7 @@ def test_the_true_skin_is_the_sources_face_in_the_targets_tone(scene: Scene) -> 
 def test_the_table_has_all_methods_and_honest_bars(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("onnx", reason="the package onnx, which builds the stand-ins, is not installed")
     monkeypatch.setattr(benchmark, "render_scene", lambda settings, root: scene)
     options = benchmark_options(tmp_path)
     outcome = benchmark.run(options)
@@ -70,6 +72,12 @@ def test_the_table_has_all_methods_and_honest_bars(
         truth[benchmark.FUSED] - truth[benchmark.CLASSICAL]
     )
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
+    assert bars["onnx stand-in, changes nothing: pixels changed outside the mask"].holds
+    assert abs(truth[benchmark.STAND_IN] - truth[UNTOUCHED]) < 1
+    trips = outcome.tables["round_trips"]
+    assert all(row["unchanged"] > 30 and row["darker"] > 30 and row["views"] >= 5 for row in trips.values())
+    sharper, whole = (trips[f"inswapper_128, pixel boost {n}"] for n in (1, 4))
+    assert whole["crop"] == 512 and whole["scale"] == pytest.approx(4 * sharper["scale"], rel=0.01)
     again = benchmark.run(options)  # nothing is swapped twice
     assert again.tables["swap"] == rows
 
@@ -78,6 +86,33 @@ def benchmark_options(folder: Path) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     benchmark.add_arguments(parser)
     return parser.parse_args(["--quick", "--folder", str(folder)])
+
+
+def test_without_onnx_its_rows_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert not benchmark._has_onnx()
+    assert "onnx and onnxruntime not installed" in capsys.readouterr().out
+
+
+def test_shape_against_the_performers_own_mesh(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).uniform(0, 1, swap_shape._LEARNT + swap_shape._JUDGED)
+    poses = []
+    for name, value in enumerate(values):
+        path = tmp_path / "expressions/meshes" / f"{name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        synthetic.head("A", mouth_open=value).save(path)
+        poses.append(Pose(str(name), f"meshes/{name}.npz", shape_keys={"jaw_open": float(value)}))
+    still = Capture.load(scene.capture)
+    attrs.evolve(still, folder=tmp_path / "expressions", views=[], poses=poses).save_manifest()
+    rows = swap_shape.shape_rows(scene, tmp_path, {"one portrait": scene.source})
+    untouched, moved = rows.values()
+    assert moved.iou > 0.97 and moved.iou > untouched.iou and moved.error_mm < untouched.error_mm
+    errors = swap_shape.expression_errors(scene, tmp_path, tmp_path / "swapped/shape_one_portrait")
+    assert errors[0] < 1e-4 and errors[1] < 0.05
+    bars = {b.name: b for b in swap_shape.shape_bars(rows, errors)}
+    assert bars["uv, shape 1, one portrait: silhouette IoU"].holds and bars["uv, shape 1: shape-key error"].holds
 
 
 def test_what_a_swap_adds_is_counted_in_quadrature() -> None:

@@ -143,7 +143,7 @@ def _swap_all(
     swapped = _write_frame(capture, out_folder, prepared, meshes)
     rendered, kept, notes = _swap_views(capture, meshes, swapped, prepared, key, settings, progress, cancelled)
     report = _report(capture, source, settings, prepared, key) | ({"views": notes} if notes else {})
-    _write_pictures(out_folder, prepared)
+    _write_pictures(swapped, prepared)
     swapped.provenance = {"swap": {"swapper": settings.swapper, "report": REPORT}, "capture": capture.provenance}
     swapped.save_manifest()
     write_json(out_folder / REPORT, report)
@@ -302,9 +302,11 @@ def _report(
     }
 
 
-def _write_pictures(out: Path, prepared: PreparedSwap) -> None:
-    if prepared.skin is not None:
-        write_png(out / "texture.png", prepared.skin)
+def _write_pictures(swapped: Capture, prepared: PreparedSwap) -> None:
+    out = swapped.folder
+    _, item = swapped.object_of_part("head")
+    if prepared.skin is not None and item.texture is not None:
+        _copy(out / item.texture, out / "texture.png")  # to compress it again would cost as much as a view
     if prepared.skin_mask is not None:
         write_png(out / "texture_mask.png", prepared.skin_mask)
     if prepared.pictures:

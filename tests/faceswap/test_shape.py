@@ -9,10 +9,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from backend.evaluation.metrics import psnr
+from backend.evaluation.silhouette import mesh_silhouette, performers_shape, silhouette_iou
 from backend.faceswap.registration import register
 from backend.faceswap.settings import SwapSettings
 from backend.faceswap.shape import identity_shape, moved_mesh, reshape_view
-from backend.faceswap.shape.prior import ShapePrior
 from backend.faceswap.source import Photo
 from backend.faceswap.swap import swap
 from backend.kernels.mesh_rasterization import rasterize
@@ -36,23 +36,10 @@ def _photos(azimuths, noise_px=0.0, identity="B"):
     return photos
 
 
-def _performer_on(target, performer, vertices):
-    """The performer's rest vertices, laid over `vertices` by a similarity over the landmarks, faded out as offsets are;
-    what one photo cannot tell from a camera's move is no difference."""
-    marked, wanted = performer.rest_vertices[performer.landmarks], vertices[target.landmarks]
-    turn, _ = Rotation.align_vectors(wanted - wanted.mean(0), marked - marked.mean(0))
-    turned = turn.apply(marked - marked.mean(0))
-    size = (turned * (wanted - wanted.mean(0))).sum() / (turned**2).sum()
-    laid = size * turn.apply(performer.rest_vertices - marked.mean(0)) + wanted.mean(0)
-    anchors = target.rest_vertices[target.landmarks].astype(float)
-    reach = ShapePrior(anchors, float(np.linalg.norm(np.ptp(anchors, axis=0)))).reach(target.rest_vertices)
-    return target.rest_vertices + reach[:, None] * (laid - target.rest_vertices)
-
-
 def _error_mm(target, performer, offset):
     moved = target.rest_vertices + offset
     inside = target.region_face > 0.5
-    return 1e3 * np.linalg.norm(moved - _performer_on(target, performer, moved), axis=1)[inside].mean()
+    return 1e3 * np.linalg.norm(moved - performers_shape(target, performer, moved), axis=1)[inside].mean()
 
 
 def _solved(azimuths, noise_px=0.0):
@@ -126,7 +113,7 @@ def test_what_no_bone_holds_turns_with_the_rest():
 def moved_pair():
     """The target and the same with the performer's shape."""
     mesh, performer = head("A"), head("B")
-    offset = _performer_on(mesh, performer, mesh.rest_vertices) - mesh.rest_vertices
+    offset = performers_shape(mesh, performer, mesh.rest_vertices) - mesh.rest_vertices
     return mesh, moved_mesh(mesh, offset, [])
 
 
@@ -162,8 +149,7 @@ def test_pixels_whose_surface_stays_keep_every_bit(moved_pair):
 
 def _overlap(mesh, truth, camera):
     """Intersection over union of two heads' outlines."""
-    mine, wanted = (rasterize(m.vertices, m.faces[m.face_object == 0], camera).covered for m in (mesh, truth))
-    return (mine & wanted).sum() / (mine | wanted).sum()
+    return silhouette_iou(*(mesh_silhouette(m.vertices, m.faces[m.face_object == 0], camera) for m in (mesh, truth)))
 
 
 def test_a_swap_with_shape_moves_mesh_views_and_outline(tmp_path):
@@ -174,7 +160,7 @@ def test_a_swap_with_shape_moves_mesh_views_and_outline(tmp_path):
     swapped = Capture.load(tmp_path / "out")
     old, new = capture.load_mesh(), swapped.load_mesh()
     assert np.abs(new.vertices - old.vertices).max() > 1e-3 and np.array_equal(new.faces, old.faces)
-    truth = attrs.evolve(new, vertices=_performer_on(old, head("B"), new.rest_vertices))
+    truth = attrs.evolve(new, vertices=performers_shape(old, head("B"), new.rest_vertices))
     cameras = [view.camera for view in swapped.views]
     outlines = [np.mean([_overlap(mesh, truth, camera) for camera in cameras]) for mesh in (old, new)]
     assert outlines[1] > 0.97 and outlines[1] > outlines[0], outlines

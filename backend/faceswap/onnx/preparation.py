@@ -27,6 +27,9 @@ from .settings import NONE, OnnxSettings
 from .swapper import OnnxSwap
 from .visibility import check_landmarks, look, region_mask
 
+_PROCEDURE = 2
+"""Raise when the same networks and views give other pictures than before: finished views then count as stale."""
+
 
 def prepare(
     capture: Capture,
@@ -76,7 +79,8 @@ def prepare(
     swap.warnings = [f"{sentence} {network.provider} is used." for sentence in network.passed_over]
     swap.warnings += _warnings(swap.report["views"], options)
     swap.pictures = _tried(swap, capture, meshes, faces)
-    swap.digest = hashlib.sha256(json.dumps(bench.used, sort_keys=True).encode()).hexdigest()
+    content = [_PROCEDURE, bench.used]
+    swap.digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return swap
 
 

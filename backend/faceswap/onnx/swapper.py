@@ -14,10 +14,10 @@ from interchange.capture import ViewImages
 from interchange.mesh import Mesh
 
 from ..harmonization import colour_map, skin_statistics
-from ..sampling import sample_linear
+from ..sampling import sample_cubic, sample_linear
 from ..settings import SwapSettings
 from . import tensors
-from .alignment import Matrix, indices, inverse, resample, umeyama
+from .alignment import Matrix, Sampler, indices, inverse, resample, umeyama
 from .descriptors import Descriptor
 from .masks import network_mask
 from .paste import box_mask, paste
@@ -74,7 +74,8 @@ class OnnxSwap:
     def crop(self, images: ViewImages, to_crop: Matrix) -> npt.NDArray[np.float32]:
         """(N S, N S, 3) RGB display-referred 0..1 over black: the view's face as the network wants it."""
         size = self._edge() * self.settings.onnx.pixel_boost
-        return _cropped(images.display(), to_crop, size)
+        # Cubic: a crop is finer than most views, and what linear sampling blurs there is missing after the paste.
+        return np.clip(_cropped(images.display(), to_crop, size, sample_cubic), 0, 1)
 
     def swap_crop(self, crop: Floats) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
         """A crop (N S, N S, 3) RGB 0..1 through the network, in N x N parts: picture and the network's mask, if any."""
@@ -100,9 +101,11 @@ class OnnxSwap:
         return self.descriptor.size
 
 
-def _cropped(image: Floats, to_crop: Matrix, size: int) -> npt.NDArray[np.float32]:  # (H, W, C)
+def _cropped(
+    image: Floats, to_crop: Matrix, size: int, sample: Sampler = sample_linear
+) -> npt.NDArray[np.float32]:  # (H, W, C)
     """(size, size, C) of a view's image; beyond the view its edge goes on."""
-    return resample(image, inverse(to_crop), range(size), range(size), sample_linear)
+    return resample(image, inverse(to_crop), range(size), range(size), sample)
 
 
 def _in_tone(swapped: Floats, crop: Floats, core: npt.NDArray[np.bool_], settings: SwapSettings) -> Floats:

@@ -240,7 +240,7 @@ def swap_view(
     straight = rgb / np.clip(alpha, 1e-6, 1)[..., None]
     display = encode(np.clip(straight, 0, 1))
     over_black = display * np.clip(alpha, 0, 1)[..., None]
-    crop = warp(over_black, undo(to_crop), size, size)
+    crop = np.clip(warp(over_black, undo(to_crop), size, size, cubic_at), 0, 1)
     picture, mask, inputs = np.zeros_like(crop), soft_box(size, feather), []
     for row in range(boost):
         for column in range(boost):
