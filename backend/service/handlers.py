@@ -51,6 +51,7 @@ class Control:
     stop_server: Callable[[], None]
     stats: Callable[[], wire.Stats]
     retention: Retention
+    shortage: Callable[[], str] = lambda: ""  # why no job starts
 
 
 class Handlers:
@@ -141,6 +142,7 @@ class Handlers:
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
     def _create(self, _: bytes, peer: Peer, message: wire.JobCreate) -> wire.Message:
+        check_relative_path(message.job_id)  # it becomes a folder: Windows cannot store all of them
         self._check_files(message.spec.files)
         record = self._queue.create(peer.owner, message)
         missing: list[wire.MissingFile] = []
@@ -205,7 +207,7 @@ class Handlers:
         following = records[-1].number if len(records) == message.limit else None
         places = self._queue.positions()
         return wire.JobPage(following, [
-            record.info(places.get(record.job_id), everybody.name_of(record.owner) if everybody else None)
+            self._info(record, places.get(record.job_id), everybody.name_of(record.owner) if everybody else None)
             for record in records
         ])  # fmt: skip
 
@@ -223,7 +225,12 @@ class Handlers:
     def _state(self, record: JobRecord) -> wire.JobState:
         result = record.result if record.state == wire.SUCCEEDED else None
         place = self._queue.positions().get(record.job_id) if record.state == wire.QUEUED else None
-        return wire.JobState(record.info(place), result)
+        return wire.JobState(self._info(record, place), result)
+
+    def _info(self, record: JobRecord, place: int | None, device: str | None = None) -> wire.JobInfo:
+        """With what a queued job waits for, besides its turn."""
+        info, shortage = record.info(place, device), self._control.shortage()
+        return attrs.evolve(info, message=shortage) if shortage and record.state == wire.QUEUED else info
 
     def _succeeded(self, job_id: str, owner: str) -> JobRecord:
         record = self._queue.find(job_id, owner)

@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from backend.service import blobs, handlers, worker
+from backend.service import handlers, worker
 from backend.service.blobs import ContentStore, materialise
 from backend.service.queue import JobQueue
 from backend.service.retention import Retention
+from backend.service.room import Room
 from backend.service.settings import Settings
 from backend.service.store import JobStore
 from backend.service.watchers import MAX_UNACKNOWLEDGED, Watchers
@@ -107,6 +108,17 @@ def test_others_jobs_are_unknown(queue: JobQueue) -> None:
         with pytest.raises(ServiceError):
             ask()
     assert queue.store.page("stranger", 10, None) == []
+
+
+def test_ids_that_are_one_folder_on_some_systems(queue: JobQueue, desk: handlers.Handlers) -> None:
+    queue.create(OWNER, creation("Night-1"))
+    assert queue.create(OWNER, creation("Night-1")).job_id == "Night-1"
+    with pytest.raises(ServiceError, match="job Night-1, whose id differs from nIGHT-1 only in case") as caught:
+        queue.create(OWNER, creation("nIGHT-1"))
+    assert caught.value.code == "JOB_CONFLICT"
+    desk.handle(b"p", OWNER, wire.Hello("control"))
+    assert error_of(desk.handle(b"p", OWNER, creation("nul"))).code == "INPUT_PATH"
+    queue.create(OWNER, creation("night-10"))
 
 
 def test_a_result_wins_over_a_late_cancellation(queue: JobQueue) -> None:
@@ -283,12 +295,43 @@ def test_the_last_byte_came_but_the_name_did_not(tmp_path: Path, monkeypatch: py
     contents.close()
 
 
-def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    contents = ContentStore(tmp_path)
-    monkeypatch.setattr(blobs, "_SPARE", 1 << 62)
+@pytest.mark.parametrize(
+    ("disk_gb", "keep", "kept_mb"),
+    [(0.09, None, 64), (20, None, 1000), (4000, None, 5000), (4000, 200_000_000_000, 200_000), (0.09, 8_000_000, 8)],
+)
+def test_a_twentieth_of_the_disk_or_5_gb_stay_free(disk_gb: float, keep: int | None, kept_mb: int) -> None:
+    kept = kept_mb * 1_000_000
+
+    def with_free(free: int) -> Room:
+        return Room(Path("/disk"), keep, lambda _: (int(disk_gb * 1e9), 0, free))
+
+    with_free(kept + 3_000_000).check(3_000_000)
+    with_free(0).check(0)
     with pytest.raises(ServiceError) as caught:
-        contents.announce([wire.FileEntry("f", 1000, digest_bytes(b"x" * 1000))])
+        with_free(kept + 2_999_999).check(3_000_000)
     assert (caught.value.code, caught.value.retry) == ("RES_DISK_FULL", "later")
+    free = f"{kept_mb + 3} MB are free, of which it keeps {kept_mb} MB."
+    assert caught.value.message == f"The service's disk has no room for the 3 MB of this job: {free}"
+    assert caught.value.hint == "Make room where /disk is, or lower keep_free_mb in the service's settings."
+    assert with_free(kept).shortage() == ""
+    assert with_free(kept - 1).shortage().startswith(f"The service's disk has less than {kept_mb} MB free: no job")
+
+
+def test_what_has_arrived_needs_no_room(tmp_path: Path) -> None:
+    free = [10_000]
+    contents = ContentStore(tmp_path, Room(tmp_path, 9_000, lambda _: (1 << 40, 0, free[0])))
+    data = b"x" * 1000
+    entry = wire.FileEntry("f", 1000, digest_bytes(data))
+    contents.announce([entry])
+    contents.receive(chunk(data, 0, 600))
+    free[0] = 9_400
+    assert contents.announce([entry])[0].have == 600
+    free[0] = 9_399
+    with pytest.raises(ServiceError, match="no room"):
+        contents.announce([entry])
+    contents.receive(chunk(data, 600))
+    assert contents.announce([entry]) == []
+    contents.close()
 
 
 def test_abandoned_uploads_are_swept(tmp_path: Path) -> None:
