@@ -35,12 +35,16 @@ PEER_IDLE_S = 120.0
 
 @attrs.define
 class Peer:
-    """A connection. `owner` is its public key, `role` what it said in hello, `credit` what it may still send."""
+    """A connection. `owner` is its public key, `role` what it said in hello, `credit` what it may still send.
+
+    `lost`: it takes nothing any more; what it sent before is still on its way through our queues.
+    """
 
     owner: str
     heard: float
     role: str = ""
     credit: int = 0
+    lost: bool = False
 
 
 @attrs.frozen
@@ -109,6 +113,15 @@ class Handlers:
         self._peers.pop(address, None)
         self._watchers.forget(address)
 
+    def lose(self, address: bytes) -> None:
+        """The connection has broken. Chunks that had arrived are taken all the same: they need not be sent again."""
+        self._watchers.forget(address)
+        peer = self._peers.get(address)
+        if peer is not None and peer.role == "data":
+            peer.lost = True
+        else:
+            self.forget(address)
+
     def forget_idle(self) -> None:
         """ROUTER sockets do not say who has left; credit of those who are silent is given to others."""
         limit = self._clock() - PEER_IDLE_S
@@ -122,7 +135,7 @@ class Handlers:
         peer.role = message.role
         peer.credit = 0
         if message.role == "data":
-            free = settings.total_window - sum(other.credit for other in self._peers.values())
+            free = settings.total_window - sum(other.credit for other in self._peers.values() if not other.lost)
             peer.credit = max(settings.chunk, min(settings.window, free))
         limits = wire.Limits(settings.chunk, settings.max_files, settings.max_file_size)
         features = [name for name in FEATURES if name in message.features]

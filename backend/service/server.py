@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from .pairing import PairingDesk
 from .previews import read_preview
 from .queue import JobQueue
 from .quota import Quota
-from .reception import Outgoing, Reception
+from .reception import Later, Outgoing, Reception
 from .reserve import Reserve
 from .retention import Retention
 from .room import Room
@@ -173,7 +174,10 @@ class Server:
             if self._lines in ready:
                 self._take(self._lines, self._hear_worker)
             if self._router in ready:
-                self._take(self._router, self._hear_client)
+                later: Later = []
+                self._take(self._router, partial(self._hear_client, later))
+                for _, answer in later:
+                    self._send(answer())
             if self._desk.socket in ready:
                 self._desk.hear()
             self._desk.step()
@@ -205,13 +209,12 @@ class Server:
     def _hear_worker(self, frames: list[zmq.Frame]) -> None:
         self.crew.hear(parse_line([frame.bytes for frame in frames]))
 
-    def _hear_client(self, frames: list[zmq.Frame]) -> None:
+    def _hear_client(self, later: Later, frames: list[zmq.Frame]) -> None:
         """Only keys that the gatekeeper has let in get so far."""
         answer = self._reception.hear(
-            frames[0].bytes, str(frames[-1].get("User-Id")), [frame.buffer for frame in frames[1:]]
+            frames[0].bytes, str(frames[-1].get("User-Id")), [frame.buffer for frame in frames[1:]], later
         )
-        if answer is not None:
-            self._send(answer)
+        self._send(answer)
 
     def _expel(self, owner: str) -> None:
         for outgoing in self._reception.expel(owner):
@@ -232,16 +235,19 @@ class Server:
     def _newest_preview(self, job_id: str) -> Preview:
         return read_preview(self.settings.job_folder(job_id).preview, job_id)
 
-    def _send(self, outgoing: Outgoing) -> None:
+    def _send(self, outgoing: Outgoing | None) -> None:
         """Send, or forget a peer that is gone or takes nothing any more; it will come back and ask again."""
+        if outgoing is None:
+            return
         try:
             frames = encode(outgoing.message, uuid.uuid4().hex, outgoing.re)
         except ProtocolError as error:
             frames = encode(Error(ErrorInfo(error.code, error.message)), uuid.uuid4().hex, outgoing.re)
         try:
             self._router.send_multipart([outgoing.address, *frames], zmq.DONTWAIT, copy=False)
-        except zmq.ZMQError:
-            self._handlers.forget(outgoing.address)
+        except zmq.ZMQError as error:
+            forget = self._handlers.lose if error.errno == zmq.EHOSTUNREACH else self._handlers.forget
+            forget(outgoing.address)
 
     # -- around it ----------------------------------------------------------------------------------------------------
 

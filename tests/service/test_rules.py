@@ -17,13 +17,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from backend.service import handlers, worker
 from backend.service.blobs import ContentStore, materialise
+from backend.service.devices import Devices
 from backend.service.queue import JobQueue
+from backend.service.reception import REVOKED_ERROR, Later, Reception
 from backend.service.retention import Retention
 from backend.service.room import Room
 from backend.service.settings import Settings
 from backend.service.store import JobStore
 from backend.service.watchers import MAX_UNACKNOWLEDGED, Watchers
 from interchange import messages as wire
+from interchange.codec import encode
 from interchange.digests import EMPTY, digest_bytes
 from interchange.errors import InputError
 from interchange.service_errors import ErrorInfo, ServiceError
@@ -415,6 +418,51 @@ def test_an_address_that_somebody_else_had_is_a_new_connection(desk: handlers.Ha
     assert error_of(desk.handle(b"p", "thief", wire.JobGet("mine"))).code == "PROTO_HELLO"
     desk.handle(b"p", "thief", wire.Hello("control"))
     assert error_of(desk.handle(b"p", "thief", wire.JobGet("mine"))).code == "JOB_UNKNOWN"
+
+
+def test_what_had_arrived_when_the_line_broke_is_kept(desk: handlers.Handlers) -> None:
+    """An answer could not be delivered; the chunks behind it are taken all the same, and their credit blocks nobody."""
+    data = b"z" * 3000
+    entry = wire.FileEntry("f", 3000, digest_bytes(data))
+    desk.handle(b"old", OWNER, wire.Hello("data"))
+    desk.handle(b"old control", OWNER, wire.Hello("control"))
+    desk.handle(b"old control", OWNER, creation("j", entry))
+    desk.handle(b"old", OWNER, chunk(data, 0, 1000))
+    desk.lose(b"old")
+    desk.lose(b"old control")
+    for offset in (1000, 2000):
+        assert isinstance(desk.handle(b"old", OWNER, chunk(data, offset, 1000)), wire.PutAck)
+    assert error_of(desk.handle(b"old control", OWNER, wire.Ping())).code == "PROTO_HELLO"
+    desk.handle(b"new", OWNER, wire.Hello("control"))
+    assert desk.handle(b"new", OWNER, creation("j", entry)) == wire.JobCreated("j", "uploading", [])
+    granted = [desk.handle(bytes([i]), OWNER, wire.Hello("data")).credit for i in range(2)]  # type: ignore[union-attr]
+    assert granted == [3000, 3000]  # of 7000 for all
+
+
+def test_what_lacks_is_said_when_all_that_had_arrived_is_taken(desk: handlers.Handlers, queue: JobQueue) -> None:
+    """The new connection asks while a chunk of the old one still waits; what it says after that keeps its order."""
+    devices = Devices(queue.store.database, OWNER)
+    front = Reception(desk, devices, Watchers(), queue.store.events, lambda job_id: wire.Preview(job_id))
+    data = b"w" * 800
+    create = creation("j", wire.FileEntry("f", 800, digest_bytes(data)))
+
+    def hear(address: bytes, message: wire.Message, later: Later | None = None) -> wire.Message | None:
+        answer = front.hear(address, OWNER, encode(message, "1"), later)
+        return None if answer is None else answer.message
+
+    for address in (b"old", b"data", b"new"):
+        hear(address, wire.Hello("data" if address == b"data" else "control"))
+    hear(b"old", create)
+    waiting: Later = []
+    assert hear(b"new", create, waiting) is None and hear(b"new", wire.JobCommit("j"), waiting) is None
+    assert isinstance(hear(b"data", chunk(data), waiting), wire.PutAck)
+    assert isinstance(hear(b"old", wire.JobGet("j"), waiting), wire.JobState)
+    created, committed = (outgoing.message for _, answer in waiting if (outgoing := answer()) is not None)
+    assert created == wire.JobCreated("j", "uploading", [])
+    assert isinstance(committed, wire.JobState) and committed.job.state == "queued"
+    hear(b"new", create, waiting := [])
+    front._devices = Devices(queue.store.database, "another")
+    assert [outgoing.message for _, answer in waiting if (outgoing := answer()) is not None] == [REVOKED_ERROR]
 
 
 def test_a_full_disk_is_said_in_words(desk: handlers.Handlers, monkeypatch: pytest.MonkeyPatch) -> None:
