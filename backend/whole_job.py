@@ -25,6 +25,7 @@ from interchange.client import JobClient
 from interchange.errors import InputError
 from interchange.landmarks import files_of_source
 from interchange.local_server import start_local_server, stop_local_server
+from interchange.locks import FileLock
 from interchange.service_errors import ServiceError
 
 from .blender_process import ROOT, run_blender
@@ -33,7 +34,6 @@ from .ledger import Ledger
 from .pipeline import sign
 from .provenance import list_files, sha256_file
 from .report.build import build_report
-from .service.locks import FileLock
 from .terminal import Terminal
 
 ADDON = "blender_addon.headless"

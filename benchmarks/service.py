@@ -16,24 +16,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 import interchange.client
-from backend.service.queue import JobQueue
 from backend.service.settings import Settings
 from backend.service.store import JobStore
-from interchange import messages as wire
 from interchange.client import JobClient
 from interchange.connection import Connection, Timing
 from interchange.local_server import find_local_server, start_local_server, stop_local_server
+from interchange.messages import MissingFile
 from interchange.transfer import CHUNK, WINDOW
 
 from .bars import ROOT, Bar, Outcome
 from .service_parts.line import BadLine, Quality
 from .service_parts.plain import PlainLink
 from .service_parts.raw import measure
+from .service_parts.turns import GREEDY, processor_s, run_crowd, worst_waits
 
 RUNNER = "benchmarks.service_parts.jobs:run"
 MB, MIB = 1e6, 1 << 20
@@ -139,19 +141,26 @@ def _upload(state: Path, files: dict[str, Path], encrypted: bool) -> Stopwatch:
     if encrypted:
         with running(state) as connection, JobClient(connection) as client:
             return _timed_submit(client, files)
-    command = [sys.executable, "-m", "benchmarks.service_parts.plain", str(state), RUNNER]
-    process = subprocess.Popen(command, cwd=ROOT)
     usual, interchange.client.Link = interchange.client.Link, PlainLink  # type: ignore[misc]
     try:
-        while find_local_server(state) is None:
-            time.sleep(0.1)
-        with JobClient(state) as client:
-            watch = _timed_submit(client, files)
-            client.stop_server()
-        process.wait(30.0)
-        return watch
+        with _other_program("plain", state) as connection, JobClient(connection) as client:
+            return _timed_submit(client, files)
     finally:
         interchange.client.Link = usual  # type: ignore[misc]
+
+
+@contextmanager
+def _other_program(name: str, state: Path) -> Iterator[Connection]:
+    """A service that is changed in one thing."""
+    process = subprocess.Popen([sys.executable, "-m", f"benchmarks.service_parts.{name}", str(state), RUNNER], cwd=ROOT)
+    try:
+        while (connection := find_local_server(state)) is None:
+            time.sleep(0.1)
+        yield connection
+        with JobClient(state) as client:
+            client.stop_server()
+        process.wait(30.0)
+    finally:
         process.kill()
 
 
@@ -181,19 +190,57 @@ def throttled(place: Path, _: argparse.Namespace, tables: dict[str, Any]) -> lis
 
 
 def cuts(place: Path, _: argparse.Namespace, tables: dict[str, Any]) -> list[Bar]:
-    """256 MiB, the connection cut after 25 random bytes."""
-    generator, total = random.Random(25), 256 * MIB
-    files = make_files(place / "files", 16, total // 16, 1)
-    with running(place / "state") as connection, BadLine(connection) as line:
-        line.cut_after(*(generator.randrange(1000, total) for _ in range(25)))
-        with JobClient(line.connection, PATIENT) as client:
-            _timed_submit(client, files)
-        again = line.sent - total
-        tables["cuts"] = {"cuts": line.resets, "sent_again": again}
-        return [
-            Bar("25 cuts of 256 MiB: made", line.resets, at_least=25),
-            Bar("25 cuts of 256 MiB: sent again a cut, mean", again / max(1, line.resets) / MIB, "MiB", at_most=2),
+    """256 MiB, the connection cut after 25 random bytes; with a service that keeps pace, and with one that lags."""
+    bars: list[Bar] = []
+    for name, serving in (("", running), (", lagging service", lagging)):
+        lost: list[float] = []
+        for seed in (25, 26):
+            found = cut_upload(place / f"{len(bars)}-{seed}", seed, serving)
+            tables[f"cuts{name}, seed {seed}, MiB"] = [size / MIB for size in found]
+            lost += [size / MIB for size in found]
+        bars += [
+            Bar(f"cuts of 2 x 256 MiB{name}: made", len(lost), at_least=50),
+            Bar(f"sent again a cut{name}: mean", statistics.fmean(lost), "MiB", at_most=2),
+            Bar(f"sent again a cut{name}: worst", max(lost), "MiB", at_most=64),
         ]
+    return bars
+
+
+def cut_upload(
+    place: Path, seed: int, serving: Callable[[Path], AbstractContextManager[Connection]], count: int = 25,
+    total: int = 256 * MIB,
+) -> list[int]:  # fmt: skip
+    """Upload over a line that is cut `count` times. Returns for each cut the bytes sent in vain, frames and all."""
+    generator = random.Random(seed)
+    place.mkdir()
+    files = make_files(place / "files", 16, total // 16, seed)
+    with serving(place / "state") as connection, BadLine(connection) as line:
+        line.cut_after(*(generator.randrange(1000, total) for _ in range(count)))
+        with ResumingClient(line, total) as client:
+            _timed_submit(client, files)
+        marks = [*client.marks, (line.sent, total)]
+    return [(sent - before) - (have - had) for (before, had), (sent, have) in zip(marks, marks[1:], strict=False)][:-1]
+
+
+@contextmanager
+def lagging(state: Path) -> Iterator[Connection]:
+    """A service whose disk takes 20 ms for each chunk."""
+    with _other_program("lagging", state) as connection:
+        yield connection
+
+
+class ResumingClient(JobClient):
+    """`marks`: at each beginning of the upload the bytes that the line had from us, and those that the service has."""
+
+    def __init__(self, line: BadLine, total: int) -> None:
+        super().__init__(line.connection, PATIENT)
+        self.marks: list[tuple[int, int]] = []
+        self._line, self._total = line, total
+
+    def _upload(self, missing: list[MissingFile], *rest: Any) -> None:
+        lacking = sum(file.size - file.have for file in missing)
+        self.marks.append((self._line.sent, self._total - lacking))
+        super()._upload(missing, *rest)
 
 
 # -- the job list -----------------------------------------------------------------------------------------------------
@@ -264,9 +311,9 @@ def idle(place: Path, _: argparse.Namespace, __: dict[str, Any]) -> list[Bar]:
     with running(place / "state") as connection, JobClient(connection) as client:
         client.ping()
         time.sleep(3.0)
-        before, begun = _cpu_s(connection.pid), time.perf_counter()
+        before, begun = processor_s(connection.pid), time.perf_counter()
         time.sleep(20.0)
-        share = (_cpu_s(connection.pid) - before) / (time.perf_counter() - begun)
+        share = (processor_s(connection.pid) - before) / (time.perf_counter() - begun)
         memory = client.stats().memory
     return [
         Bar("idle server: processor", 100 * share, "%", at_most=1),
@@ -274,32 +321,27 @@ def idle(place: Path, _: argparse.Namespace, __: dict[str, Any]) -> list[Bar]:
     ]
 
 
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def turns(place: Path, _: argparse.Namespace, tables: dict[str, Any]) -> list[Bar]:
-    """Eight clients with four jobs, behind one with a hundred that came first: who waits for how many."""
-    store = JobStore(place / "jobs.sqlite")
-    queue = JobQueue(store)
-    owners = ["greedy"] * 100 + [f"client {i}" for i in range(8) for _ in range(4)]
-    for number, owner in enumerate(owners):
-        spec = wire.JobCreate(f"{number}", "double", wire.JobSpec({}, []))
-        queue.commit(queue.create(owner, spec))
-    order = []
-    while (record := queue.start_next()) is not None:
-        order.append(record.owner)
-        queue.succeeded(record.job_id, {}, [])
-    store.close()
-    tables["turns"] = order
-    worst = 0
-    for owner in set(order):
-        places = [place for place, other in enumerate(order) if other == owner]
-        for first, second in zip([-1, *places], places, strict=False):
-            between = order[first + 1 : second]
-            worst = max([worst, *(between.count(other) for other in set(between))])
-    return [Bar("turns: jobs of one other client between two of one's own", worst, at_most=2)]
+    """Eight clients with four jobs each come when one has queued a hundred: who waits for how many of whose.
+
+    With one worker and nine clients nobody can have fewer than eight foreign jobs between two of their own; what can be
+    asked for is that nobody waits for two of the same other client where they might have had one.
+    """
+    with running(place / "state") as connection:
+        crowd = run_crowd(connection, place)
+    waits = worst_waits(crowd.turns)
+    tables["turns"] = [attrs.asdict(turn) for turn in sorted(crowd.turns, key=lambda turn: turn.started_at)]
+    tables["waits"] = {name: attrs.asdict(wait) for name, wait in waits.items()}
+    few = [wait for name, wait in waits.items() if name != GREEDY]
+    return [
+        Bar("turns: jobs done", len(crowd.turns), at_least=132),
+        Bar("turns: seconds for all of them", crowd.seconds, "s"),
+        Bar("turns: jobs of one other client in a wait", max(wait.of_one for wait in waits.values()), at_most=2),
+        Bar("turns: jobs of all others in a wait, of the eight", max(wait.of_all for wait in few)),
+        Bar("turns: the same, of the one with a hundred", waits[GREEDY].of_all),
+        Bar("turns: server's memory at most", crowd.peak_memory / MIB, "MiB", at_most=150),
+        Bar("turns: server idle, nine clients connected", 100 * crowd.idle, "%", at_most=1),
+    ]
 
 
 PARTS: dict[str, Callable[[Path, argparse.Namespace, dict[str, Any]], list[Bar]]] = {

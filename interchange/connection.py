@@ -25,6 +25,7 @@ from .messages import PROTOCOL, Envelope, Error, Hello, Limits, Message, Welcome
 from .service_errors import ConnectionLost, ProtocolError, ServiceError, raise_error
 
 CONNECTION_FILE = "connection.json"
+NOT_STARTED = "INPUT_NOT_STARTED"
 FEATURES = ["resume", "replay", "preview", "tidy"]
 
 
@@ -45,14 +46,17 @@ class Connection:
     @classmethod
     def load(cls, path: Path) -> Connection:
         """Read a connection file, or the one in a service's state folder. Raises InputError."""
-        given = Path(path)
-        path = given / CONNECTION_FILE if given.is_dir() else given
+        path = given = Path(path)
         try:
+            path = path / CONNECTION_FILE if path.is_dir() else path
             return cattrs.structure(json.loads(path.read_text(encoding="utf-8")), cls)
         except FileNotFoundError as error:
             folder = given.parent if given.suffix == ".json" else given
             how = f"Start it: digidouble serve --state {folder}."
-            raise InputError(f"No service runs in {folder}.", how) from error
+            raise InputError(f"No service runs in {folder}.", how, NOT_STARTED) from error
+        except OSError as error:
+            hint = "Run this as the user that the service belongs to, or pair with it: digidouble pair."
+            raise InputError(f"The connection file {path} cannot be read ({error.strerror}).", hint) from error
         except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
             raise InputError(f"The connection file {path} is damaged.", "Start the service again.") from error
 

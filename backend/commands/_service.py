@@ -64,7 +64,7 @@ def job_line(job: JobInfo) -> str:
     """A job in a line."""
     where = f"{job.stage} {job.fraction:.0%}" if job.state == "running" else ""
     if job.position is not None:
-        where = "next" if job.position == 0 else f"after {job.position} others"
+        where = f"after {job.position} others" if job.position else f"next  {job.message}".rstrip()
     reason = job.error.message if job.error is not None and job.state == "failed" else ""
     whose = f"  {job.device}" if job.device else ""
     return f"{job.job_id}  {job.state:<9}  {job.kind}{whose}  {local_time(job.created_at)}  {where}{reason}".rstrip()

@@ -87,8 +87,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
 def _config_file(options: argparse.Namespace) -> Path | None:
     if options.config is not None:
         return Path(options.config)
-    usual = options.state / configuration.CONFIG_FILE
-    return usual if usual.is_file() else None
+    return configuration.usual_file(options.state)
 
 
 def _units(options: argparse.Namespace, given: dict[str, object]) -> str:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m backend.service --state DIR`: run the service, or with --detach start it in the background and return."""
+"""`python -m backend.service --state DIR`: run the service, or with --detach start it in the background and return.
+
+Settings come as for `digidouble serve`: service.toml in DIR, the environment, and these options, which win.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from typing import Any
 from interchange.connection import Connection
 from interchange.errors import InputError
 
-from . import logs
+from . import configuration, logs
 from .settings import DEFAULT_RUNNER
 
 
@@ -22,15 +25,17 @@ def make_parser() -> argparse.ArgumentParser:
     """The options of the process."""
     parser = argparse.ArgumentParser(prog="python -m backend.service", description=__doc__)
     parser.add_argument("--state", type=Path, required=True, help="folder for jobs, files and keys")
-    parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (this computer only by default)")
-    parser.add_argument("--port", type=int, default=0, help="0 = any free port; clients find it in connection.json")
-    parser.add_argument("--pair-port", type=int, default=0, help="port of the pairing endpoint (default: any free one)")
+    parser.add_argument("--bind", help="address to listen on (this computer only by default)")
+    parser.add_argument("--port", type=int, help="0 = any free port; clients find it in connection.json")
+    parser.add_argument("--pair-port", type=int, help="port of the pairing endpoint (default: any free one)")
     parser.add_argument("--runner", default=DEFAULT_RUNNER, help="module:function that does a job")
     parser.add_argument("--slots", type=_positive, help="jobs at the same time (default: one a GPU, or 1 without)")
-    parser.add_argument("--cancel-grace", type=float, default=5.0, help="seconds from cancelling to killing")
-    parser.add_argument("--stall", type=float, default=900.0, help="seconds of silence after which a worker is killed")
+    grace = "seconds from cancelling to killing"
+    parser.add_argument("--cancel-grace", type=float, dest="cancel_grace_s", metavar="S", help=grace)
+    silence = "seconds of silence after which a worker is killed"
+    parser.add_argument("--stall", type=float, dest="stall_s", metavar="S", help=silence)
     parser.add_argument("--status-port", type=int, help="port of the status page on 127.0.0.1 (default: none)")
-    parser.add_argument("--log-json", action="store_true", help="log lines as JSON")
+    parser.add_argument("--log-json", action="store_true", default=None, help="log lines as JSON")
     parser.add_argument("--models", type=Path, help="folder of the user's networks, which jobs may name")
     parser.add_argument("--detach", action="store_true", help="run in the background, log to server.log")
     return parser
@@ -48,15 +53,14 @@ def main() -> int:
     options = make_parser().parse_args()
     if options.detach:
         return _detach(options.state)
-    logs.set_up(options.log_json)
     from .server import serve
 
+    names = {option.name for option in configuration.OPTIONS}
+    given = {name: value for name, value in vars(options).items() if name in names}
     try:
-        serve(
-            options.state, options.bind, options.port, options.runner, slots=options.slots,
-            pair_port=options.pair_port, cancel_grace_s=options.cancel_grace, stall_s=options.stall,
-            models=options.models, status_port=options.status_port,
-        )  # fmt: skip
+        settings = configuration.load(configuration.usual_file(options.state), os.environ, given)
+        logs.set_up(settings.get("log_json", False))
+        serve(options.state, runner=options.runner, **settings)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

@@ -19,14 +19,15 @@ from interchange.paths import join_inside
 from interchange.service_errors import ServiceError
 from interchange.transfer import CHUNK
 
-_SPARE = 64 << 20  # bytes left for the job list and the logs
+from .room import Room
 
 
 class ContentStore:
     """Contents that were received whole, and parts of those that were not."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, room: Room | None = None) -> None:
+        """`room`: looked at before something is to be sent; None: never."""
+        self.root, self._room = root, room
         self._uploading = root / "uploading"
         self._open: dict[str, PartFile] = {}
         self._hashing = ThreadPoolExecutor(1, "hashing")  # its thread starts when it is first needed
@@ -40,7 +41,8 @@ class ContentStore:
         """Which contents must still be sent. Raises InputError (INPUT_MANIFEST), ServiceError (RES_DISK_FULL)."""
         lacking = [item for item in self.check(files).items() if not self._is_stored(*item)]
         found = [file for file in (self._missing(*item) for item in lacking) if file is not None]
-        self._check_room(sum(file.size - file.have for file in found))
+        if self._room is not None:
+            self._room.check(sum(file.size - file.have for file in found))
         self._wanted.update((file.digest, file.size) for file in found)
         return found
 
@@ -76,11 +78,6 @@ class ContentStore:
             _protect(self.path(digest))
             return None
         return MissingFile(digest, size, part.have)
-
-    def _check_room(self, needed: int) -> None:
-        if needed and shutil.disk_usage(self.root).free < needed + _SPARE:
-            text = f"The service's disk has no room for the {needed / 1e6:.0f} MB of this job."
-            raise ServiceError("RES_DISK_FULL", text, f"Make room where {self.root} is.", "later")
 
     def receive(self, chunk: PutChunk) -> PutAck:
         """Store a chunk of an announced content; the answer's `credit` is what it gives back.

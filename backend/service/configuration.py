@@ -17,6 +17,7 @@ from interchange.errors import InputError
 
 PREFIX = "DIGIDOUBLE_SERVICE_"
 CONFIG_FILE = "service.toml"
+_BYTES = ("quota_size", "max_file_size", "keep_free")
 
 
 @attrs.frozen
@@ -52,6 +53,9 @@ OPTIONS = (
     Option("quota_jobs", int, "jobs of one device that may wait at the same time", "quota_waiting", least=1),
     Option("keep_days", float, "jobs are deleted so many days after their end; not set: never by themselves", "keep_s",
            scale=86400, example="90"),
+    Option("keep_free_mb", float, "MB of the disk that stay free: uploads that need them are refused, and no job starts"
+           " while less is free; not set: 5 % of the disk, but no more than 5000 and no less than 64", "keep_free",
+           scale=1e6, example="5000"),
     Option("abandoned_upload_hours", float, "uploads nobody went on with for so long are deleted", "abandoned_upload_s",
            least=0.1, scale=3600),
     Option("max_file_mb", float, "MB of one file", "max_file_size", least=1, scale=1 << 20),
@@ -82,6 +86,12 @@ def load(file: Path | None, environment: Mapping[str, str], given: Mapping[str, 
             hint = f"There are: {', '.join(known)}."
             raise InputError(f"The service has no option {name} ({where}).", hint)
     return {known[name].target: _checked(known[name], value, where) for name, (value, where) in values.items()}
+
+
+def usual_file(state: Path) -> Path | None:
+    """The settings file of a state folder, if it has one."""
+    file = state / CONFIG_FILE
+    return file if file.is_file() else None
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -115,7 +125,7 @@ def _checked(option: Option, value: Any, where: str) -> Any:
         most = f" to {option.most:g}" if option.most < 1e18 else " or more"
         raise _unusable(where, value, f"a {'whole ' if option.kind is int else ''}number, {option.least:g}{most}")
     scaled = value * option.scale
-    return int(scaled) if option.kind is int or option.target in ("quota_size", "max_file_size") else float(scaled)
+    return int(scaled) if option.kind is int or option.target in _BYTES else float(scaled)
 
 
 def _unusable(where: str, value: Any, wanted: str) -> InputError:

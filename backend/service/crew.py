@@ -18,6 +18,7 @@ from .gpus import Lanes
 from .logs import of_job
 from .queue import JobQueue
 from .reserve import Reserve
+from .room import Room
 from .settings import Settings
 from .store import JobRecord
 from .supervisor import Line, Worker, parse_line, parse_outputs
@@ -61,15 +62,18 @@ class Crew:
         settings: Settings,
         queue: JobQueue,
         reserve: Reserve,
+        room: Room,
         lanes: Lanes,
         clock: Callable[[], float],
     ) -> None:
         self._context, self._settings, self._queue, self._clock = context, settings, queue, clock
-        self._reserve, self._lanes = reserve, lanes
+        self._reserve, self._room, self._lanes = reserve, room, lanes
         self.slots = lanes.count if settings.slots is None else settings.slots
         self._members: dict[str, Member] = {}
         self._hold_until = 0.0  # after a full disk: try to write again only then
         self._open = True
+        self.shortage = ""  # why no job starts although there is a slot
+        self._told = ""  # the job that was told so
         self.on_preview: Callable[[str], None] = lambda job_id: None  # called with the job id after each new preview
 
     @property
@@ -137,8 +141,22 @@ class Crew:
         while self._open and len(self._members) < self.slots and now >= self._hold_until:
             if not self._reserve.fill():
                 self._hold_until = now + RETRY_WRITE_S  # the disk is nearly full: no job would get far
-            if now < self._hold_until or not self._start_next(now):
+            if now < self._hold_until or not self._has_room() or not self._start_next(now):
                 break
+
+    def _has_room(self) -> bool:
+        """False while too little of the disk is free. Then jobs wait, and whose turn it is is told why."""
+        before, self.shortage = self.shortage, self._room.shortage()
+        if not self.shortage:
+            self._told = ""
+            return True
+        if not before:
+            LOG.warning("%s", self.shortage)
+        job_id = self._queue.next_id(self._members)
+        if job_id is not None and job_id != self._told:
+            self._told = job_id
+            self._quietly(lambda: self._queue.store.log(job_id, "warning", self.shortage))
+        return False
 
     def _notice_death(self, member: Member, now: float) -> None:
         """Gone is whose pipe is closed and whose process has ended; after a moment, one of the two is enough.

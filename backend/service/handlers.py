@@ -35,12 +35,16 @@ PEER_IDLE_S = 120.0
 
 @attrs.define
 class Peer:
-    """A connection. `owner` is its public key, `role` what it said in hello, `credit` what it may still send."""
+    """A connection. `owner` is its public key, `role` what it said in hello, `credit` what it may still send.
+
+    `lost`: it takes nothing any more; what it sent before is still on its way through our queues.
+    """
 
     owner: str
     heard: float
     role: str = ""
     credit: int = 0
+    lost: bool = False
 
 
 @attrs.frozen
@@ -51,6 +55,7 @@ class Control:
     stop_server: Callable[[], None]
     stats: Callable[[], wire.Stats]
     retention: Retention
+    shortage: Callable[[], str] = lambda: ""  # why no job starts
 
 
 class Handlers:
@@ -108,6 +113,15 @@ class Handlers:
         self._peers.pop(address, None)
         self._watchers.forget(address)
 
+    def lose(self, address: bytes) -> None:
+        """The connection has broken. Chunks that had arrived are taken all the same: they need not be sent again."""
+        self._watchers.forget(address)
+        peer = self._peers.get(address)
+        if peer is not None and peer.role == "data":
+            peer.lost = True
+        else:
+            self.forget(address)
+
     def forget_idle(self) -> None:
         """ROUTER sockets do not say who has left; credit of those who are silent is given to others."""
         limit = self._clock() - PEER_IDLE_S
@@ -121,7 +135,7 @@ class Handlers:
         peer.role = message.role
         peer.credit = 0
         if message.role == "data":
-            free = settings.total_window - sum(other.credit for other in self._peers.values())
+            free = settings.total_window - sum(other.credit for other in self._peers.values() if not other.lost)
             peer.credit = max(settings.chunk, min(settings.window, free))
         limits = wire.Limits(settings.chunk, settings.max_files, settings.max_file_size)
         features = [name for name in FEATURES if name in message.features]
@@ -141,6 +155,7 @@ class Handlers:
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
     def _create(self, _: bytes, peer: Peer, message: wire.JobCreate) -> wire.Message:
+        check_relative_path(message.job_id)  # it becomes a folder: Windows cannot store all of them
         self._check_files(message.spec.files)
         record = self._queue.create(peer.owner, message)
         missing: list[wire.MissingFile] = []
@@ -205,7 +220,7 @@ class Handlers:
         following = records[-1].number if len(records) == message.limit else None
         places = self._queue.positions()
         return wire.JobPage(following, [
-            record.info(places.get(record.job_id), everybody.name_of(record.owner) if everybody else None)
+            self._info(record, places.get(record.job_id), everybody.name_of(record.owner) if everybody else None)
             for record in records
         ])  # fmt: skip
 
@@ -223,7 +238,12 @@ class Handlers:
     def _state(self, record: JobRecord) -> wire.JobState:
         result = record.result if record.state == wire.SUCCEEDED else None
         place = self._queue.positions().get(record.job_id) if record.state == wire.QUEUED else None
-        return wire.JobState(record.info(place), result)
+        return wire.JobState(self._info(record, place), result)
+
+    def _info(self, record: JobRecord, place: int | None, device: str | None = None) -> wire.JobInfo:
+        """With what a queued job waits for, besides its turn."""
+        info, shortage = record.info(place, device), self._control.shortage()
+        return attrs.evolve(info, message=shortage) if shortage and record.state == wire.QUEUED else info
 
     def _succeeded(self, job_id: str, owner: str) -> JobRecord:
         record = self._queue.find(job_id, owner)

@@ -6,10 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from interchange.errors import InputError
+from interchange.local_server import LOCK_FILE
+from interchange.locks import FileLock
 from interchange.messages import GcReport
 
 from .blobs import ContentStore
-from .locks import FileLock
 from .retention import Retention
 from .settings import Settings
 from .store import JobStore
@@ -20,7 +21,7 @@ def collect_garbage(state: Path, dry_run: bool, older_s: float | None = None) ->
     settings = Settings(state)
     if not settings.database.is_file():
         raise InputError(f"{state} is no service's folder.", "Give the folder that digidouble serve was given.")
-    lock = FileLock(state / "server.lock")
+    lock = FileLock(state / LOCK_FILE)
     if not lock.acquire(0.0):
         raise InputError(f"A service runs in {state} but does not answer.", "Try again in a moment.")
     store = JobStore(settings.database)

@@ -53,6 +53,9 @@ class JobQueue:
         digest = digest_json([message.kind, message.spec.parameters, files])
         known = self.store.find(message.job_id)
         if known is None:
+            if (other := self.store.namesake(message.job_id)) is not None:
+                text = f"There is a job {other}, whose id differs from {message.job_id} only in case."
+                raise ServiceError("JOB_CONFLICT", text, "Submit this one under a new id.")
             self._quota.check(self.store, owner, message.spec.files)
             return self.store.create(
                 message.job_id, owner, message.kind, message.spec.parameters, digest, message.spec.files, CREATED,
@@ -104,13 +107,17 @@ class JobQueue:
 
         `busy`: jobs whose last worker has not quite gone yet.
         """
-        job_id = next((job_id for job_id in self._order() if job_id not in busy), None)
+        job_id = self.next_id(busy)
         if job_id is None:
             return None
         record = self.store.job(job_id)
         self._served[record.owner] = max(self._served.values(), default=0) + 1
         fresh: dict[str, Any] = {"stage": "", "fraction": 0.0, "message": ""}
         return self.store.change_state(job_id, RUNNING, attempt=record.attempt + 1, **fresh)
+
+    def next_id(self, busy: Container[str] = ()) -> str | None:
+        """The job whose turn it is."""
+        return next((job_id for job_id in self._order() if job_id not in busy), None)
 
     def positions(self) -> dict[str, int]:
         """How many jobs are before each queued job."""

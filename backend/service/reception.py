@@ -12,7 +12,7 @@ import attrs
 
 from interchange.codec import Buffer, decode
 from interchange.handshake import revoked
-from interchange.messages import Error, Event, Message, Preview
+from interchange.messages import Envelope, Error, Event, JobCreate, Message, Preview
 from interchange.service_errors import ErrorInfo, ProtocolError
 
 from .devices import Devices
@@ -33,6 +33,10 @@ class Outgoing:
     re: str = ""
 
 
+Later = list[tuple[bytes, Callable[[], Outgoing | None]]]
+"""Who is to be answered when the rest has been heard, and how."""
+
+
 class Reception:
     """`read_events` and `read_preview`: see `Watchers`."""
 
@@ -45,15 +49,18 @@ class Reception:
         self.handlers, self._devices, self._watchers = handlers, devices, watchers
         self._read_events, self._read_preview = read_events, read_preview
 
-    def hear(self, address: bytes, owner: str, frames: Sequence[Buffer]) -> Outgoing | None:
+    def hear(
+        self, address: bytes, owner: str, frames: Sequence[Buffer], later: Later | None = None
+    ) -> Outgoing | None:
         """The answer to a message of the key `owner`, which the handshake has let in. Raises nothing.
 
-        What a key sends that was revoked since is not looked at.
+        What a key sends that was revoked since is not looked at. `later` takes what is better answered once everything
+        is heard that has arrived already: which contents a job lacks, when chunks of them are still waiting here from a
+        line that broke. (And whatever the same connection says after that, to keep its order.)
         """
-        if self._devices.standing(owner) != ALLOWED:
-            self.handlers.forget(address)
-            self._count(REVOKED_ERROR.error.code)
-            return Outgoing(address, REVOKED_ERROR)
+        refusal = self._refuse(address, owner)
+        if refusal is not None:
+            return refusal
         self._devices.saw(owner)
         try:
             envelope = decode(frames)
@@ -61,6 +68,19 @@ class Reception:
             self._count(error.code)
             return Outgoing(address, Error(ErrorInfo(error.code, error.message, SAME_VERSION)), error.request_id)
         self._count(envelope.message.TYPE)
+        if later is not None and (isinstance(envelope.message, JobCreate) or address in dict(later)):
+            later.append((address, lambda: self._refuse(address, owner) or self._answer(address, owner, envelope)))
+            return None
+        return self._answer(address, owner, envelope)
+
+    def _refuse(self, address: bytes, owner: str) -> Outgoing | None:
+        if self._devices.standing(owner) == ALLOWED:
+            return None
+        self.handlers.forget(address)
+        self._count(REVOKED_ERROR.error.code)
+        return Outgoing(address, REVOKED_ERROR)
+
+    def _answer(self, address: bytes, owner: str, envelope: Envelope) -> Outgoing | None:
         answer = self.handlers.handle(address, owner, envelope.message)
         if isinstance(answer, Error):
             self._count(answer.error.code)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -14,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ import zmq
 from interchange.codec import MAX_PAYLOAD, encode
 from interchange.connection import Connection
 from interchange.errors import InputError
+from interchange.local_server import LOCK_FILE
+from interchange.locks import FileLock
 from interchange.messages import QUEUED, Error, Preview, Stats
 from interchange.service_errors import ErrorInfo, ProtocolError
 
@@ -32,15 +34,15 @@ from .devices import Devices
 from .gpus import Lanes, find_gpus
 from .handlers import Control, Handlers, is_disk_full
 from .keys import ZAP_DOMAIN, Gatekeeper, Keys
-from .locks import FileLock
 from .machine import MachineProbe, own_memory, version
 from .pairing import PairingDesk
 from .previews import read_preview
 from .queue import JobQueue
 from .quota import Quota
-from .reception import Outgoing, Reception
+from .reception import Later, Outgoing, Reception
 from .reserve import Reserve
 from .retention import Retention
+from .room import Room
 from .settings import DEFAULT_RUNNER, Settings
 from .status import Pulse, StatusServer
 from .store import JobStore
@@ -68,7 +70,7 @@ class Server:
         if os.name == "posix":
             settings.state.chmod(0o700)
         settings.store.mkdir(exist_ok=True)
-        self._lock = FileLock(settings.state / "server.lock")
+        self._lock = FileLock(settings.state / LOCK_FILE)
         if not self._lock.acquire(LOCK_WAIT_S):
             raise InputError(f"A service runs in {settings.state} already.", "Stop it, or choose another folder.")
         self._reserve = Reserve(settings.reserve)
@@ -78,7 +80,8 @@ class Server:
         self.queue = JobQueue(self.store, settings.max_crashes, Quota(settings.quota_size, settings.quota_waiting))
         self.queue.recover()
         self._reserve.fill()
-        self.contents = ContentStore(settings.store)
+        room = Room(settings.store, settings.keep_free)
+        self.contents = ContentStore(settings.store, room)
         self.contents.sweep(settings.abandoned_upload_s)
         self.watchers = Watchers()
         self.store.on_event, self.store.on_deleted = self.watchers.stir, self.watchers.forget_job
@@ -90,7 +93,7 @@ class Server:
         self._lines = self._context.socket(zmq.PULL)
         self._lines.bind(LINES)
         lanes = Lanes(find_gpus(os.environ))
-        self.crew = Crew(self._context, settings, self.queue, self._reserve, lanes, clock)
+        self.crew = Crew(self._context, settings, self.queue, self._reserve, room, lanes, clock)
         self.crew.on_preview = self.watchers.show
         self.connection = self._bind(keys)
         self._desk = PairingDesk(
@@ -98,7 +101,7 @@ class Server:
             settings, clock,
         )  # fmt: skip
         self._retention = Retention(settings, self.store, self.contents, self.crew.holds)
-        control = Control(self.crew.stop, self.stop, self.stats, self._retention)
+        control = Control(self.crew.stop, self.stop, self.stats, self._retention, lambda: self.crew.shortage)
         administration = Administration(self.devices, self._desk, self._expel)
         self._handlers = Handlers(
             settings, self.queue, self.contents, self.watchers, self.server_id, control, clock, administration
@@ -110,6 +113,7 @@ class Server:
         self._status: StatusServer | None = None
         if settings.status_port is not None:
             self._status = StatusServer(settings, settings.status_port, self._pulse, self.queue.positions_in, clock)
+        settings.port_file.write_text(f"{port_of(self.connection.endpoint)}\n", encoding="ascii")
         self.connection.save(settings.connection_file)
 
     def _bind(self, keys: Keys) -> Connection:
@@ -136,7 +140,7 @@ class Server:
     def _bind_port(self) -> int:
         """Bind the wanted port, or the one of the last time, or any."""
         settings = self.settings
-        candidates = [settings.port] if settings.port else [_last_port(settings.connection_file), 0]
+        candidates = [settings.port] if settings.port else [_last_port(settings.port_file), 0]
         for port in candidates[:-1]:
             with contextlib.suppress(InputError):
                 return self._bind_at(self._router, port)
@@ -170,7 +174,10 @@ class Server:
             if self._lines in ready:
                 self._take(self._lines, self._hear_worker)
             if self._router in ready:
-                self._take(self._router, self._hear_client)
+                later: Later = []
+                self._take(self._router, partial(self._hear_client, later))
+                for _, answer in later:
+                    self._send(answer())
             if self._desk.socket in ready:
                 self._desk.hear()
             self._desk.step()
@@ -202,13 +209,12 @@ class Server:
     def _hear_worker(self, frames: list[zmq.Frame]) -> None:
         self.crew.hear(parse_line([frame.bytes for frame in frames]))
 
-    def _hear_client(self, frames: list[zmq.Frame]) -> None:
+    def _hear_client(self, later: Later, frames: list[zmq.Frame]) -> None:
         """Only keys that the gatekeeper has let in get so far."""
         answer = self._reception.hear(
-            frames[0].bytes, str(frames[-1].get("User-Id")), [frame.buffer for frame in frames[1:]]
+            frames[0].bytes, str(frames[-1].get("User-Id")), [frame.buffer for frame in frames[1:]], later
         )
-        if answer is not None:
-            self._send(answer)
+        self._send(answer)
 
     def _expel(self, owner: str) -> None:
         for outgoing in self._reception.expel(owner):
@@ -229,16 +235,19 @@ class Server:
     def _newest_preview(self, job_id: str) -> Preview:
         return read_preview(self.settings.job_folder(job_id).preview, job_id)
 
-    def _send(self, outgoing: Outgoing) -> None:
+    def _send(self, outgoing: Outgoing | None) -> None:
         """Send, or forget a peer that is gone or takes nothing any more; it will come back and ask again."""
+        if outgoing is None:
+            return
         try:
             frames = encode(outgoing.message, uuid.uuid4().hex, outgoing.re)
         except ProtocolError as error:
             frames = encode(Error(ErrorInfo(error.code, error.message)), uuid.uuid4().hex, outgoing.re)
         try:
             self._router.send_multipart([outgoing.address, *frames], zmq.DONTWAIT, copy=False)
-        except zmq.ZMQError:
-            self._handlers.forget(outgoing.address)
+        except zmq.ZMQError as error:
+            forget = self._handlers.lose if error.errno == zmq.EHOSTUNREACH else self._handlers.forget
+            forget(outgoing.address)
 
     # -- around it ----------------------------------------------------------------------------------------------------
 
@@ -291,8 +300,8 @@ def endpoint_for_own(address: str, port: int) -> str:
 
 def _last_port(path: Path) -> int:
     try:
-        return port_of(json.loads(path.read_text(encoding="utf-8"))["endpoint"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
         return 0
 
 

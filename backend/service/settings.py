@@ -38,12 +38,18 @@ class Settings:
     keep_s: float | None = None  # jobs are deleted so long after their end; None: never by themselves
     status_port: int | None = None  # of the status page on 127.0.0.1; None: there is none
     log_json: bool = False
+    keep_free: int | None = None  # bytes of the disk that stay free; None: as room.py says
     models: Path | None = None  # folder of the user's networks; None: as the environment says
 
     @property
     def connection_file(self) -> Path:
         """Endpoint and keys for clients of this user, mode 0600."""
         return self.state / CONNECTION_FILE
+
+    @property
+    def port_file(self) -> Path:
+        """The port of the last time, which paired devices know; it stays when the service is stopped."""
+        return self.state / "port"
 
     @property
     def keys_file(self) -> Path:

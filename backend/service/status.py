@@ -23,9 +23,11 @@ from typing import Any
 import attrs
 
 from interchange.errors import InputError
+from interchange.messages import QUEUED
 
 from .machine import own_memory
 from .previews import read_preview
+from .room import Room
 from .settings import Settings
 
 LOG = logging.getLogger("digidouble.service")
@@ -104,21 +106,23 @@ class StatusView:
             "SELECT jobs.*, devices.name AS device FROM jobs LEFT JOIN devices ON key = owner"
             " ORDER BY state = 'running' DESC, jobs.number DESC LIMIT ?"
         )
+        shortage = Room(self._settings.store, self._settings.keep_free).shortage()
         with self._database() as database:
             places = self._positions(database)
-            rows = [self._job(row, places) for row in database.execute(query, (SHOWN,))]
+            rows = [self._job(row, places, shortage) for row in database.execute(query, (SHOWN,))]
             counts = dict(database.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall())
         free = shutil.disk_usage(self._settings.state).free
         return {"jobs": rows, "counts": counts, "free_disk": free, "uptime_s": self._clock() - self._pulse.started_at}
 
-    def _job(self, row: sqlite3.Row, places: dict[str, int]) -> dict[str, Any]:
-        names = ("job_id", "kind", "state", "stage", "fraction", "message", "eta_s", "attempt", "created_at")
+    def _job(self, row: sqlite3.Row, places: dict[str, int], shortage: str) -> dict[str, Any]:
+        names = ("job_id", "kind", "state", "stage", "fraction", "eta_s", "attempt", "created_at")
+        message = shortage or row["message"] if row["state"] == QUEUED else row["message"]
         error = json.loads(row["error"])["message"] if row["error"] else None
         preview = read_preview(self._settings.job_folder(row["job_id"]).preview, row["job_id"]).number
         device = row["device"] or "this computer"
         place = places.get(row["job_id"])
         return {name: row[name] for name in names} | {
-            "error": error, "preview": preview, "device": device, "position": place
+            "error": error, "message": message, "preview": preview, "device": device, "position": place
         }  # fmt: skip
 
     def preview(self, job_id: str) -> bytes:

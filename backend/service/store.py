@@ -181,6 +181,12 @@ class JobStore:
         row = self._db.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
         return None if row is None else _record(row)
 
+    def namesake(self, job_id: str) -> str | None:
+        """A job whose id differs from this one only in case, which is the same folder on some systems."""
+        query = "SELECT job_id FROM jobs WHERE job_id = ? COLLATE NOCASE AND job_id <> ?"
+        row = self._db.execute(query, (job_id, job_id)).fetchone()
+        return None if row is None else str(row[0])
+
     def job(self, job_id: str) -> JobRecord:
         """The job. KeyError if there is none."""
         record = self.find(job_id)
@@ -265,7 +271,7 @@ class JobStore:
         turn = self.job(job_id).turn
         if turn is None:
             turn = int(self._db.execute("SELECT coalesce(max(turn), 0) + 1 FROM jobs").fetchone()[0])
-        return self.change_state(job_id, QUEUED, turn=turn, **columns)
+        return self.change_state(job_id, QUEUED, turn=turn, message="", **columns)
 
     def succeed(self, job_id: str, result: dict[str, Any], outputs: Sequence[FileEntry]) -> JobRecord:
         """A job's end with its results."""

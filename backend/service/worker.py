@@ -30,13 +30,13 @@ import attrs
 
 from interchange.digests import digest_file
 from interchange.errors import Cancelled, InputError
+from interchange.locks import FileLock
 from interchange.messages import FileEntry
 from interchange.paths import scan_folder
 from interchange.service_errors import ErrorInfo
 from interchange.transfer import Eta
 
 from .blobs import materialise
-from .locks import FileLock
 from .previews import PreviewWriter
 from .settings import JobPlace
 

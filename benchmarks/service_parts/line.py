@@ -58,9 +58,10 @@ class BadLine:
                 far = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
                 continue
-            for source, target, counted in ((near, far, True), (far, near, False)):
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                _Direction(self, source, target, counted).start()
+            for end in (near, far):  # before anything may close them
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _Direction(self, near, far, counted=True).start()
+            _Direction(self, far, near, counted=False).start()
 
     def breaks_at(self, length: int) -> bool:
         """Count bytes from a client; True if the connection breaks now."""

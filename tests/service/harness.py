@@ -26,6 +26,8 @@ from interchange.pairing import PairingOffer, pair
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOY = "tests.service.toy:run"
+KEEP_FREE = {"DIGIDOUBLE_SERVICE_KEEP_FREE_MB": "64"}
+"""Tests need not much, and run on machines with little."""
 IMPATIENT = Timing(hello_s=3.0, request_s=5.0, patience_s=20.0, pause_first_s=0.05, pause_max_s=0.2)
 
 
@@ -40,8 +42,11 @@ class Service:
         """Start, and wait until it answers."""
         self.state.mkdir(exist_ok=True)
         command = [sys.executable, "-m", "backend.service", "--state", str(self.state), "--runner", TOY]
+        environment = {**KEEP_FREE, **os.environ}
         with open(self.state / "server.log", "ab") as log:
-            self.process = subprocess.Popen([*command, *self.arguments], cwd=REPOSITORY, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                [*command, *self.arguments], cwd=REPOSITORY, env=environment, stdout=log, stderr=log
+            )
         wait_until(lambda: find_local_server(self.state) is not None, 20.0)
         return self
 

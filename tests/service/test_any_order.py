@@ -162,10 +162,14 @@ class ServiceMachine(RuleBasedStateMachine):
         assert code(answer) not in ("INTERNAL", "PROTO_BAD_HEADER")
         return answer
 
-    @rule(who=WHO, really=RARELY)
-    def break_line(self, who: int, really: bool) -> None:
+    @rule(who=WHO, really=RARELY, noticed=st.booleans())
+    def break_line(self, who: int, really: bool, noticed: bool) -> None:
+        device = self.devices[who]
         if really:
-            self.cut(self.devices[who])
+            for address in filter(None, (device.control, device.data)):
+                if noticed:  # an answer could not be delivered
+                    self.handlers.lose(address)
+            self.cut(device)
 
     @rule(who=WHO, really=RARELY)
     def revoke(self, who: int, really: bool) -> None:

@@ -23,7 +23,7 @@ from backend.service.settings import Settings
 from interchange.client import JobClient
 from interchange.errors import InputError
 
-from .harness import IMPATIENT, REPOSITORY, Service, wait_until
+from .harness import IMPATIENT, KEEP_FREE, REPOSITORY, Service, wait_until
 
 USUAL = Settings(Path())
 
@@ -114,7 +114,7 @@ def test_a_service_with_a_file_and_a_log_for_programs(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()
     (state / "service.toml").write_text("log_json = true\nquota_jobs = 1\n")
-    environment = {**os.environ, "DIGIDOUBLE_SERVICE_QUOTA_MB": "2000"}
+    environment = {**os.environ, **KEEP_FREE, "DIGIDOUBLE_SERVICE_QUOTA_MB": "2000"}
     command = [sys.executable, "-m", "backend.cli", "serve", "--state", str(state)]
     with open(tmp_path / "log", "wb") as log:
         process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL, stderr=log)

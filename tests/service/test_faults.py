@@ -263,6 +263,28 @@ def test_many_random_kills(service: Service, tmp_path: Path) -> None:
             assert_reversed(files, tmp_path / job_id)
 
 
+def test_no_job_starts_while_the_disk_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New files are refused in a sentence; a job without any waits, says why, and goes on by itself."""
+    files = make_files(tmp_path / "in", {"a": MB})
+    monkeypatch.setenv("DIGIDOUBLE_SERVICE_KEEP_FREE_MB", "1e9")
+    with Service(tmp_path / "state") as service, service.client() as client:
+        with pytest.raises(ServiceError, match="no room for the 1 MB of this job: .* MB are free") as caught:
+            client.submit("double", {}, files, job_id="sent")
+        assert (caught.value.code, caught.value.retry) == ("RES_DISK_FULL", "later")
+        client.submit("double", {}, {}, job_id="waiting")
+        reason = "The service's disk has less than 1000000000 MB free: no job starts."
+        wait_until(lambda: client.get("waiting").message.startswith(reason))
+        assert "lower keep_free_mb" in client.get("waiting").message and client.jobs()[0].state == "queued"
+        time.sleep(1.0)  # long enough to be told twice
+        service.stop()
+        monkeypatch.setenv("DIGIDOUBLE_SERVICE_KEEP_FREE_MB", "0.5")
+        service.start()
+        told = [event.message for event in client.watch("waiting") if event.kind == "log"]
+        assert len(told) == 1 and told[0] is not None and told[0].startswith(reason)
+        client.submit("double", {}, files, job_id="sent")
+        client.wait("sent")
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 90 MB; making one takes a privilege that not every machine grants."""
@@ -309,3 +331,16 @@ def test_full_disk(small_disk: Path, tmp_path: Path) -> None:
     database = sqlite3.connect(small_disk / "state/service.sqlite")
     assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     database.close()
+
+
+@pytest.mark.slow
+def test_a_small_disk_can_be_used_to_its_end(small_disk: Path, tmp_path: Path) -> None:
+    """60 MB on a disk of 90: by setting. It stands in the file in the state folder, and the next ones are refused."""
+    (small_disk / "state").mkdir()
+    (small_disk / "state/service.toml").write_text("keep_free_mb = 8\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.service.harness.KEEP_FREE", {})
+        with Service(small_disk / "state") as service, service.client() as client:
+            client.submit("refuse", {}, make_files(tmp_path / "in", {"a": 60 * MB}), job_id="large")
+            with pytest.raises(ServiceError, match="of which it keeps 8 MB"):
+                client.submit("refuse", {}, make_files(tmp_path / "in", {"b": 25 * MB}, seed=1), job_id="more")

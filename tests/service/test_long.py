@@ -20,6 +20,7 @@ import pytest
 import zmq
 
 from benchmarks.service_parts.line import BadLine, Quality
+from benchmarks.service_parts.turns import Turn, Waits, run_crowd, worst_waits
 from interchange import messages as wire
 from interchange.client import JobClient
 from interchange.connection import Connection, Link, Timing
@@ -106,6 +107,26 @@ def test_cancelled_at_any_moment(service: Service) -> None:
     print(f"soft: median {statistics.median(soft):.2f} s, worst {max(soft):.2f} s; hard: {hard:.2f} s")
     assert statistics.median(soft) <= 1.0 and hard <= 7.0
     assert not list((service.state / "store").rglob("*.part"))
+
+
+def test_how_waits_are_counted() -> None:
+    order = "ggaggbgabgb"
+    turns = [Turn(name, 1.5 if name == "a" else 0.0, at) for at, name in enumerate(order)]
+    assert worst_waits(turns) == {"g": Waits(1, 2), "a": Waits(3, 4), "b": Waits(3, 4)}
+
+
+@pytest.mark.slow
+def test_eight_clients_and_one_with_a_hundred_jobs(tmp_path: Path) -> None:
+    """Processes with keys of their own, the real server, real workers. Then all stay connected and want nothing."""
+    with Service(tmp_path / "state") as running:
+        crowd = run_crowd(Connection.load(running.state), tmp_path)
+    waits = worst_waits(crowd.turns)
+    print(f"132 jobs in {crowd.seconds:.0f} s; waits {waits}")
+    print(f"idle {crowd.idle:.2%}; memory {crowd.memory / 2**20:.0f} MiB, at most {crowd.peak_memory / 2**20:.0f} MiB")
+    assert len(crowd.turns) == 132 and len(waits) == 9
+    assert max(wait.of_one for wait in waits.values()) <= 2
+    assert max(wait.of_all for wait in waits.values()) <= 16
+    assert crowd.idle <= 0.01 and crowd.peak_memory < 150 << 20
 
 
 @pytest.mark.slow

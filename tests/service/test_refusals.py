@@ -3,25 +3,32 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from benchmarks.service_parts.plain import PlainLink
 from interchange import codec
 from interchange import messages as wire
 from interchange.client import SURE, JobClient
 from interchange.connection import Connection
 from interchange.errors import InputError
 from interchange.handshake import MONITORED, check_event, mechanism_at
+from interchange.local_server import find_local_server
+from interchange.paths import scan_folder
 from interchange.service_errors import ServiceError
+from tests.interchange.test_files import small_capture
 
-from .harness import IMPATIENT, Line, Service, make_files
+from .harness import IMPATIENT, REPOSITORY, TOY, Line, Service, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -110,23 +117,58 @@ def test_no_address(service: Service) -> None:
             client.ping()
 
 
-def test_who_listens_in_reads_nothing(service: Service, tmp_path: Path) -> None:
-    """A whole job with its inputs, previews and results, as it goes over the line."""
-    files = make_files(tmp_path / "in", {"capture/secret-role.png": 100_000, "source/consent.json": 500})
-    marker = b"an actor's name that must not leak"
-    files["source/consent.json"].write_bytes(marker * 20)
-    files["capture/secret-role.png"].write_bytes(b"\x89PNG\r\n\x1a\n" + marker + bytes(100_000))
-    with Line(Connection.load(service.state), record=True) as line, JobClient(line.connection, IMPATIENT) as client:
-        told = {"note": marker.decode(), "pictures": 64, "pause": 0.1}
+MARKER = b"an actor's name that must not leak"
+PNG, EXR = b"\x89PNG\r\n\x1a\n", b"\x76\x2f\x31\x01\x02\0\0\0"  # magic numbers, EXR's with its version
+SECRETS = (
+    MARKER, MARKER[::-1], PNG, PNG[::-1], EXR, EXR[::-1],
+    b"digidouble-capture", b"Rec.709", b"view_001", b"chlist",  # of the manifest and of the EXRs' headers
+    b"secret-role", b"consent", b"hush-hush", b"job.create", b"put.chunk", b"get.data", b"preview.ack", b"capture/",
+)  # fmt: skip
+"""What a job holds: the toy sends its inputs back reversed, so results that look like pictures are sent reversed."""
+
+
+def overhear(connection: Connection, folder: Path) -> bytes:
+    """Both directions of a whole job with a real capture, previews and results, as it goes over the line."""
+    small_capture(folder / "in/capture", np.random.default_rng(6))
+    (folder / "in/source").mkdir()
+    (folder / "in/source/consent.json").write_bytes(MARKER * 20)
+    picture = next((folder / "in/capture").rglob("*.png")).read_bytes() + MARKER
+    exr = next((folder / "in/capture").rglob("*.exr")).read_bytes()
+    (folder / "in/capture/secret-role.dat").write_bytes(picture[::-1])
+    (folder / "in/capture/view.dat").write_bytes(exr[::-1])
+    files = scan_folder(folder / "in")
+    assert any(path.suffix == ".exr" for path in files.values()) and "capture/capture.json" in files
+    with Line(connection, record=True) as line, JobClient(line.connection, IMPATIENT) as client:
+        told = {"note": MARKER.decode(), "pictures": 64, "pause": 0.1}
         job_id = client.submit("double", told, files, job_id="hush-hush")
         news = list(client.watch(job_id, previews=True))
-        client.download(job_id, tmp_path / "out")
+        client.download(job_id, folder / "out")
+        assert (folder / "out/capture/view.dat").read_bytes() == exr
         recorded = bytes(line.recorded or b"")
-    assert len(recorded) > 200_000 and any(isinstance(item, wire.Preview) for item in news)
-    names = (b"secret-role", b"consent", b"hush-hush", b"job.create", b"capture/")
-    for secret in (marker, marker[::-1], b"\x89PNG\r\n\x1a\n", *names):
-        assert secret not in recorded
+    assert len(recorded) > 2 * sum(path.stat().st_size for path in files.values())
+    assert any(isinstance(item, wire.Preview) for item in news)
+    return recorded
+
+
+def test_who_listens_in_reads_nothing(service: Service, tmp_path: Path) -> None:
+    recorded = overhear(Connection.load(service.state), tmp_path)
+    assert [secret for secret in SECRETS if secret in recorded] == []
     assert b"CURVE" in recorded  # it was the right line
+
+
+def test_without_encryption_all_of_it_could_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test of the test: over a line of our own making that has no encryption, the same job shows everything."""
+    state = tmp_path / "state"
+    command = [sys.executable, "-m", "benchmarks.service_parts.plain", str(state), TOY]
+    process = subprocess.Popen(command, cwd=REPOSITORY)
+    try:
+        monkeypatch.setattr("interchange.client.Link", PlainLink)
+        wait_until(lambda: find_local_server(state) is not None, 20.0)
+        recorded = overhear(Connection.load(state), tmp_path)
+    finally:
+        process.terminate()
+        process.wait(15.0)
+    assert [secret for secret in SECRETS if secret not in recorded] == []
 
 
 def test_a_line_that_breaks_is_no_change_of_keys(service: Service) -> None:

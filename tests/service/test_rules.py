@@ -15,14 +15,18 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from backend.service import blobs, handlers, worker
+from backend.service import handlers, worker
 from backend.service.blobs import ContentStore, materialise
+from backend.service.devices import Devices
 from backend.service.queue import JobQueue
+from backend.service.reception import REVOKED_ERROR, Later, Reception
 from backend.service.retention import Retention
+from backend.service.room import Room
 from backend.service.settings import Settings
 from backend.service.store import JobStore
 from backend.service.watchers import MAX_UNACKNOWLEDGED, Watchers
 from interchange import messages as wire
+from interchange.codec import encode
 from interchange.digests import EMPTY, digest_bytes
 from interchange.errors import InputError
 from interchange.service_errors import ErrorInfo, ServiceError
@@ -107,6 +111,17 @@ def test_others_jobs_are_unknown(queue: JobQueue) -> None:
         with pytest.raises(ServiceError):
             ask()
     assert queue.store.page("stranger", 10, None) == []
+
+
+def test_ids_that_are_one_folder_on_some_systems(queue: JobQueue, desk: handlers.Handlers) -> None:
+    queue.create(OWNER, creation("Night-1"))
+    assert queue.create(OWNER, creation("Night-1")).job_id == "Night-1"
+    with pytest.raises(ServiceError, match="job Night-1, whose id differs from nIGHT-1 only in case") as caught:
+        queue.create(OWNER, creation("nIGHT-1"))
+    assert caught.value.code == "JOB_CONFLICT"
+    desk.handle(b"p", OWNER, wire.Hello("control"))
+    assert error_of(desk.handle(b"p", OWNER, creation("nul"))).code == "INPUT_PATH"
+    queue.create(OWNER, creation("night-10"))
 
 
 def test_a_result_wins_over_a_late_cancellation(queue: JobQueue) -> None:
@@ -283,12 +298,43 @@ def test_the_last_byte_came_but_the_name_did_not(tmp_path: Path, monkeypatch: py
     contents.close()
 
 
-def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    contents = ContentStore(tmp_path)
-    monkeypatch.setattr(blobs, "_SPARE", 1 << 62)
+@pytest.mark.parametrize(
+    ("disk_gb", "keep", "kept_mb"),
+    [(0.09, None, 64), (20, None, 1000), (4000, None, 5000), (4000, 200_000_000_000, 200_000), (0.09, 8_000_000, 8)],
+)
+def test_a_twentieth_of_the_disk_or_5_gb_stay_free(disk_gb: float, keep: int | None, kept_mb: int) -> None:
+    kept = kept_mb * 1_000_000
+
+    def with_free(free: int) -> Room:
+        return Room(Path("/disk"), keep, lambda _: (int(disk_gb * 1e9), 0, free))
+
+    with_free(kept + 3_000_000).check(3_000_000)
+    with_free(0).check(0)
     with pytest.raises(ServiceError) as caught:
-        contents.announce([wire.FileEntry("f", 1000, digest_bytes(b"x" * 1000))])
+        with_free(kept + 2_999_999).check(3_000_000)
     assert (caught.value.code, caught.value.retry) == ("RES_DISK_FULL", "later")
+    free = f"{kept_mb + 3} MB are free, of which it keeps {kept_mb} MB."
+    assert caught.value.message == f"The service's disk has no room for the 3 MB of this job: {free}"
+    assert caught.value.hint == "Make room where /disk is, or lower keep_free_mb in the service's settings."
+    assert with_free(kept).shortage() == ""
+    assert with_free(kept - 1).shortage().startswith(f"The service's disk has less than {kept_mb} MB free: no job")
+
+
+def test_what_has_arrived_needs_no_room(tmp_path: Path) -> None:
+    free = [10_000]
+    contents = ContentStore(tmp_path, Room(tmp_path, 9_000, lambda _: (1 << 40, 0, free[0])))
+    data = b"x" * 1000
+    entry = wire.FileEntry("f", 1000, digest_bytes(data))
+    contents.announce([entry])
+    contents.receive(chunk(data, 0, 600))
+    free[0] = 9_400
+    assert contents.announce([entry])[0].have == 600
+    free[0] = 9_399
+    with pytest.raises(ServiceError, match="no room"):
+        contents.announce([entry])
+    contents.receive(chunk(data, 600))
+    assert contents.announce([entry]) == []
+    contents.close()
 
 
 def test_abandoned_uploads_are_swept(tmp_path: Path) -> None:
@@ -372,6 +418,51 @@ def test_an_address_that_somebody_else_had_is_a_new_connection(desk: handlers.Ha
     assert error_of(desk.handle(b"p", "thief", wire.JobGet("mine"))).code == "PROTO_HELLO"
     desk.handle(b"p", "thief", wire.Hello("control"))
     assert error_of(desk.handle(b"p", "thief", wire.JobGet("mine"))).code == "JOB_UNKNOWN"
+
+
+def test_what_had_arrived_when_the_line_broke_is_kept(desk: handlers.Handlers) -> None:
+    """An answer could not be delivered; the chunks behind it are taken all the same, and their credit blocks nobody."""
+    data = b"z" * 3000
+    entry = wire.FileEntry("f", 3000, digest_bytes(data))
+    desk.handle(b"old", OWNER, wire.Hello("data"))
+    desk.handle(b"old control", OWNER, wire.Hello("control"))
+    desk.handle(b"old control", OWNER, creation("j", entry))
+    desk.handle(b"old", OWNER, chunk(data, 0, 1000))
+    desk.lose(b"old")
+    desk.lose(b"old control")
+    for offset in (1000, 2000):
+        assert isinstance(desk.handle(b"old", OWNER, chunk(data, offset, 1000)), wire.PutAck)
+    assert error_of(desk.handle(b"old control", OWNER, wire.Ping())).code == "PROTO_HELLO"
+    desk.handle(b"new", OWNER, wire.Hello("control"))
+    assert desk.handle(b"new", OWNER, creation("j", entry)) == wire.JobCreated("j", "uploading", [])
+    granted = [desk.handle(bytes([i]), OWNER, wire.Hello("data")).credit for i in range(2)]  # type: ignore[union-attr]
+    assert granted == [3000, 3000]  # of 7000 for all
+
+
+def test_what_lacks_is_said_when_all_that_had_arrived_is_taken(desk: handlers.Handlers, queue: JobQueue) -> None:
+    """The new connection asks while a chunk of the old one still waits; what it says after that keeps its order."""
+    devices = Devices(queue.store.database, OWNER)
+    front = Reception(desk, devices, Watchers(), queue.store.events, lambda job_id: wire.Preview(job_id))
+    data = b"w" * 800
+    create = creation("j", wire.FileEntry("f", 800, digest_bytes(data)))
+
+    def hear(address: bytes, message: wire.Message, later: Later | None = None) -> wire.Message | None:
+        answer = front.hear(address, OWNER, encode(message, "1"), later)
+        return None if answer is None else answer.message
+
+    for address in (b"old", b"data", b"new"):
+        hear(address, wire.Hello("data" if address == b"data" else "control"))
+    hear(b"old", create)
+    waiting: Later = []
+    assert hear(b"new", create, waiting) is None and hear(b"new", wire.JobCommit("j"), waiting) is None
+    assert isinstance(hear(b"data", chunk(data), waiting), wire.PutAck)
+    assert isinstance(hear(b"old", wire.JobGet("j"), waiting), wire.JobState)
+    created, committed = (outgoing.message for _, answer in waiting if (outgoing := answer()) is not None)
+    assert created == wire.JobCreated("j", "uploading", [])
+    assert isinstance(committed, wire.JobState) and committed.job.state == "queued"
+    hear(b"new", create, waiting := [])
+    front._devices = Devices(queue.store.database, "another")
+    assert [outgoing.message for _, answer in waiting if (outgoing := answer()) is not None] == [REVOKED_ERROR]
 
 
 def test_a_full_disk_is_said_in_words(desk: handlers.Handlers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,10 +21,9 @@ from interchange.client import JobClient
 from interchange.connection import Connection, Link
 from interchange.digests import digest_bytes
 from interchange.errors import Cancelled, InputError
-from interchange.local_server import find_local_server, start_local_server, stop_local_server
 from interchange.service_errors import ServiceError
 
-from .harness import IMPATIENT, REPOSITORY, Service, assert_reversed, make_files, process_exists, wait_until
+from .harness import IMPATIENT, Service, assert_reversed, make_files, process_exists, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -358,32 +356,6 @@ def test_malformed_messages_are_answered(link: Link, client: JobClient) -> None:
 
 
 # -- starting and stopping --------------------------------------------------------------------------------------------
-
-
-def test_local_server_is_started_once_found_and_stopped(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    assert find_local_server(state) is None and not stop_local_server(state)
-    arguments = ["--runner", "tests.service.toy:run"]
-    first = start_local_server(state, sys.executable, REPOSITORY, arguments)
-    assert start_local_server(state, sys.executable, REPOSITORY, arguments) == first
-    with JobClient(state, IMPATIENT) as client:
-        job_id = client.submit("double", {}, {})
-        client.wait(job_id)
-    assert stop_local_server(state)
-    wait_until(lambda: not process_exists(first.pid))
-    second = start_local_server(state, sys.executable, REPOSITORY, arguments)
-    assert second.server_id != first.server_id and second.server_key == first.server_key
-    with JobClient(state, IMPATIENT) as client:
-        assert client.get(job_id).state == "succeeded"
-    assert stop_local_server(state)
-
-
-def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    state.mkdir()
-    (state / "service.sqlite").write_bytes(b"this is no database, and was never meant to be one" * 100)
-    with pytest.raises(ServiceError, match="damaged"):
-        start_local_server(state, sys.executable, REPOSITORY, timeout_s=3.0)
 
 
 def test_nobody_there(tmp_path: Path) -> None:

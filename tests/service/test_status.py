@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from backend.service import status
+from backend.service.queue import JobQueue
 from backend.service.settings import Settings
-from backend.service.status import Pulse, StatusServer
+from backend.service.status import Pulse, StatusServer, StatusView
 from backend.service.store import JobStore
+from interchange import messages as wire
 from interchange.client import JobClient
 from interchange.errors import InputError
 from interchange.png import decode_png
@@ -71,6 +73,17 @@ def test_jobs(service: Service, port: int) -> None:
     assert jobs["refused"]["error"] == "The source has no consent record."
     assert jobs["done"]["device"] == "this computer"
     assert json.loads(body)["counts"] == {"succeeded": 1, "failed": 1, "running": 1, "queued": 1}
+
+
+def test_why_nothing_starts(tmp_path: Path) -> None:
+    settings = Settings(tmp_path, keep_free=1 << 60)
+    settings.store.mkdir()
+    store = JobStore(settings.database)
+    queue = JobQueue(store)
+    queue.commit(queue.create("artist", wire.JobCreate("waiting", "double", wire.JobSpec({}, []))))
+    job = StatusView(settings, Pulse(0.0, 0.0), queue.positions_in, lambda: 0.0).jobs()["jobs"][0]
+    store.close()
+    assert (job["position"], job["message"][:35]) == (0, "The service's disk has less than 11")
 
 
 def test_pictures(service: Service, port: int) -> None:

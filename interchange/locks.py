@@ -35,6 +35,20 @@ class FileLock:
             self._descriptor = None
 
 
+def is_held(path: Path) -> bool:
+    """True if some process holds the lock of that file, or if we may not look. Makes no file."""
+    try:
+        if not path.exists():
+            return False
+        lock = FileLock(path)
+        if not lock.acquire():
+            return True
+    except OSError:
+        return True
+    lock.release()
+    return False
+
+
 def _try_lock(descriptor: int) -> bool:
     try:
         if os.name == "nt":
