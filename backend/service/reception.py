@@ -16,6 +16,7 @@ from interchange.messages import Error, Event, Message, Preview
 from interchange.service_errors import ErrorInfo, ProtocolError
 
 from .devices import Devices
+from .flushing import Later
 from .handlers import Handlers, explain
 from .keys import ALLOWED
 from .watchers import Watchers
@@ -33,6 +34,15 @@ class Outgoing:
     re: str = ""
 
 
+@attrs.frozen(eq=False)
+class _Waiting:
+    """A request whose answer is still being made."""
+
+    address: bytes
+    re: str
+    answer: Later
+
+
 class Reception:
     """`read_events` and `read_preview`: see `Watchers`."""
 
@@ -44,9 +54,12 @@ class Reception:
         self._count = count  # called with each message's type and each refusal's code
         self.handlers, self._devices, self._watchers = handlers, devices, watchers
         self._read_events, self._read_preview = read_events, read_preview
+        self._waiting: list[_Waiting] = []
 
     def hear(self, address: bytes, owner: str, frames: Sequence[Buffer]) -> Outgoing | None:
-        """The answer to a message of the key `owner`, which the handshake has let in. Raises nothing.
+        """The answer to a message of the key `owner`, which the handshake has let in; `due` has those that take time.
+
+        Raises nothing.
 
         What a key sends that was revoked since is not looked at.
         """
@@ -62,6 +75,9 @@ class Reception:
             return Outgoing(address, Error(ErrorInfo(error.code, error.message, SAME_VERSION)), error.request_id)
         self._count(envelope.message.TYPE)
         answer = self.handlers.handle(address, owner, envelope.message)
+        if isinstance(answer, Later):
+            self._waiting.append(_Waiting(address, envelope.id, answer))
+            return None
         if isinstance(answer, Error):
             self._count(answer.error.code)
         return None if answer is None else Outgoing(address, answer, envelope.id)
@@ -73,8 +89,22 @@ class Reception:
             yield Outgoing(address, REVOKED_ERROR)
 
     def due(self) -> Iterator[Outgoing]:
-        """Previews and events that those who watch are to get now."""
+        """Answers that took time, and previews and events that those who watch are to get now."""
+        yield from self._late_answers()
         for address, preview in self._watchers.due_previews(self._read_preview):
             yield Outgoing(address, preview)
         for address, event in self._watchers.due(self._read_events):
             yield Outgoing(address, event)
+
+    def _late_answers(self) -> Iterator[Outgoing]:
+        due = [waiting for waiting in self._waiting if waiting.answer.is_due()]
+        self._waiting = [waiting for waiting in self._waiting if waiting not in due]
+        for waiting in due:
+            answer: Message
+            try:
+                answer = waiting.answer.take()
+            except Exception as error:
+                answer = Error(explain(error))
+                self._count(answer.error.code)
+            if self.handlers.knows(waiting.address):
+                yield Outgoing(waiting.address, answer, waiting.re)

@@ -29,11 +29,13 @@ from .administration import Administration
 from .blobs import ContentStore
 from .crew import Crew
 from .devices import Devices
+from .flushing import Flushing
 from .gpus import Lanes, find_gpus
 from .handlers import Control, Handlers, is_disk_full
 from .keys import ZAP_DOMAIN, Gatekeeper, Keys
 from .locks import FileLock
 from .machine import MachineProbe, own_memory, version
+from .old_digests import renew_digests
 from .pairing import PairingDesk
 from .previews import read_preview
 from .queue import JobQueue
@@ -75,10 +77,12 @@ class Server:
         self._reserve.release()  # taking up the jobs of before needs room
         keys = Keys.load_or_create(settings.keys_file)
         self.store = JobStore(settings.database)
+        renew_digests(self.store, settings)
         self.queue = JobQueue(self.store, settings.max_crashes, Quota(settings.quota_size, settings.quota_waiting))
         self.queue.recover()
         self._reserve.fill()
-        self.contents = ContentStore(settings.store)
+        self._flushing = Flushing()
+        self.contents = ContentStore(settings.store, self._flushing)
         self.contents.sweep(settings.abandoned_upload_s)
         self.watchers = Watchers()
         self.store.on_event, self.store.on_deleted = self.watchers.stir, self.watchers.forget_job
@@ -162,6 +166,7 @@ class Server:
             poller = zmq.Poller()
             for socket in filter(None, (self._gate.socket, self._router, self._lines, self._desk.socket)):
                 poller.register(socket, zmq.POLLIN)
+            poller.register(self._flushing.bell, zmq.POLLIN)
             wait_s = 0.0 if self._retention.is_busy else BUSY_S if self.crew.is_busy else IDLE_S
             ready = dict(poller.poll(int(1000 * wait_s)))
             self._pulse.beat_at = self.clock()
@@ -171,6 +176,8 @@ class Server:
                 self._take(self._lines, self._hear_worker)
             if self._router in ready:
                 self._take(self._router, self._hear_client)
+            if self._flushing.bell.fileno() in ready:
+                self._flushing.hear()
             if self._desk.socket in ready:
                 self._desk.hear()
             self._desk.step()
@@ -271,6 +278,7 @@ class Server:
                 last_first.callback(socket.close)
             last_first.callback(self._probe.close)
             last_first.callback(self._desk.close)
+            last_first.callback(self._flushing.close)
             last_first.callback(self.contents.close)
             last_first.callback(self._send_events)
             last_first.callback(self.crew.close, self._lines)

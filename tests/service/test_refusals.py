@@ -15,11 +15,12 @@ from zmq.utils.monitor import recv_monitor_message
 
 from interchange import codec
 from interchange import messages as wire
-from interchange.client import SURE, JobClient
+from interchange.client import JobClient
 from interchange.connection import Connection
 from interchange.errors import InputError
 from interchange.handshake import MONITORED, check_event, mechanism_at
 from interchange.service_errors import ServiceError
+from interchange.session import SURE
 
 from .harness import IMPATIENT, Line, Service, make_files
 
@@ -69,7 +70,7 @@ def test_a_client_without_encryption(service: Service) -> None:
     plain.linger = 0
     monitor = plain.get_monitor_socket(MONITORED)
     plain.connect(endpoint)
-    plain.send_multipart([b"DD/1", b'{"t":"ping","id":"1"}'])
+    plain.send_multipart([b"DD/2", b'{"t":"ping","id":"1"}'])
     begun = time.perf_counter()
     with pytest.raises(ServiceError) as caught:
         while monitor.poll(1000):
@@ -96,10 +97,10 @@ def test_a_server_without_encryption(service: Service) -> None:
 
 def test_an_older_program(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both sides see it: the service answers in its own words, the client in its own."""
-    monkeypatch.setattr(codec, "PROTOCOL", b"DD/0")
-    monkeypatch.setattr("interchange.connection.PROTOCOL", b"DD/0")
+    monkeypatch.setattr(codec, "PROTOCOL", b"DD/1")
+    monkeypatch.setattr("interchange.connection.PROTOCOL", b"DD/1")
     error = refusal(service.state)
-    assert error.code == "PROTO_VERSION" and error.message == "This program speaks DD/0, the service DD/1."
+    assert error.code == "PROTO_VERSION" and error.message == "This program speaks DD/1, the service DD/2."
     assert "Install the same version" in error.hint
 
 

@@ -339,7 +339,7 @@ def test_plain_and_garbage_connections_get_nothing(service: Service, client: Job
     with context.socket(zmq.DEALER) as plain:
         plain.linger = 0
         plain.connect(endpoint)
-        plain.send_multipart([b"DD/1", b'{"t":"ping","id":"1"}'])
+        plain.send_multipart([b"DD/2", b'{"t":"ping","id":"1"}'])
         assert not plain.poll(300)
     context.term()
     for _ in range(20):
@@ -349,7 +349,7 @@ def test_plain_and_garbage_connections_get_nothing(service: Service, client: Job
 
 
 def test_malformed_messages_are_answered(link: Link, client: JobClient) -> None:
-    for frames in ([b"DD/9", b"{}"], [b"DD/1", b"{}"], [b"DD/1", b"{"], [b"x"], [b"DD/1", b'{"t":"pong","id":"7"}']):
+    for frames in ([b"DD/9", b"{}"], [b"DD/2", b"{}"], [b"DD/2", b"{"], [b"x"], [b"DD/2", b'{"t":"pong","id":"7"}']):
         link._socket.send_multipart(frames)
         answer = link.receive(2.0)
         assert answer is not None and isinstance(answer.message, wire.Error)
