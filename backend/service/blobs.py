@@ -30,8 +30,13 @@ _UNFLUSHED = 256 << 20  # bytes of whole contents that the disk may owe us; a sl
 class _Owed:
     """A whole content that a thread is flushing."""
 
-    size: int
+    part: PartFile
     flushed: Future[None]
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.part.assembly.size
 
 
 class ContentStore:
@@ -133,7 +138,7 @@ class ContentStore:
             self._wanted.pop(digest, None)
             return answer
         flushed = self._flushing.begin(work)
-        self._owed[digest] = _Owed(part.assembly.size, flushed)
+        self._owed[digest] = _Owed(part, flushed)
         while sum(owed.size for owed in self._owed.values()) > max(_UNFLUSHED, part.assembly.size):
             self._settle(next(iter(self._owed)))
 
