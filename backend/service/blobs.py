@@ -113,7 +113,7 @@ class ContentStore:
         if self.path(chunk.digest).exists():
             return PutAck(chunk.digest, chunk.size, len(chunk.data), stored=True)
         if self._wanted.get(chunk.digest) != chunk.size:
-            raise ServiceError("JOB_STATE", "A file was sent that no job announced.", "Create the job first.")
+            raise _unwanted()
         part = self._part(chunk.digest, chunk.size)
         try:
             is_whole = part.append(chunk.offset, chunk.data, chunk.chunk_digest)
@@ -145,6 +145,8 @@ class ContentStore:
         def take() -> PutAck:
             self._settle(digest)
             flushed.result()
+            if not part.target.exists():  # deleted since: not to be relied upon
+                raise _unwanted()
             return answer
 
         return Later(flushed.done, take)
@@ -226,6 +228,10 @@ def _protect(path: Path) -> None:
     """Stored contents are shared by jobs through hard links: nobody writes into them."""
     if os.name == "posix":
         path.chmod(0o400)
+
+
+def _unwanted() -> ServiceError:
+    return ServiceError("JOB_STATE", "A file was sent that no job announced.", "Create the job first.")
 
 
 def _wrong_size(name: str) -> InputError:

@@ -357,10 +357,10 @@ class ServiceMachine(RuleBasedStateMachine):
         assert all(number <= MAX_UNACKNOWLEDGED * len(JOBS) for number in count.values())
 
     def answer_late(self, address: bytes, answer: wire.PutAck) -> None:
-        """What is said to be stored is there, unless nobody needs it any more."""
+        """What is said to be stored is there."""
         size = next(len(content) for content in CONTENTS if digest_bytes(content) == answer.digest)
         assert answer.stored and answer.have == size and answer.credit == (size - 1) % CHUNK + 1
-        assert self.contents.path(answer.digest).exists() or not self.store.refers_to(answer.digest)
+        assert self.contents.path(answer.digest).exists()
         assert self.handlers.knows(address)
         self.late[address] = answer
 

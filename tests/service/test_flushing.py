@@ -27,6 +27,7 @@ from backend.service.watchers import Watchers
 from interchange import messages as wire
 from interchange.codec import encode
 from interchange.digests import digest_bytes
+from interchange.service_errors import ServiceError
 
 from .harness import wait_until
 
@@ -129,8 +130,12 @@ def test_who_needs_it_waits(how: str, contents: ContentStore, disk: Disk) -> Non
         assert not contents.stored() and not list((contents.root / "uploading").iterdir())
     else:
         contents.close()
-    assert answer.is_due() and answer.take().TYPE == "put.ack"
-    assert (how == "deleted") or contents.path(digest_bytes(DATA)).read_bytes() == DATA
+    assert answer.is_due()
+    if how == "deleted":
+        with pytest.raises(ServiceError, match="no job announced"):
+            answer.take()
+    else:
+        assert answer.take().TYPE == "put.ack" and contents.path(digest_bytes(DATA)).read_bytes() == DATA
 
 
 @pytest.mark.parametrize("noticed", ["by the sender", "by who announces it again"])
