@@ -357,6 +357,32 @@ def test_malformed_messages_are_answered(link: Link, client: JobClient) -> None:
     client.ping()
 
 
+# -- files that change ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_file_that_changes_while_it_is_sent(client: JobClient, tmp_path: Path, resumed: bool) -> None:
+    """It is named, and not tried again for ever, also if a part of it had arrived earlier; as it is now it is taken."""
+    files = make_files(tmp_path, {"picture": 24 << 20}, seed=resumed)  # more than is on its way at once
+
+    def give_up(stage: str, fraction: float, _: str) -> None:
+        if stage == "upload" and 0.0 < fraction < 1.0:
+            raise TimeoutError
+
+    def spoil(stage: str, *_: object) -> None:
+        if stage == "prepare":
+            with open(files["picture"], "r+b") as file:
+                file.seek(23 << 20)
+                file.write(b"another")
+
+    if resumed:
+        with pytest.raises(TimeoutError):
+            client.submit("double", {}, files, progress=give_up)
+    with pytest.raises(InputError, match="picture does not match its digest"):
+        client.submit("double", {}, files, progress=spoil)
+    client.wait(client.submit("double", {}, files))
+
+
 # -- starting and stopping --------------------------------------------------------------------------------------------
 
 
