@@ -13,70 +13,28 @@ A client belongs to one thread.
 from __future__ import annotations
 
 import contextlib
-import random
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar, overload
-
-import zmq
+from typing import Any, overload
 
 from . import messages as wire
-from .connection import Connection, Link, Timing, end_context
-from .digests import digest_bytes, digest_file
-from .errors import Cancelled, InputError, Progress
-from .handshake import KeysDiffer, keys_changed
-from .part_file import Fetch
+from .connection import Link
+from .download import fetch_files
+from .errors import Progress
 from .paths import check_distinct, check_relative_path, join_inside
 from .png import png_size
 from .service_errors import ConnectionLost, ServiceError, raise_error
-from .transfer import DigestMismatch, Inbox, Meter, Outbox, Piece, TransferStatus
-
-START_HERE = "Start it: digidouble serve."
-LOOK_THERE = "See that it runs on that computer, and that network, VPN and firewall let this one reach it."
-SURE = 3
-"""So many handshakes in a row must fail for the other side's key before we say that it has changed."""
-
-Answer = TypeVar("Answer", bound=wire.Message)
-Result = TypeVar("Result")
+from .session import Session
+from .transfer import Meter, TransferStatus
+from .upload import Source, describe, send_missing
 
 
-class JobClient:
+class JobClient(Session):
     """Submits jobs, watches them, fetches their results."""
 
-    def __init__(
-        self,
-        connection: Connection | Path | str,
-        timing: Timing | None = None,
-        cancelled: Callable[[], bool] = lambda: False,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """`connection`: a connection file or the service's state folder (read anew at each reconnect, so that a service
-        that was started again is found), or a Connection. Nothing is sent before the first call.
-
-        `cancelled` is asked at least five times a second while a call waits; True ends it with Cancelled.
-        """
-        self.connection = connection
-        self.timing = timing or Timing()
-        self.transfer: TransferStatus | None = None
-        self._cancelled, self._clock, self._sleep = cancelled, clock, sleep
-        self._context: zmq.Context[Any] = zmq.Context()
-        self._links: dict[str, Link] = {}
-        self._watching: set[str] = set()
-        self._last_contact = clock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close all connections. Jobs go on without us."""
-        self._drop_links()
-        end_context(self._context)
+    transfer: TransferStatus | None = None
+    """How far the upload or download is that runs, or ran last."""
 
     # -- jobs ---------------------------------------------------------------------------------------------------------
 
@@ -98,7 +56,7 @@ class JobClient:
         Raises InputError (unreadable file, unsafe path, what the service says of the input), ServiceError, Cancelled.
         """
         job_id = job_id or uuid.uuid4().hex
-        sources, entries = self._describe(files, progress or _silent)
+        sources, entries = describe(files, self._cancelled, progress or _silent)
         create = wire.JobCreate(job_id, kind, wire.JobSpec(parameters, entries), priority)
         self._persistently(lambda: self._submit_once(create, sources, progress or _silent))
         return job_id
@@ -222,89 +180,9 @@ class JobClient:
         """Stop the service gracefully; its jobs wait for its next start."""
         self._link("control").request(wire.ServerStop())
 
-    # -- connection ---------------------------------------------------------------------------------------------------
+    # -- files --------------------------------------------------------------------------------------------------------
 
-    def _link(self, role: str) -> Link:
-        if role not in self._links:
-            connection = self._known()
-            self._links[role] = Link(self._context, connection, role, self.timing, self._cancelled, self._clock)
-        return self._links[role]
-
-    def _known(self) -> Connection:
-        known = self.connection
-        return known if isinstance(known, Connection) else Connection.load(Path(known))
-
-    def _drop_links(self) -> None:
-        self._watching.clear()
-        for link in self._links.values():
-            self._last_contact = max(self._last_contact, link.last_contact)
-            link.close()
-        self._links.clear()
-
-    def _ask(self, message: wire.Message, answer: type[Answer]) -> Answer:
-        return self._persistently(lambda: self._request("control", message, answer))
-
-    def _request(self, role: str, message: wire.Message, answer: type[Answer]) -> Answer:
-        reply = self._link(role).request(message)
-        if not isinstance(reply, answer):
-            raise ServiceError("PROTO_BAD_HEADER", f"The service answered {reply.TYPE} to {message.TYPE}.")
-        return reply
-
-    def _persistently(self, action: Callable[[], Result]) -> Result:
-        """Do it; if the connection is lost, wait a little longer each time and do it again.
-
-        Everything that the protocol does may be done twice, so nobody has to know how far it had come.
-        """
-        self._last_contact = self._clock()
-        failures = strangers = 0
-        while True:
-            try:
-                return action()
-            except ConnectionLost as lost:
-                before = self._last_contact
-                self._drop_links()
-                failures = 0 if self._last_contact > before else failures + 1
-                strangers = strangers + 1 if isinstance(lost, KeysDiffer) else 0
-                impatient = self._clock() - self._last_contact > self.timing.patience_s
-                if strangers >= SURE or (strangers and impatient):
-                    raise keys_changed(self._known().endpoint) from lost
-                if impatient:
-                    hint = START_HERE if self._known().pid else LOOK_THERE
-                    text = f"The service cannot be reached: {lost}."
-                    raise ServiceError("UNAVAILABLE", text, hint, "later") from lost
-                self._pause(failures)
-            except BaseException:
-                self._drop_links()  # answers to what was abandoned must not be taken for answers to what comes next
-                raise
-
-    def _pause(self, failures: int) -> None:
-        """Exponential back-off with full jitter, so that many clients do not come back at the same moment."""
-        longest = min(self.timing.pause_max_s, self.timing.pause_first_s * 2.0 ** min(failures, 16))
-        left = random.uniform(0.5, 1.0) * longest
-        while left > 0:
-            if self._cancelled():
-                raise Cancelled
-            self._sleep(min(left, self.timing.poll_s))
-            left -= self.timing.poll_s
-
-    # -- upload -------------------------------------------------------------------------------------------------------
-
-    def _describe(self, files: Mapping[str, Path], progress: Progress) -> tuple[dict[str, Path], list[wire.FileEntry]]:
-        """Digest everything: content -> where it can be read, and the entries of the job."""
-        check_distinct(check_relative_path(path) for path in files)
-        sources: dict[str, Path] = {}
-        entries: list[wire.FileEntry] = []
-        for index, (path, source) in enumerate(sorted(files.items())):
-            try:
-                digest, size = digest_file(source, self._cancelled), source.stat().st_size
-            except OSError as error:
-                raise InputError(f"{source} cannot be read ({error.strerror}).", "Check the file.") from error
-            entries.append(wire.FileEntry(path, size, digest))
-            sources[digest] = source
-            progress("prepare", (index + 1) / len(files), path)
-        return sources, entries
-
-    def _submit_once(self, create: wire.JobCreate, sources: Mapping[str, Path], progress: Progress) -> None:
+    def _submit_once(self, create: wire.JobCreate, sources: Mapping[str, Source], progress: Progress) -> None:
         created = self._request("control", create, wire.JobCreated)
         if created.state in (wire.FAILED, wire.CANCELLED):
             self._request("control", wire.JobRetry(create.job_id), wire.JobState)
@@ -314,46 +192,20 @@ class JobClient:
         self._request("control", wire.JobCommit(create.job_id), wire.JobState)
         progress("upload", 1.0, "")
 
-    def _upload(self, missing: list[wire.MissingFile], sources: Mapping[str, Path], progress: Progress) -> None:
-        """Send pieces as the credit allows, until the server has stored all. Raises ConnectionLost to be done again."""
-        link = self._link("data")
-        outbox = Outbox(missing, link.welcome.credit, link.welcome.limits.chunk)
-        meter = Meter("upload", outbox.total, self._clock)
-        while not outbox.done:
-            while (piece := outbox.next()) is not None:
-                link.send(_read_piece(sources[piece.digest], piece))
-            envelope = link.receive(self.timing.request_s)
-            if envelope is None:
-                raise ConnectionLost("it does not answer")
-            answer = _check_upload(envelope.message, missing)
-            if isinstance(answer, wire.PutAck):
-                outbox.acknowledge(answer.digest, answer.have, answer.stored, answer.credit)
-                self.transfer = meter.report(outbox.have, progress)
-
-    # -- download -----------------------------------------------------------------------------------------------------
+    def _upload(self, missing: list[wire.MissingFile], sources: Mapping[str, Source], progress: Progress) -> None:
+        meter = Meter("upload", sum(file.size for file in missing), self._clock)
+        send_missing(self._link("data"), missing, sources, meter, progress, self._tell)
 
     def _download_once(
         self, job_id: str, entries: list[wire.FileEntry], targets: Mapping[str, Path], progress: Progress
     ) -> None:
-        fetch = Fetch(targets)
-        try:
-            inbox = Inbox([(entry.path, entry.size, fetch.start(entry, self._cancelled)) for entry in entries])
-            meter = Meter("download", inbox.total, self._clock)
-            while not inbox.done:
-                link = self._link("data")
-                while (request := inbox.next()) is not None:
-                    link.send(wire.GetChunk(job_id, request.path, request.offset, request.length))
-                envelope = link.receive(self.timing.request_s)
-                if envelope is None:
-                    raise ConnectionLost("it does not answer")
-                answer = Link.check(envelope.message)
-                if isinstance(answer, wire.GetData) and answer.job_id == job_id:
-                    fetch.take(answer)
-                    inbox.received(len(answer.data))
-                    self.transfer = meter.report(inbox.have, progress)
-        finally:
-            fetch.close()
-        progress("download", 1.0, "")
+        def link() -> Link:
+            return self._link("data")
+
+        fetch_files(link, job_id, entries, targets, self._clock, self._cancelled, progress, self._tell)
+
+    def _tell(self, status: TransferStatus) -> None:
+        self.transfer = status
 
     # -- events -------------------------------------------------------------------------------------------------------
 
@@ -388,28 +240,6 @@ class JobClient:
         if "control" in self._links:
             with contextlib.suppress(ConnectionLost):
                 self._links["control"].send(wire.JobUnwatch(job_id))
-
-
-def _read_piece(source: Path, piece: Piece) -> wire.PutChunk:
-    try:
-        with open(source, "rb") as file:
-            file.seek(piece.offset)
-            data = file.read(piece.length)
-    except OSError as error:
-        raise InputError(f"{source} cannot be read ({error.strerror}).", "Check the file.") from error
-    if len(data) != piece.length:
-        raise DigestMismatch(str(source))
-    return wire.PutChunk(piece.digest, piece.size, piece.offset, digest_bytes(data), data)
-
-
-def _check_upload(message: wire.Message, missing: list[wire.MissingFile]) -> wire.Message:
-    """As `Link.check`, but a wrong digest of a file that was begun earlier is a reason to send it anew, once."""
-    try:
-        return Link.check(message)
-    except InputError as error:
-        if error.code == "INPUT_DIGEST" and any(file.have for file in missing):
-            raise ConnectionLost("what had arrived earlier was damaged") from error
-        raise
 
 
 def _check_preview(preview: wire.Preview) -> wire.Preview:

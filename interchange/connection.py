@@ -18,10 +18,10 @@ import cattrs
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from .codec import MAX_PAYLOAD, decode, encode
+from .codec import MAX_PAYLOAD, Buffer, decode, encode
 from .errors import Cancelled, InputError
 from .handshake import MONITORED, check_event, other_version
-from .messages import PROTOCOL, Envelope, Error, Hello, Limits, Message, Welcome
+from .messages import MAX_PREVIEW, PROTOCOL, Envelope, Error, Hello, Limits, Message, Welcome
 from .service_errors import ConnectionLost, ProtocolError, ServiceError, raise_error
 
 CONNECTION_FILE = "connection.json"
@@ -180,12 +180,15 @@ class Link:
                 return None
 
     def _take(self) -> Envelope:
-        frames = self._socket.recv_multipart(flags=zmq.DONTWAIT)
+        frames: list[Buffer] = [
+            frame.buffer if len(frame) > MAX_PREVIEW else frame.bytes  # what is larger are chunks: not copied
+            for frame in self._socket.recv_multipart(flags=zmq.DONTWAIT, copy=False)
+        ]
         try:
             envelope = decode(frames)
         except ProtocolError as error:
             if error.code == "PROTO_VERSION":
-                raise other_version(PROTOCOL.decode(), frames[0][:32].decode("ascii", "replace")) from error
+                raise other_version(PROTOCOL.decode(), bytes(frames[0][:32]).decode("ascii", "replace")) from error
             raise ServiceError(
                 error.code, f"The service answered what this program does not understand ({error.message}).",
                 "Install the same version on both sides.",

@@ -8,29 +8,49 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
-from interchange.digests import EMPTY, BackgroundHasher
+import attrs
+
+from interchange.digests import EMPTY
 from interchange.errors import InputError
 from interchange.messages import FileEntry, MissingFile, PutAck, PutChunk
 from interchange.part_file import LEDGER, PartFile
 from interchange.paths import join_inside
 from interchange.service_errors import ServiceError
-from interchange.transfer import CHUNK
 
+from .flushing import Flushing, Later
 from .room import Room
+
+_UNFLUSHED = 256 << 20  # bytes of whole contents that the disk may owe us; a slow disk would owe minutes otherwise
+
+
+@attrs.frozen
+class _Owed:
+    """A whole content that a thread is flushing."""
+
+    part: PartFile
+    flushed: Future[None]
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.part.assembly.size
 
 
 class ContentStore:
-    """Contents that were received whole, and parts of those that were not."""
+    """Contents that were received whole, and parts of those that were not.
 
-    def __init__(self, root: Path, room: Room | None = None) -> None:
+    With `flushing`, whole contents are flushed beside the caller's thread. In all other respects it belongs to one.
+    """
+
+    def __init__(self, root: Path, flushing: Flushing | None = None, room: Room | None = None) -> None:
         """`room`: looked at before something is to be sent; None: never."""
-        self.root, self._room = root, room
+        self.root, self._flushing, self._room = root, flushing, room
         self._uploading = root / "uploading"
         self._open: dict[str, PartFile] = {}
-        self._hashing = ThreadPoolExecutor(1, "hashing")  # its thread starts when it is first needed
+        self._owed: dict[str, _Owed] = {}
         self._wanted: dict[str, int] = {}  # digest -> size of what a job announced and we lack
 
     def path(self, digest: str) -> Path:
@@ -65,45 +85,78 @@ class ContentStore:
         return True
 
     def _missing(self, digest: str, size: int) -> MissingFile | None:
-        """None if the part turns out to be whole: the service died between the last byte and the renaming."""
+        """None if it is whole after all: an empty file, or one that the disk had only to be waited for."""
+        self._settle(digest)
+        if self._is_stored(digest, size):
+            return None
         if digest not in self._open and size > 0 and not self._part_path(digest, size).exists():
             return MissingFile(digest, size, 0)
         part = self._part(digest, size)
-        if part.assembly.complete:
+        if part.check():
             del self._open[digest]
-            try:
-                part.finish()
-            except InputError:  # damaged, and thrown away
-                return MissingFile(digest, size, 0)
-            _protect(self.path(digest))
+            part.publish()
+            _protect(part.target)
             return None
         return MissingFile(digest, size, part.have)
 
-    def receive(self, chunk: PutChunk) -> PutAck:
+    def receive(self, chunk: PutChunk) -> PutAck | Later:
         """Store a chunk of an announced content; the answer's `credit` is what it gives back.
+
+        With `flushing`, the answer to the last chunk of a content comes later, when the disk has it.
 
         Raises InputError (INPUT_DIGEST), ServiceError (JOB_STATE if nobody announced it), OSError.
         """
+        self._settle(chunk.digest)
         if self.path(chunk.digest).exists():
             return PutAck(chunk.digest, chunk.size, len(chunk.data), stored=True)
         if self._wanted.get(chunk.digest) != chunk.size:
-            raise ServiceError("JOB_STATE", "A file was sent that no job announced.", "Create the job first.")
+            raise _unwanted()
         part = self._part(chunk.digest, chunk.size)
         try:
-            stored = part.add(chunk.offset, chunk.data, chunk.chunk_digest)
+            is_whole = part.append(chunk.offset, chunk.data, chunk.chunk_digest)
         except InputError:
             if part.assembly.complete:  # the whole was wrong and has been thrown away
                 del self._open[chunk.digest]
             raise
-        if stored:
-            del self._open[chunk.digest], self._wanted[chunk.digest]
-            _protect(self.path(chunk.digest))
-        return PutAck(chunk.digest, part.have, len(chunk.data), stored)
+        answer = PutAck(chunk.digest, part.have, len(chunk.data), stored=is_whole)
+        return self._publish(part, answer) if is_whole else answer
+
+    def _publish(self, part: PartFile, answer: PutAck) -> PutAck | Later:
+        """Flush a whole content and give it its name; then it is answered for."""
+        digest = part.assembly.digest
+        del self._open[digest]
+
+        def work() -> None:
+            part.publish()
+            _protect(part.target)
+
+        if self._flushing is None:
+            work()
+            self._wanted.pop(digest, None)
+            return answer
+        flushed = self._flushing.begin(work)
+        self._owed[digest] = _Owed(part, flushed)
+        while sum(owed.size for owed in self._owed.values()) > max(_UNFLUSHED, part.assembly.size):
+            self._settle(next(iter(self._owed)))
+
+        def take() -> PutAck:
+            self._settle(digest)
+            flushed.result()
+            if not part.target.exists():  # deleted since: not to be relied upon
+                raise _unwanted()
+            return answer
+
+        return Later(flushed.done, take)
+
+    def _settle(self, digest: str) -> None:
+        """If a content is being flushed, wait until it has its name, or until the disk has refused it."""
+        owed = self._owed.pop(digest, None)
+        if owed is not None and owed.flushed.exception() is None:
+            self._wanted.pop(digest, None)
 
     def _part(self, digest: str, size: int) -> PartFile:
         if digest not in self._open:
-            hasher = BackgroundHasher(self._hashing) if size > CHUNK else None
-            self._open[digest] = PartFile(self._part_path(digest, size), self.path(digest), size, digest, hasher)
+            self._open[digest] = PartFile(self._part_path(digest, size), self.path(digest), size, digest)
         return self._open[digest]
 
     def _part_path(self, digest: str, size: int) -> Path:
@@ -123,6 +176,7 @@ class ContentStore:
 
     def discard(self, digest: str) -> None:
         """Delete a content, or what has arrived of it. To be asked for one that no job refers to."""
+        self._settle(digest)
         part = self._open.pop(digest, None)
         if part is not None:
             part.close()
@@ -141,10 +195,11 @@ class ContentStore:
 
     def close(self) -> None:
         """Release the parts; they are found again."""
+        for digest in list(self._owed):
+            self._settle(digest)
         for part in self._open.values():
             part.close()
         self._open.clear()
-        self._hashing.shutdown()
 
 
 def materialise(store: Path, files: Iterable[tuple[str, str]], folder: Path) -> None:
@@ -170,6 +225,10 @@ def _protect(path: Path) -> None:
     """Stored contents are shared by jobs through hard links: nobody writes into them."""
     if os.name == "posix":
         path.chmod(0o400)
+
+
+def _unwanted() -> ServiceError:
+    return ServiceError("JOB_STATE", "A file was sent that no job announced.", "Create the job first.")
 
 
 def _wrong_size(name: str) -> InputError:

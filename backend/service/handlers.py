@@ -18,6 +18,7 @@ from interchange.paths import check_distinct, check_relative_path, join_inside
 from interchange.service_errors import ErrorInfo, ServiceError
 
 from .blobs import ContentStore
+from .flushing import Later
 from .previews import read_preview
 from .queue import JobQueue
 from .retention import Retention
@@ -37,7 +38,8 @@ PEER_IDLE_S = 120.0
 class Peer:
     """A connection. `owner` is its public key, `role` what it said in hello, `credit` what it may still send.
 
-    `lost`: it takes nothing any more; what it sent before is still on its way through our queues.
+    Each hello begins with new credit; `hellos` counts them. `lost`: it takes nothing any more; what it sent before is
+    still on its way through our queues.
     """
 
     owner: str
@@ -45,6 +47,7 @@ class Peer:
     role: str = ""
     credit: int = 0
     lost: bool = False
+    hellos: int = 0
 
 
 @attrs.frozen
@@ -69,7 +72,7 @@ class Handlers:
         self._settings, self._queue, self._contents, self._watchers = settings, queue, contents, watchers
         self._server_id, self._control, self._clock = server_id, control, clock
         self._peers: dict[bytes, Peer] = {}
-        self._table: Mapping[type, Callable[[bytes, Peer, Any], wire.Message | None]] = {
+        self._table: Mapping[type, Callable[[bytes, Peer, Any], wire.Message | Later | None]] = {
             wire.Hello: self._hello, wire.Ping: self._ping, wire.ServerStats: self._stats, wire.ServerStop: self._stop,
             wire.JobCreate: self._create, wire.JobCommit: self._commit, wire.JobGet: self._get,
             wire.JobCancel: self._cancel, wire.JobRetry: self._retry, wire.JobList: self._list,
@@ -79,8 +82,8 @@ class Handlers:
             wire.PreviewAck: self._acknowledge_preview, wire.PutChunk: self._put, wire.GetChunk: self._send_chunk,
         }  # fmt: skip
 
-    def handle(self, address: bytes, owner: str, message: wire.Message) -> wire.Message | None:
-        """The answer to a message of a peer, or None if it needs none. Raises nothing."""
+    def handle(self, address: bytes, owner: str, message: wire.Message) -> wire.Message | Later | None:
+        """The answer to a message of a peer, None if it needs none, or one that is still being made. Raises nothing."""
         peer = self._peers.setdefault(address, Peer(owner, 0.0))
         if peer.owner != owner:  # a name that somebody else had before
             self.forget(address)
@@ -108,6 +111,10 @@ class Handlers:
         """The connections that a key has."""
         return [address for address, peer in self._peers.items() if peer.owner == owner]
 
+    def knows(self, address: bytes) -> bool:
+        """True for a connection that is not gone, as far as we know."""
+        return address in self._peers
+
     def forget(self, address: bytes) -> None:
         """The connection is gone."""
         self._peers.pop(address, None)
@@ -133,6 +140,7 @@ class Handlers:
     def _hello(self, address: bytes, peer: Peer, message: wire.Hello) -> wire.Message:
         settings = self._settings
         peer.role = message.role
+        peer.hellos += 1
         peer.credit = 0
         if message.role == "data":
             free = settings.total_window - sum(other.credit for other in self._peers.values() if not other.lost)
@@ -274,14 +282,25 @@ class Handlers:
 
     # -- files --------------------------------------------------------------------------------------------------------
 
-    def _put(self, _: bytes, peer: Peer, message: wire.PutChunk) -> wire.Message:
+    def _put(self, _: bytes, peer: Peer, message: wire.PutChunk) -> wire.Message | Later:
         length = len(message.data)
         if peer.role != "data" or length > peer.credit or length > self._settings.chunk:
             raise ServiceError("PROTO_CREDIT", "More was sent than the service had allowed.")
         peer.credit -= length
         answer = self._contents.receive(message)
-        peer.credit += length  # given back once the bytes are verified and written
-        return answer
+        if not isinstance(answer, Later):
+            peer.credit += length  # given back once the bytes are verified and written
+            return answer
+
+        hellos = peer.hellos
+
+        def take() -> wire.Message:
+            stored = answer.take()
+            if peer.hellos == hellos:
+                peer.credit += length
+            return stored
+
+        return Later(answer.is_due, take)
 
     def _send_chunk(self, _: bytes, peer: Peer, message: wire.GetChunk) -> wire.Message:
         record = self._succeeded(message.job_id, peer.owner)

@@ -67,6 +67,9 @@ MIGRATIONS = (
     ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX files_by_digest ON files (digest);
     """,
+    """
+    UPDATE files SET digest = '' WHERE output = 1; -- another digest than today's; see old_digests.py
+    """,
 )
 """Step n leads from version n to n + 1 (SQLite's user_version). A step that was released is never changed."""
 

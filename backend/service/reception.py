@@ -16,6 +16,7 @@ from interchange.messages import Envelope, Error, Event, JobCreate, Message, Pre
 from interchange.service_errors import ErrorInfo, ProtocolError
 
 from .devices import Devices
+from .flushing import Later
 from .handlers import Handlers, explain
 from .keys import ALLOWED
 from .watchers import Watchers
@@ -33,8 +34,15 @@ class Outgoing:
     re: str = ""
 
 
-Later = list[tuple[bytes, Callable[[], Outgoing | None]]]
+Deferred = list[tuple[bytes, Callable[[], Outgoing | None]]]
 """Who is to be answered when the rest has been heard, and how."""
+@attrs.frozen(eq=False)
+class _Waiting:
+    """A request whose answer is still being made."""
+
+    address: bytes
+    re: str
+    answer: Later
 
 
 class Reception:
@@ -48,14 +56,17 @@ class Reception:
         self._count = count  # called with each message's type and each refusal's code
         self.handlers, self._devices, self._watchers = handlers, devices, watchers
         self._read_events, self._read_preview = read_events, read_preview
+        self._waiting: list[_Waiting] = []
 
     def hear(
-        self, address: bytes, owner: str, frames: Sequence[Buffer], later: Later | None = None
+        self, address: bytes, owner: str, frames: Sequence[Buffer], deferred: Deferred | None = None
     ) -> Outgoing | None:
-        """The answer to a message of the key `owner`, which the handshake has let in. Raises nothing.
+        """The answer to a message of the key `owner`, which the handshake has let in; `due` has those that take time.
 
-        What a key sends that was revoked since is not looked at. `later` takes what is better answered once everything
-        is heard that has arrived already: which contents a job lacks, when chunks of them are still waiting here from a
+        Raises nothing.
+
+        What a key sends that was revoked since is not looked at. `deferred` takes what is better answered once all is
+        heard that has arrived already: which contents a job lacks, when chunks of them are still waiting here from a
         line that broke. (And whatever the same connection says after that, to keep its order.)
         """
         refusal = self._refuse(address, owner)
@@ -68,8 +79,8 @@ class Reception:
             self._count(error.code)
             return Outgoing(address, Error(ErrorInfo(error.code, error.message, SAME_VERSION)), error.request_id)
         self._count(envelope.message.TYPE)
-        if later is not None and (isinstance(envelope.message, JobCreate) or address in dict(later)):
-            later.append((address, lambda: self._refuse(address, owner) or self._answer(address, owner, envelope)))
+        if deferred is not None and (isinstance(envelope.message, JobCreate) or address in dict(deferred)):
+            deferred.append((address, lambda: self._refuse(address, owner) or self._answer(address, owner, envelope)))
             return None
         return self._answer(address, owner, envelope)
 
@@ -82,6 +93,9 @@ class Reception:
 
     def _answer(self, address: bytes, owner: str, envelope: Envelope) -> Outgoing | None:
         answer = self.handlers.handle(address, owner, envelope.message)
+        if isinstance(answer, Later):
+            self._waiting.append(_Waiting(address, envelope.id, answer))
+            return None
         if isinstance(answer, Error):
             self._count(answer.error.code)
         return None if answer is None else Outgoing(address, answer, envelope.id)
@@ -93,8 +107,22 @@ class Reception:
             yield Outgoing(address, REVOKED_ERROR)
 
     def due(self) -> Iterator[Outgoing]:
-        """Previews and events that those who watch are to get now."""
+        """Answers that took time, and previews and events that those who watch are to get now."""
+        yield from self._late_answers()
         for address, preview in self._watchers.due_previews(self._read_preview):
             yield Outgoing(address, preview)
         for address, event in self._watchers.due(self._read_events):
             yield Outgoing(address, event)
+
+    def _late_answers(self) -> Iterator[Outgoing]:
+        due = [waiting for waiting in self._waiting if waiting.answer.is_due()]
+        self._waiting = [waiting for waiting in self._waiting if waiting not in due]
+        for waiting in due:
+            answer: Message
+            try:
+                answer = waiting.answer.take()
+            except Exception as error:
+                answer = Error(explain(error))
+                self._count(answer.error.code)
+            if self.handlers.knows(waiting.address):
+                yield Outgoing(waiting.address, answer, waiting.re)

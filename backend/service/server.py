@@ -31,15 +31,17 @@ from .administration import Administration
 from .blobs import ContentStore
 from .crew import Crew
 from .devices import Devices
+from .flushing import Flushing
 from .gpus import Lanes, find_gpus
 from .handlers import Control, Handlers, is_disk_full
 from .keys import ZAP_DOMAIN, Gatekeeper, Keys
 from .machine import MachineProbe, own_memory, version
+from .old_digests import renew_digests
 from .pairing import PairingDesk
 from .previews import read_preview
 from .queue import JobQueue
 from .quota import Quota
-from .reception import Later, Outgoing, Reception
+from .reception import Deferred, Outgoing, Reception
 from .reserve import Reserve
 from .retention import Retention
 from .room import Room
@@ -77,11 +79,13 @@ class Server:
         self._reserve.release()  # taking up the jobs of before needs room
         keys = Keys.load_or_create(settings.keys_file)
         self.store = JobStore(settings.database)
+        renew_digests(self.store, settings)
         self.queue = JobQueue(self.store, settings.max_crashes, Quota(settings.quota_size, settings.quota_waiting))
         self.queue.recover()
         self._reserve.fill()
+        self._flushing = Flushing()
         room = Room(settings.store, settings.keep_free)
-        self.contents = ContentStore(settings.store, room)
+        self.contents = ContentStore(settings.store, self._flushing, room)
         self.contents.sweep(settings.abandoned_upload_s)
         self.watchers = Watchers()
         self.store.on_event, self.store.on_deleted = self.watchers.stir, self.watchers.forget_job
@@ -166,6 +170,7 @@ class Server:
             poller = zmq.Poller()
             for socket in filter(None, (self._gate.socket, self._router, self._lines, self._desk.socket)):
                 poller.register(socket, zmq.POLLIN)
+            poller.register(self._flushing.bell, zmq.POLLIN)
             wait_s = 0.0 if self._retention.is_busy else BUSY_S if self.crew.is_busy else IDLE_S
             ready = dict(poller.poll(int(1000 * wait_s)))
             self._pulse.beat_at = self.clock()
@@ -174,10 +179,12 @@ class Server:
             if self._lines in ready:
                 self._take(self._lines, self._hear_worker)
             if self._router in ready:
-                later: Later = []
-                self._take(self._router, partial(self._hear_client, later))
-                for _, answer in later:
+                deferred: Deferred = []
+                self._take(self._router, partial(self._hear_client, deferred))
+                for _, answer in deferred:
                     self._send(answer())
+            if self._flushing.bell.fileno() in ready:
+                self._flushing.hear()
             if self._desk.socket in ready:
                 self._desk.hear()
             self._desk.step()
@@ -209,10 +216,10 @@ class Server:
     def _hear_worker(self, frames: list[zmq.Frame]) -> None:
         self.crew.hear(parse_line([frame.bytes for frame in frames]))
 
-    def _hear_client(self, later: Later, frames: list[zmq.Frame]) -> None:
+    def _hear_client(self, deferred: Deferred, frames: list[zmq.Frame]) -> None:
         """Only keys that the gatekeeper has let in get so far."""
         answer = self._reception.hear(
-            frames[0].bytes, str(frames[-1].get("User-Id")), [frame.buffer for frame in frames[1:]], later
+            frames[0].bytes, str(frames[-1].get("User-Id")), [frame.buffer for frame in frames[1:]], deferred
         )
         self._send(answer)
 
@@ -280,6 +287,7 @@ class Server:
                 last_first.callback(socket.close)
             last_first.callback(self._probe.close)
             last_first.callback(self._desk.close)
+            last_first.callback(self._flushing.close)
             last_first.callback(self.contents.close)
             last_first.callback(self._send_events)
             last_first.callback(self.crew.close, self._lines)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from backend.service.blobs import ContentStore
+from backend.service.flushing import Later
 from backend.service.server import serve
 from interchange.messages import PutAck, PutChunk
 
@@ -20,7 +21,7 @@ LAG_S = 0.02
 class LaggingStore(ContentStore):
     """Takes its time."""
 
-    def receive(self, chunk: PutChunk) -> PutAck:
+    def receive(self, chunk: PutChunk) -> PutAck | Later:
         """As any store, later."""
         time.sleep(LAG_S)
         return super().receive(chunk)

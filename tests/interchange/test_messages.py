@@ -101,7 +101,7 @@ def test_random_bytes_are_refused(frames: list[bytes]) -> None:
     st.none() | st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()),
 )
 def test_random_headers_decode_or_are_refused(header: dict[str, Any], kind: str, payload: bytes | None) -> None:
-    frames = [b"DD/1", json.dumps({**header, "t": kind}).encode(), *([] if payload is None else [payload])]
+    frames = [b"DD/2", json.dumps({**header, "t": kind}).encode(), *([] if payload is None else [payload])]
     decode_or_refuse(frames)
 
 
@@ -134,24 +134,24 @@ def decode_or_refuse(frames: list[bytes]) -> None:
 
 
 def frames_of(**header: Any) -> list[bytes]:
-    return [b"DD/1", json.dumps({"id": "1", **header}).encode()]
+    return [b"DD/2", json.dumps({"id": "1", **header}).encode()]
 
 
 @pytest.mark.parametrize(
     ("frames", "code"),
     [
-        ([b"DD/2", b"{}"], "PROTO_VERSION"),
+        ([b"DD/1", b"{}"], "PROTO_VERSION"),
         ([], "PROTO_VERSION"),
-        ([b"DD/1"], "PROTO_BAD_HEADER"),
-        ([b"DD/1", b"{}", b"", b""], "PROTO_BAD_HEADER"),
-        ([b"DD/1", b"[1]"], "PROTO_BAD_HEADER"),
-        ([b"DD/1", b"[" * 60_000], "PROTO_BAD_HEADER"),
-        ([b"DD/1", b'{"a":' * 10_000], "PROTO_BAD_HEADER"),
-        ([b"DD/1", b'{"t":"ping","x":NaN}'], "PROTO_BAD_HEADER"),
-        ([b"DD/1", b'{"t":"ping","x":1e999}'], "PROTO_BAD_HEADER"),
-        ([b"DD/1", b'{"t":"ping","x":' + b"9" * 5000 + b"}"], "PROTO_BAD_HEADER"),
-        ([b"DD/1", b" " * (MAX_HEADER + 1)], "PROTO_TOO_LARGE"),
-        ([b"DD/1", b"{}", bytes(MAX_PAYLOAD + 1)], "PROTO_TOO_LARGE"),
+        ([b"DD/2"], "PROTO_BAD_HEADER"),
+        ([b"DD/2", b"{}", b"", b""], "PROTO_BAD_HEADER"),
+        ([b"DD/2", b"[1]"], "PROTO_BAD_HEADER"),
+        ([b"DD/2", b"[" * 60_000], "PROTO_BAD_HEADER"),
+        ([b"DD/2", b'{"a":' * 10_000], "PROTO_BAD_HEADER"),
+        ([b"DD/2", b'{"t":"ping","x":NaN}'], "PROTO_BAD_HEADER"),
+        ([b"DD/2", b'{"t":"ping","x":1e999}'], "PROTO_BAD_HEADER"),
+        ([b"DD/2", b'{"t":"ping","x":' + b"9" * 5000 + b"}"], "PROTO_BAD_HEADER"),
+        ([b"DD/2", b" " * (MAX_HEADER + 1)], "PROTO_TOO_LARGE"),
+        ([b"DD/2", b"{}", bytes(MAX_PAYLOAD + 1)], "PROTO_TOO_LARGE"),
         (frames_of(t="launch.missiles"), "PROTO_UNKNOWN_TYPE"),
         (frames_of(t=5), "PROTO_BAD_HEADER"),
         (frames_of(), "PROTO_BAD_HEADER"),
@@ -179,7 +179,7 @@ def test_each_fault_has_its_code(frames: list[bytes], code: str) -> None:
 
 def test_the_asker_is_known_even_if_the_rest_is_wrong() -> None:
     with pytest.raises(ProtocolError) as caught:
-        decode([b"DD/1", b'{"id":"abc","t":"job.get"}'])
+        decode([b"DD/2", b'{"id":"abc","t":"job.get"}'])
     assert caught.value.request_id == "abc"
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from backend.service import pairing
 from interchange import codec, connection, messages, server_messages, service_errors
+from interchange.digests import LEAF, digest_bytes
 from interchange.messages import MESSAGES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/formats/protocol.md").read_text(encoding="utf-8")
@@ -38,7 +39,7 @@ def test_tables_name_the_fields(name: str) -> None:
 def test_examples_decode_and_are_what_we_would_send(name: str) -> None:
     blocks = re.findall(r"^```\w+ (header|payload)\n(.*?)\n```$", SECTIONS[name], re.MULTILINE | re.DOTALL)
     assert [block[0] for block in blocks] in (["header"], ["header", "payload"])
-    frames = [b"DD/1", *(text.encode() for _, text in blocks)]
+    frames = [b"DD/2", *(text.encode() for _, text in blocks)]
     envelope = codec.decode(frames)
     assert name == envelope.message.TYPE
     assert [bytes(frame) for frame in codec.encode(envelope.message, envelope.id, envelope.re)] == frames
@@ -64,3 +65,9 @@ def test_limits_and_codes_on_the_page_are_the_real_ones() -> None:
     sources = [*root.glob("interchange/*.py"), *root.glob("backend/service/*.py")]
     used = {code for path in sources for code in re.findall(r'"((?:PROTO|AUTH|RES|JOB)_[A-Z_]+)"', path.read_text())}
     assert len(used) > 15 and not {code for code in used if f"`{code}`" not in PAGE}
+
+
+def test_the_pages_digests_are_ours() -> None:
+    contents = [b"", b"The quick brown fox", b"d" * 2_500_000]
+    assert re.findall(r"^\| .* \| `([0-9a-f]{64})` \|$", PAGE, re.MULTILINE) == [digest_bytes(c) for c in contents]
+    assert f"1 MiB ({LEAF:,} bytes)" in PAGE

@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import random
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interchange.digests import BackgroundHasher, digest_bytes, digest_file, digest_json, is_digest
+from interchange.digests import LEAF, TreeHasher, digest_bytes, digest_file, digest_json, is_digest, is_leaf
 from interchange.errors import Cancelled, InputError
 from interchange.messages import MissingFile
 from interchange.part_file import PartFile
@@ -42,33 +44,107 @@ def test_digests(tmp_path: Path) -> None:
         digest_file(tmp_path / "f", lambda: True)
 
 
+def test_a_digest_is_that_of_the_leaves_digests() -> None:
+    """Beside another implementation, in two lines; at the sizes where the number of leaves changes."""
+
+    def by_hand(data: bytes) -> str:
+        leaves = [hashlib.sha256(b"\0" + data[at : at + LEAF]).digest() for at in range(0, len(data) or 1, LEAF)]
+        return leaves[0].hex() if len(leaves) == 1 else hashlib.sha256(b"\1" + b"".join(leaves)).hexdigest()
+
+    content = random.Random(6).randbytes(3 * LEAF + 5)
+    found = set()
+    for size in (0, 1, LEAF - 1, LEAF, LEAF + 1, 2 * LEAF - 1, 2 * LEAF, 2 * LEAF + 1, 3 * LEAF, 3 * LEAF + 5):
+        digest = digest_bytes(memoryview(content)[:size])
+        assert digest == by_hand(content[:size])
+        found.add(digest)
+    assert len(found) == 10
+    leaves = b"".join(bytes.fromhex(digest_bytes(content[at : at + LEAF])) for at in range(0, 2 * LEAF, LEAF))
+    assert digest_bytes(leaves) != digest_bytes(content[: 2 * LEAF])  # a content that is a list of digests
+
+
+@given(st.integers(0, 3), st.integers(0, 5), st.lists(st.integers(1, 2 * LEAF), max_size=8), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_the_cut_changes_no_digest(leaves: int, more: int, cuts: list[int], known: bool) -> None:
+    """Whatever the pieces; those that are leaves may come as their digests."""
+    content = random.Random(leaves).randbytes(leaves * LEAF + more)
+    hasher, at = TreeHasher(), 0
+    for length in [*cuts, *[LEAF] * 4]:
+        piece = content[at : at + length]
+        if known and len(piece) > 0 and is_leaf(at, len(piece), len(content)):
+            hasher.add_leaf(digest_bytes(piece), len(piece))
+        else:
+            hasher.update(piece)
+        at += len(piece)
+    hasher.update(content[at:])
+    assert hasher.size == len(content) and hasher.hexdigest() == digest_bytes(content)
+    assert len(hasher.leaves()) == max(1, -(-len(content) // LEAF))
+
+
+def test_what_is_no_leaf() -> None:
+    hasher = TreeHasher()
+    for length in (0, LEAF + 1):
+        with pytest.raises(ValueError, match="no leaf"):
+            hasher.add_leaf("0" * 64, length)
+    hasher.add_leaf("0" * 64, 5)
+    with pytest.raises(ValueError, match="at 5 are no leaf"):
+        hasher.add_leaf("0" * 64, 5)
+
+
 # -- receiving --------------------------------------------------------------------------------------------------------
 
 
+def leaves_of(data: bytes) -> list[tuple[int, bytes, str]]:
+    pieces = [(at, data[at : at + LEAF]) for at in range(0, len(data), LEAF)]
+    return [(at, piece, digest_bytes(piece)) for at, piece in pieces]
+
+
+@pytest.mark.parametrize("cut", [chunks, leaves_of])
 @pytest.mark.parametrize("promised", ["the file's", "another's"])
-def test_a_digest_made_in_the_background(promised: str, tmp_path: Path) -> None:
-    """Pieces count in their order, also those of before an interruption; a wrong file is found at its end."""
-    data = random.Random(4).randbytes(950)
-    digest = digest_bytes(data if promised == "the file's" else b"other")
-    with ThreadPoolExecutor(1) as executor:
+def test_a_whole_is_made_of_its_chunks(promised: str, cut: Callable[[bytes], Any], tmp_path: Path) -> None:
+    """Chunks count in their order, also those of before an interruption; a wrong file is found at its end."""
+    data = random.Random(4).randbytes(950 if cut is chunks else 9 * LEAF // 2)
+    digest = digest_bytes(data if promised == "the file's" else data[:-1])
 
-        def opened() -> PartFile:
-            return PartFile(tmp_path / "x.part", tmp_path / "x", len(data), digest, BackgroundHasher(executor))
+    def opened() -> PartFile:
+        return PartFile(tmp_path / "x.part", tmp_path / "x", len(data), digest)
 
-        file = opened()
-        for piece in chunks(data)[:4]:
-            assert not file.add(*piece)
-        file.close()
-        file = opened()
-        assert file.have == 4 * CHUNK
-        for piece in chunks(data)[4:-1]:
-            assert not file.add(*piece)
-        if promised == "the file's":
-            assert file.add(*chunks(data)[-1]) and (tmp_path / "x").read_bytes() == data
-        else:
-            with pytest.raises(DigestMismatch):
-                file.add(*chunks(data)[-1])
-            assert not list(tmp_path.iterdir())
+    file, pieces = opened(), cut(data)
+    for piece in pieces[:3]:
+        assert not file.add(*piece)
+    file.close()
+    file = opened()
+    assert file.have == pieces[3][0]
+    for piece in pieces[3:-1]:
+        assert not file.add(*piece)
+    if promised == "the file's":
+        assert file.add(*pieces[-1]) and (tmp_path / "x").read_bytes() == data
+    else:
+        with pytest.raises(DigestMismatch):
+            file.add(*pieces[-1])
+        assert not list(tmp_path.iterdir())
+
+
+def test_leaves_in_another_order_are_no_file(tmp_path: Path) -> None:
+    """Each chunk is what it says, and the bytes are all there."""
+    data = random.Random(5).randbytes(3 * LEAF)
+    receiver = part(tmp_path, data)
+    first, second, third = leaves_of(data)
+    assert not receiver.add(*first)
+    assert not receiver.add(second[0], third[1], third[2])
+    with pytest.raises(DigestMismatch, match="file"):
+        receiver.add(third[0], second[1], second[2])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_does_not_flush_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failed flush the system may have dropped any of the bytes, and would say nothing the next time."""
+    receiver = part(tmp_path, bytes(300))
+    for piece in chunks(bytes(300))[:-1]:
+        receiver.add(*piece)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="error"):
+        patch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "error")))
+        receiver.add(*chunks(bytes(300))[-1])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_arrives(tmp_path: Path) -> None:

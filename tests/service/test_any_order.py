@@ -13,7 +13,8 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from hypothesis.stateful import (
 
 from backend.service.blobs import ContentStore
 from backend.service.devices import Devices
+from backend.service.flushing import Flushing
 from backend.service.handlers import Control, Handlers
 from backend.service.queue import JobQueue
 from backend.service.quota import Quota
@@ -70,6 +72,41 @@ class Device:
     listening: set[str] = attrs.field(factory=set)
 
 
+class Flush(Future[None]):
+    """Is done when the disk gets round to it, or as soon as somebody waits for it."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        super().__init__()
+        self._work = work
+
+    def run(self) -> None:
+        if not self.done():
+            self._work()
+            self.set_result(None)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        self.run()
+        return super().exception(timeout)
+
+
+class LazyDisk(Flushing):
+    """Flushes in an order of its own, without threads. What it has not flushed when the service dies is lost."""
+
+    def __init__(self) -> None:
+        self.owed: list[Flush] = []
+
+    def begin(self, work: Callable[[], None]) -> Future[None]:
+        self.owed.append(Flush(work))
+        return self.owed[-1]
+
+    def flush(self, which: int = -1) -> None:
+        """One of them, or all."""
+        chosen = self.owed if which < 0 else self.owed[which : which + 1]
+        for flush in list(chosen):
+            flush.run()
+            self.owed.remove(flush)
+
+
 @contextmanager
 def flushless_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as folder:
@@ -103,7 +140,9 @@ class ServiceMachine(RuleBasedStateMachine):
         self.queue = JobQueue(self.store, quota=Quota(waiting=2))
         self.queue.recover()
         self.running.clear()
-        self.contents = ContentStore(self.options.store)
+        self.disk = LazyDisk()
+        self.contents = ContentStore(self.options.store, self.disk)
+        self.late: dict[bytes, wire.Message] = {}  # answers that came later, by connection: the last one
         self.watchers = Watchers()
         self.store.on_event, self.store.on_deleted = self.watchers.stir, self.watchers.forget_job
         known = Devices(self.store.database, "own")
@@ -126,7 +165,7 @@ class ServiceMachine(RuleBasedStateMachine):
         if not really:
             return
         self.store.database.close()
-        for part in self.contents._open.values():
+        for part in (*self.contents._open.values(), *(owed.part for owed in self.contents._owed.values())):
             part.close()
         for device in self.devices:
             self.cut(device)
@@ -210,15 +249,24 @@ class ServiceMachine(RuleBasedStateMachine):
         told = wire.PutChunk(digest_bytes(content), len(content), offset, digest_bytes(piece), sent)
         before = device.credit
         answer = self.ask(device, "data", told)
-        if isinstance(answer, wire.PutAck):
+        if answer is None:
+            assert offset + len(piece) == len(content) and not self.contents.path(told.digest).exists()
+        elif isinstance(answer, wire.PutAck):
             assert answer.credit == len(piece) and 0 <= answer.have <= len(content)
-            assert answer.stored == (answer.have == len(content))
+            assert answer.stored == (answer.have == len(content)) == self.contents.path(told.digest).exists()
         else:
             assert code(answer) in ("JOB_STATE", "INPUT_DIGEST", "PROTO_CREDIT", "AUTH_REVOKED")
         if code(answer) == "INPUT_DIGEST":
             device.credit = (before or WINDOW) - len(piece)  # what a liar sent is not given back
             if device.credit < CHUNK:
                 self.cut(device)
+
+    @precondition(lambda self: self.disk.owed)
+    @rule(data=st.data())
+    def flush(self, data: st.DataObject) -> None:
+        """The disk gets round to one; who sent it is told, if he is still there."""
+        self.disk.flush(data.draw(st.integers(0, len(self.disk.owed) - 1)))
+        self.deliver(acknowledge=False)
 
     @rule(who=WHO, job_id=st.sampled_from(JOBS), which=WHICH)
     def submit(self, who: int, job_id: str, which: int) -> None:
@@ -234,6 +282,11 @@ class ServiceMachine(RuleBasedStateMachine):
                 piece = content[offset : offset + CHUNK]
                 told = wire.PutChunk(missing.digest, len(content), offset, digest_bytes(piece), piece)
                 answer = self.ask(device, "data", told)
+                if answer is None:
+                    self.disk.flush()
+                    self.deliver(acknowledge=False)
+                    answer = self.late.pop(device.data or b"")
+                    assert answer.stored
                 assert isinstance(answer, wire.PutAck) and answer.have == offset + len(piece)
         if created.state in ("created", "uploading"):
             answer = self.ask(device, "control", wire.JobCommit(job_id))
@@ -291,6 +344,8 @@ class ServiceMachine(RuleBasedStateMachine):
         by_address = {device.control: device for device in self.devices if device.control is not None}
         count: dict[bytes, int] = {}
         for outgoing in list(self.reception.due()):
+            if isinstance(outgoing.message, wire.PutAck):
+                self.answer_late(outgoing.address, outgoing.message)
             device = by_address.get(outgoing.address)
             if device is None or not isinstance(outgoing.message, wire.Event):
                 continue  # to a connection that has just broken
@@ -304,6 +359,14 @@ class ServiceMachine(RuleBasedStateMachine):
             if acknowledge:
                 self.ask(device, "control", wire.EventAck(event.job_id, event.seq))
         assert all(number <= MAX_UNACKNOWLEDGED * len(JOBS) for number in count.values())
+
+    def answer_late(self, address: bytes, answer: wire.PutAck) -> None:
+        """What is said to be stored is there."""
+        size = next(len(content) for content in CONTENTS if digest_bytes(content) == answer.digest)
+        assert answer.stored and answer.have == size and answer.credit == (size - 1) % CHUNK + 1
+        assert self.contents.path(answer.digest).exists()
+        assert self.handlers.knows(address)
+        self.late[address] = answer
 
     # -- what workers do ----------------------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ def recorded() -> list[list[bytes]]:
     """The messages of the page, as frames."""
     sections = re.findall(r"^#### .*?\n(.*?)(?=^#|\Z)", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     blocks = [re.findall(r"^```\w+ (?:header|payload)\n(.*?)\n```$", text, re.M | re.S) for text in sections]
-    return [[b"DD/1", *(text.encode() for text in found)] for found in blocks if found]
+    return [[b"DD/2", *(text.encode() for text in found)] for found in blocks if found]
 
 
 class Mutator:
@@ -67,7 +67,7 @@ class Mutator:
 
     def noise(self, _: list[bytes]) -> list[bytes]:
         lengths = [self.random.choice((0, 1, 4, 50, 2000)) for _ in range(self.random.randrange(5))]
-        return [b"DD/1", *(self.random.randbytes(length) for length in lengths)][self.random.randrange(2) :]
+        return [b"DD/2", *(self.random.randbytes(length) for length in lengths)][self.random.randrange(2) :]
 
     def cut(self, frames: list[bytes]) -> list[bytes]:
         return self.on_one(frames, lambda frame: frame[: self.random.randrange(len(frame) + 1)])

@@ -333,12 +333,12 @@ def test_messages_of_the_minor_version_before(blocks: list[str]) -> None:
     """As that version's page recorded them, and as a later one may write them: with fields that we do not know."""
     header = json.loads(blocks[0])
     payload = [text.encode() for text in blocks[1:]]
-    message = decode([b"DD/1", blocks[0].encode(), *payload]).message
+    message = decode([b"DD/2", blocks[0].encode(), *payload]).message
     assert header["t"] == message.TYPE
     later = json.dumps({**header, "invented_later": {"a": [1]}}).encode()
-    assert decode([b"DD/1", later, *payload]).message == message
+    assert decode([b"DD/2", later, *payload]).message == message
     with pytest.raises(ProtocolError) as caught:
-        decode([b"DD/2", later, *payload])
+        decode([b"DD/1", later, *payload])
     assert caught.value.code == "PROTO_VERSION"
 
 

@@ -45,9 +45,9 @@ def test_a_service_says_what_it_is_and_what_it_will_compute_with(tmp_path: Path)
 def test_other_versions_are_understood() -> None:
     """A server of minor version 0 leaves the fields out; one of the future has more, also within the machine."""
     old = b'{"t":"stats","id":"1","server_id":"s","pid":1,"uptime_s":1.0,"jobs":{}}'
-    assert decode([b"DD/1", old]).message == Stats("s", 1, 1.0, {})
+    assert decode([b"DD/2", old]).message == Stats("s", 1, 1.0, {})
     new = old[:-1] + b',"machine":{"cpu":"C","threads":2,"npus":[1],"gpus":[{"name":"G","memory":8,"fans":3}]},"x":1}'
-    assert decode([b"DD/1", new]).message == Stats("s", 1, 1.0, {}, machine=Machine("C", 2, [Gpu("G", 8)]))
+    assert decode([b"DD/2", new]).message == Stats("s", 1, 1.0, {}, machine=Machine("C", 2, [Gpu("G", 8)]))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the stand-in for nvidia-smi is a shell script")

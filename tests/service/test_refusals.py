@@ -19,13 +19,14 @@ from zmq.utils.monitor import recv_monitor_message
 from benchmarks.service_parts.plain import PlainLink
 from interchange import codec
 from interchange import messages as wire
-from interchange.client import SURE, JobClient
+from interchange.client import JobClient
 from interchange.connection import Connection
 from interchange.errors import InputError
 from interchange.handshake import MONITORED, check_event, mechanism_at
 from interchange.local_server import find_local_server
 from interchange.paths import scan_folder
 from interchange.service_errors import ServiceError
+from interchange.session import SURE
 from tests.interchange.test_files import small_capture
 
 from .harness import IMPATIENT, REPOSITORY, TOY, Line, Service, wait_until
@@ -76,7 +77,7 @@ def test_a_client_without_encryption(service: Service) -> None:
     plain.linger = 0
     monitor = plain.get_monitor_socket(MONITORED)
     plain.connect(endpoint)
-    plain.send_multipart([b"DD/1", b'{"t":"ping","id":"1"}'])
+    plain.send_multipart([b"DD/2", b'{"t":"ping","id":"1"}'])
     begun = time.perf_counter()
     with pytest.raises(ServiceError) as caught:
         while monitor.poll(1000):
@@ -103,10 +104,10 @@ def test_a_server_without_encryption(service: Service) -> None:
 
 def test_an_older_program(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both sides see it: the service answers in its own words, the client in its own."""
-    monkeypatch.setattr(codec, "PROTOCOL", b"DD/0")
-    monkeypatch.setattr("interchange.connection.PROTOCOL", b"DD/0")
+    monkeypatch.setattr(codec, "PROTOCOL", b"DD/1")
+    monkeypatch.setattr("interchange.connection.PROTOCOL", b"DD/1")
     error = refusal(service.state)
-    assert error.code == "PROTO_VERSION" and error.message == "This program speaks DD/0, the service DD/1."
+    assert error.code == "PROTO_VERSION" and error.message == "This program speaks DD/1, the service DD/2."
     assert "Install the same version" in error.hint
 
 
@@ -162,7 +163,7 @@ def test_without_encryption_all_of_it_could_be_read(tmp_path: Path, monkeypatch:
     command = [sys.executable, "-m", "benchmarks.service_parts.plain", str(state), TOY]
     process = subprocess.Popen(command, cwd=REPOSITORY)
     try:
-        monkeypatch.setattr("interchange.client.Link", PlainLink)
+        monkeypatch.setattr("interchange.session.Link", PlainLink)
         wait_until(lambda: find_local_server(state) is not None, 20.0)
         recorded = overhear(Connection.load(state), tmp_path)
     finally:

@@ -16,6 +16,7 @@ from backend import cli
 from backend.service.blobs import ContentStore
 from backend.service.migrations import MIGRATIONS, migrate
 from backend.service.offline import collect_garbage
+from backend.service.old_digests import renew_digests
 from backend.service.queue import JobQueue
 from backend.service.quota import Quota
 from backend.service.retention import Retention
@@ -245,6 +246,32 @@ def test_a_list_of_any_older_version(tmp_path: Path, version: int) -> None:
     store.close()
 
 
+def test_results_of_before_can_still_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Version 3 had another digest: those of results are made anew, those of inputs are names and stay."""
+    options, digest = Settings(tmp_path), "d" * 64
+    with monkeypatch.context() as patch:
+        patch.setattr("backend.service.migrations.MIGRATIONS", MIGRATIONS[:3])
+        store = JobStore(options.database)
+        queue = JobQueue(store)
+        files = [wire.FileEntry("in", 5, digest)]
+        queue.commit(queue.create("artist", wire.JobCreate("old", "double", wire.JobSpec({}, files))))
+        queue.start_next()
+        queue.succeeded("old", {}, [wire.FileEntry(path, 6, digest) for path in ("a", "gone", "sub/b")])
+        store.close()
+    for path in ("a", "sub/b"):
+        target = options.job_folder("old").outputs / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(b"result")
+    store = JobStore(options.database)
+    assert renew_digests(store, options) == 3
+    assert renew_digests(store, options) == 0
+    job = store.job("old")
+    assert store.files(job, output=False) == files
+    fresh = digest_bytes(b"result")
+    assert [entry.digest for entry in store.files(job, output=True)] == [fresh, "0" * 64, fresh]
+    store.close()
+
+
 def test_a_step_that_fails_leaves_the_list_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "list.sqlite"
     JobStore(path).close()
@@ -290,7 +317,7 @@ def test_deleting_and_clearing_up(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert "job two\n1 jobs and 0 files and folders of no job would be deleted" in capsys.readouterr().out
         assert cli.main(["gc", *state, "--older-than", "0"]) == 0
         wait_until(lambda: not service.job_folder("two").exists())
-        assert not list((service.state / "store").glob("??/*"))
+        wait_until(lambda: not list((service.state / "store").glob("??/*")))  # first the folder goes, then its contents
         assert cli.main(["stats", *state]) == 0
         assert "Jobs: 1 running" in capsys.readouterr().out
         assert cli.main(["stats", *state, "--json"]) == 0

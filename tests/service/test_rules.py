@@ -283,8 +283,12 @@ def test_contents_are_stored_once_and_put_into_folders(tmp_path: Path) -> None:
         materialise(contents.root, [("../x", entry.digest)], tmp_path / "in")
 
 
-def test_the_last_byte_came_but_the_name_did_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stopped between the last write and the renaming: the file is found, and nothing is sent again."""
+@pytest.mark.parametrize(("fails", "again"), [("os.replace", 100), ("os.fsync", 1000)])
+def test_the_last_byte_came_but_the_name_did_not(
+    fails: str, again: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped between the last write and the renaming: only the last piece is sent again, but all of it if the disk
+    would not say that it has it."""
     contents = ContentStore(tmp_path)
     data = b"x" * 1000
     entry = wire.FileEntry("f", 1000, digest_bytes(data))
@@ -292,8 +296,10 @@ def test_the_last_byte_came_but_the_name_did_not(tmp_path: Path, monkeypatch: py
     contents.receive(chunk(data, 0, 600))
     contents.receive(chunk(data, 600, 300))
     with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
-        patch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        patch.setattr(fails, lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
         contents.receive(chunk(data, 900))
+    assert contents.announce([entry]) == [wire.MissingFile(entry.digest, 1000, 1000 - again)]
+    assert contents.receive(chunk(data, 1000 - again)).stored
     assert contents.announce([entry]) == [] and contents.path(entry.digest).read_bytes() == data
     contents.close()
 

@@ -337,7 +337,7 @@ def test_plain_and_garbage_connections_get_nothing(service: Service, client: Job
     with context.socket(zmq.DEALER) as plain:
         plain.linger = 0
         plain.connect(endpoint)
-        plain.send_multipart([b"DD/1", b'{"t":"ping","id":"1"}'])
+        plain.send_multipart([b"DD/2", b'{"t":"ping","id":"1"}'])
         assert not plain.poll(300)
     context.term()
     for _ in range(20):
@@ -347,12 +347,38 @@ def test_plain_and_garbage_connections_get_nothing(service: Service, client: Job
 
 
 def test_malformed_messages_are_answered(link: Link, client: JobClient) -> None:
-    for frames in ([b"DD/9", b"{}"], [b"DD/1", b"{}"], [b"DD/1", b"{"], [b"x"], [b"DD/1", b'{"t":"pong","id":"7"}']):
+    for frames in ([b"DD/9", b"{}"], [b"DD/2", b"{}"], [b"DD/2", b"{"], [b"x"], [b"DD/2", b'{"t":"pong","id":"7"}']):
         link._socket.send_multipart(frames)
         answer = link.receive(2.0)
         assert answer is not None and isinstance(answer.message, wire.Error)
         assert answer.message.error.code.startswith("PROTO_")
     client.ping()
+
+
+# -- files that change ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_file_that_changes_while_it_is_sent(client: JobClient, tmp_path: Path, resumed: bool) -> None:
+    """It is named, and not tried again for ever, also if a part of it had arrived earlier; as it is now it is taken."""
+    files = make_files(tmp_path, {"picture": 24 << 20}, seed=resumed)  # more than is on its way at once
+
+    def give_up(stage: str, fraction: float, _: str) -> None:
+        if stage == "upload" and 0.0 < fraction < 1.0:
+            raise TimeoutError
+
+    def spoil(stage: str, *_: object) -> None:
+        if stage == "prepare":
+            with open(files["picture"], "r+b") as file:
+                file.seek(23 << 20)
+                file.write(b"another")
+
+    if resumed:
+        with pytest.raises(TimeoutError):
+            client.submit("double", {}, files, progress=give_up)
+    with pytest.raises(InputError, match="picture does not match its digest"):
+        client.submit("double", {}, files, progress=spoil)
+    client.wait(client.submit("double", {}, files))
 
 
 # -- starting and stopping --------------------------------------------------------------------------------------------
