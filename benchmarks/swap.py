@@ -37,11 +37,12 @@ from .swap_scene import Scene, SceneSettings, render_scene
 
 Image = npt.NDArray[np.float32]
 UV, CLASSICAL, FUSED, OWN_TONE = "uv", "classical", "classical + consistency", "uv, performer's tone"
+# The truths are renders of the avatar with another skin and its own eyes, so the swaps keep them too.
 METHODS: dict[str, dict[str, Any]] = {
-    UV: {"swapper": "uv", "tone": 0.0},
+    UV: {"swapper": "uv", "tone": 0.0, "eye_colour": 0.0},
     CLASSICAL: {"swapper": "classical", "consistency": False},
     FUSED: {"swapper": "classical", "consistency": True},
-    OWN_TONE: {"swapper": "uv", "tone": 1.0},
+    OWN_TONE: {"swapper": "uv", "tone": 1.0, "eye_colour": 0.0},
 }
 _NOISE_BARS = {1.0: 27.0, 2.0: 25.5}  # pixels: dB
 _SHEET_VIEWS = 8

@@ -43,7 +43,7 @@ class PreparedSwap:
     look: what `change` does with a view, for swap.json; {"taken": "nothing", "reason": ...} where it leaves one alone.
     digest: of what the pictures depend on beside capture, source, settings and skin; "" for nothing. offset: (V, 3)
     metres by which the rest mesh moves, in the avatar's own axes; `change` then gets views and meshes that have moved
-    already (shape/reshape.py).
+    already (shape/reshape.py). textures: new ones (h, w, 3) uint8 sRGB of other parts, by object index.
     """
 
     change: Callable[[ViewImages, Mesh, Camera], npt.NDArray[np.float32]]
@@ -56,6 +56,7 @@ class PreparedSwap:
     look: Callable[[ViewImages, Mesh, Camera], dict[str, Any]] | None = None
     digest: str = ""
     offset: npt.NDArray[np.float32] | None = None
+    textures: dict[int, npt.NDArray[np.uint8]] = attrs.field(factory=dict)
 
 
 class Swapper(Protocol):

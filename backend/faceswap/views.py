@@ -33,6 +33,8 @@ PASSED_BLUR = 1.5
 """Standard deviation in pixels of the blur under which k is measured."""
 LIGHT_RADIUS = 4
 """Pixels around a pixel from which its light is smoothed."""
+_IRIS_REACH = 3
+"""Pixels a side: a few samples spill an iris over its pupil, which is too small to hide it."""
 NO_PASSES = "The capture has no light and albedo passes, which a swap needs."
 
 
@@ -57,23 +59,26 @@ def exchange_skin(
     skins: Skins,
     samples: int = 3,
     noisy_light: bool = True,
+    mask: str = "skin",
 ) -> npt.NDArray[np.float32]:
     """The view's new rgb (H, W, 3), linear, premultiplied.
 
     samples: a side and pixel for the texture's filter. noisy_light: smooth the light pass first; not needed when the
-    renderer has denoised it. Raises InputError when the view has no light or albedo pass.
+    renderer has denoised it. `head`, `mask`: the object whose texture is exchanged, and the capture's mask of it; an
+    eyes' object may stand for the head. Raises InputError when the view has no light or albedo pass.
     """
     if images.light is None or images.albedo is None:
         raise InputError(NO_PASSES, "Capture again with them.")
     difference, old, coverage = filtered_skin(mesh, head, camera, skins, samples)
-    difference, old = as_rendered(difference, old, coverage, images)
+    difference, old = as_rendered(difference, old, coverage, images, mask)
     changed = (difference != 0).any(-1)
     if not changed.any():
         return images.rgb
     light = smooth_light(images, changed) if noisy_light else straight_light(images)
-    skin_share = images.masks.get("skin", coverage)
+    skin_share = images.masks.get(mask, coverage)
     passed = passed_share(images.albedo, old, skin_share)[..., None]
-    seen = _old_as_seen(images.albedo / passed, old, difference, skin_share)
+    reach = _IRIS_REACH if mask == "eye" else 1
+    seen = _old_as_seen(images.albedo / passed, old, difference, skin_share, reach)
     new = old + difference
     result = images.rgb + (new - seen) * passed * light
     # Whatever else a pixel holds (hair, gloss, background), its skin can have changed no more than the skin has.
@@ -82,10 +87,12 @@ def exchange_skin(
     return np.where(changed[..., None], np.maximum(result, 0), images.rgb).astype(np.float32)
 
 
-def _old_as_seen(rendered: Floats, old: Floats, difference: Floats, skin_share: Floats) -> Floats:
-    """The old skin as the picture shows it: where skin fills a pixel and has changed, the renderer's own albedo, which
-    has the same samples and the same denoising as the picture (a thin brow would leave dots otherwise)."""
-    amount = np.clip(np.abs(difference).max(-1) / 0.05, 0, 1) * np.clip((skin_share - 0.9) / 0.1, 0, 1)
+def _old_as_seen(rendered: Floats, old: Floats, difference: Floats, skin_share: Floats, reach: int) -> Floats:
+    """The old skin as the picture shows it: where skin fills a pixel and has changed, or has within `reach` pixels, the
+    renderer's own albedo, which has the same samples and the same denoising as the picture (a thin brow would leave
+    dots otherwise)."""
+    change = cv2.dilate(np.abs(difference).max(-1), np.ones((reach, reach), np.uint8))
+    amount = np.clip(change / 0.05, 0, 1) * np.clip((skin_share - 0.9) / 0.1, 0, 1)
     return old + amount[..., None] * (rendered - old)
 
 
@@ -123,7 +130,7 @@ def filtered_coverage(
 
 
 def as_rendered(
-    difference: Floats, old: Floats, coverage: Floats, images: ViewImages
+    difference: Floats, old: Floats, coverage: Floats, images: ViewImages, mask: str = "skin"
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Both skins (H, W, 3) as the render covered its pixels. A few samples a pixel put an edge a little off its exact
     place; what is taken out of a pixel must be what the render put in, or edges get dark and bright dots. Needs the
@@ -133,7 +140,7 @@ def as_rendered(
     stacked = np.where(coverage[..., None] > 0.02, stacked, around)  # pixels that the render covers and we just miss
     share = stacked[..., 6:]
     straight = np.where(share > 1e-4, stacked[..., :6] / np.maximum(share, 1e-4), 0)
-    rendered = images.masks.get("skin")
+    rendered = images.masks.get(mask)
     if rendered is None:
         rendered = np.minimum(coverage, images.alpha)
     result = (straight * rendered[..., None]).astype(np.float32)
