@@ -43,12 +43,13 @@ from .swap_shape import expression_errors, portraits, shape_bars, shape_lines, s
 Image = npt.NDArray[np.float32]
 UV, CLASSICAL, FUSED, OWN_TONE = "uv", "classical", "classical + consistency", "uv, performer's tone"
 STAND_IN = "onnx stand-in, changes nothing"
+# The truths are renders of the avatar with another skin and its own eyes, so the swaps keep them too.
 METHODS: dict[str, dict[str, Any]] = {
-    UV: {"swapper": "uv", "tone": 0.0},
+    UV: {"swapper": "uv", "tone": 0.0, "eye_colour": 0.0},
     CLASSICAL: {"swapper": "classical", "consistency": False},
     FUSED: {"swapper": "classical", "consistency": True},
     STAND_IN: {"swapper": "onnx", "consistency": False},
-    OWN_TONE: {"swapper": "uv", "tone": 1.0},
+    OWN_TONE: {"swapper": "uv", "tone": 1.0, "eye_colour": 0.0},
 }
 _NOISE_BARS = {1.0: 27.0, 2.0: 25.5}  # pixels: dB
 _SHEET_VIEWS = 8

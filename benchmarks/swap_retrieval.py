@@ -41,8 +41,8 @@ Faces = list[list[Picture]]
 """By person and view: aligned faces."""
 UV, UV_TONED, CLASSICAL, FUSED = "uv", "uv, avatar's tone", "classical", "classical + consistency"
 METHODS: dict[str, SwapSettings] = {
-    UV: SwapSettings(threads=2),
-    UV_TONED: SwapSettings(tone=0.0, threads=2),
+    UV: SwapSettings(threads=2, eye_colour=0.0),  # the truths keep the eyes of the target
+    UV_TONED: SwapSettings(tone=0.0, threads=2, eye_colour=0.0),
     CLASSICAL: SwapSettings(swapper="classical", consistency=False, threads=2),
     FUSED: SwapSettings(swapper="classical", threads=2),
 }

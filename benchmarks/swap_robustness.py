@@ -25,7 +25,7 @@ SEEDS = (0, 1, 2)
 NOISE = (0.0, 1.0, 2.0)
 """Standard deviation of each coordinate, pixels of the portrait."""
 SWAPPERS = {
-    "uv": SwapSettings(threads=2),
+    "uv": SwapSettings(threads=2, eye_colour=0.0),  # the truths keep the eyes of the target
     "classical": SwapSettings(swapper="classical", consistency=False, threads=2),
 }
 Rows = dict[str, dict[str, dict[str, float]]]

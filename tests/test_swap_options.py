@@ -27,7 +27,10 @@ def test_without_options_the_settings_are_the_usual_ones() -> None:
 def test_methods_and_parts_reach_the_settings() -> None:
     settings = parsed("--harmonize", "sot", "--blending", "gradient", "--part", "lips=0.25", "--part", "eyes=0")
     assert (settings.harmonize, settings.blend) == ("sot", "gradient")
-    assert settings.parts() == {"lips": 0.25, "brows": 1.0, "eyes": 0.0}
+    assert settings.parts() == {"lips": 0.25, "brows": 1.0, "eyes": 0.0} and settings.eye_colour == 1.0
+    assert parsed("--eye-colour", "0.3").eye_colour == 0.3
+    with pytest.raises(InputError, match="eye_colour is 2"):
+        parsed("--eye-colour", "2")
 
 
 def test_a_strength_out_of_range_is_named() -> None:

@@ -166,6 +166,10 @@ def add_swap(parser: argparse.ArgumentParser) -> None:
         "--part", action="append", default=[], type=_part, metavar="NAME=0..1",
         help="how much of the new lips, brows or eyes is taken, e.g. brows=0.5; repeatable",
     )  # fmt: skip
+    parser.add_argument(
+        "--eye-colour", type=float, default=usual.eye_colour, metavar="0..1",
+        help="how far the irises take the performer's colour (default 1); the lids are --part eyes",
+    )  # fmt: skip
     _add_shape(parser)
 
 
@@ -194,6 +198,7 @@ def swap_settings(options: argparse.Namespace) -> dict[str, Any]:
     swapper_named(options.swapper)
     settings = SwapSettings(
         swapper=options.swapper, tone=options.tone, strength=options.strength, shape=options.shape,
+        eye_colour=options.eye_colour,
         harmonize=options.harmonize, blend=options.blending, **dict(options.part),
         consistency=not options.no_consistency, rounds=options.rounds, onnx=_onnx_arguments.onnx_settings(options),
     )  # fmt: skip

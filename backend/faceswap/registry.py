@@ -6,11 +6,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from interchange.capture import Capture
+from interchange.cameras import Camera
+from interchange.capture import Capture, ViewImages
 from interchange.errors import InputError, Progress
+from interchange.mesh import Mesh
 
 from .classical.swapper import ClassicalSwapper
 from .engines import OpenDevice, choose_device, open_gpu, open_view_engine
+from .eyes import EyeExchange, make_eyes
 from .onnx.models import ModelFolder, models_folder
 from .onnx.preparation import prepare as prepare_onnx
 from .onnx.session import find_runtime
@@ -19,7 +22,7 @@ from .shape import identity_shape
 from .source import Source
 from .swapper import PreparedSwap, Swapper, SwapperInfo
 from .uv import make_skin
-from .views import LAYERS, LAYERS_NOISY, Skins
+from .views import LAYERS, LAYERS_NOISY, Floats, Skins
 
 __all__ = ["OnnxSwapper", "PreparedSwap", "Swapper", "SwapperInfo", "UvSwapper", "swapper_named", "swappers"]
 
@@ -35,7 +38,7 @@ class UvSwapper:
         guarantees=(
             "all views agree: they show one skin",
             "the scene's light, gloss and shadows stay",
-            "alpha, eyes, hair and every pixel whose skin does not change stay bit by bit (unless the shape moves)",
+            "alpha, hair and every pixel whose skin or iris does not change stay bit by bit (unless the shape moves)",
         ),
     )
 
@@ -61,13 +64,19 @@ class UvSwapper:
         skins = Skins.of(made.old_linear, made.new_linear)
         cameras = [view.camera for view in capture.views]
         required = settings.engine == "cuda"
+        eyes = make_eyes(capture, mesh, source.photos, made.registrations, made.shadings, settings)
+        irises = EyeExchange(eyes, settings.samples, noisy)
         engine = open_view_engine(choice, required, head, skins, settings.samples, noisy, cameras)
-        report = {**made.report, "engine": engine.name, "engine_reason": engine.reason}
+
+        def change(images: ViewImages, posed: Mesh, camera: Camera) -> Floats:
+            return irises.change(engine.change(images, posed, camera), images, posed, camera)
+
+        report = {**made.report, "engine": engine.name, "engine_reason": engine.reason, "eyes": eyes.report}
         report["shape"] = None if shape is None else shape.report()
         offset = None if shape is None else settings.shape * shape.offset
         return PreparedSwap(
-            engine.change, made.skin, made.mask, made.pictures, report, made.warnings, engine.close, offset=offset,
-            layers=LAYERS_NOISY if noisy else LAYERS,
+            change, made.skin, made.mask, made.pictures, report, made.warnings + eyes.warnings, engine.close,
+            digest=eyes.digest(), offset=offset, layers=LAYERS_NOISY if noisy else LAYERS, textures=eyes.textures,
         )  # fmt: skip
 
 

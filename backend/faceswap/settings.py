@@ -20,7 +20,8 @@ METHODS = harmonization.METHODS
 @attrs.frozen
 class SwapSettings:
     """tone: 1 gives the whole double the performer's skin tone, 0 gives the performer's face the avatar's tone.
-    strength: of the swap inside the face mask, 0..1; lips, brows, eyes: the same for these parts alone, times strength.
+    strength: of the swap inside the face mask, 0..1; lips, brows, eyes: the same for these parts alone, times strength
+    (eyes are the lids and what is around them). eye_colour: how far the irises take the performer's colour; uv only.
     harmonize: how tones are matched. blend: how skins are joined: laplacian mixes them band by band, gradient keeps the
     face's differences and lets its tone follow the skin around it. delight: take the photo's light off. gloss: what
     skin reflects at its surface, taken off with the light (0.025 is an index of 1.37). evenness: how much of the broad
@@ -40,6 +41,7 @@ class SwapSettings:
     lips: float = attrs.field(default=1.0, validator=_within(0, 1))
     brows: float = attrs.field(default=1.0, validator=_within(0, 1))
     eyes: float = attrs.field(default=1.0, validator=_within(0, 1))
+    eye_colour: float = attrs.field(default=1.0, validator=_within(0, 1))
     blend: str = attrs.field(default="laplacian", validator=_one_of(BLENDS))
     delight: bool = True
     gloss: float = attrs.field(default=0.025, validator=_within(0, 0.1))

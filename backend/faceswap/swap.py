@@ -192,8 +192,8 @@ def _key(
 
 
 def _write_frame(capture: Capture, out: Path, prepared: PreparedSwap, meshes: dict[str, _MeshPair]) -> Capture:
-    """Everything of the swapped capture but its views: meshes (moved if the shape changes) and textures, the head's
-    exchanged."""
+    """Everything of the swapped capture but its views: meshes (moved if the shape changes) and textures, those that
+    the swap made exchanged."""
     for part in ("views", "previews", "meshes", "textures"):
         (out / part).mkdir(parents=True, exist_ok=True)
     objects = list(capture.objects)
@@ -210,6 +210,10 @@ def _write_frame(capture: Capture, out: Path, prepared: PreparedSwap, meshes: di
         texture = item.texture or _free_texture(objects)
         objects[head] = attrs.evolve(item, texture=texture)
         write_png(out / texture, prepared.skin)
+    for index, pixels in prepared.textures.items():
+        texture = objects[index].texture or f"textures/{objects[index].name}.png"
+        objects[index] = attrs.evolve(objects[index], texture=texture)
+        write_png(out / texture, pixels)
     return Capture(
         out, capture.name, list(capture.views), list(capture.poses), objects, capture.avatar, capture.renderer,
         capture.colour_space,

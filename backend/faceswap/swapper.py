@@ -44,6 +44,7 @@ class PreparedSwap:
     digest: of what the pictures depend on beside capture, source, settings and skin; "" for nothing. offset: (V, 3)
     metres by which the rest mesh moves, in the avatar's own axes; `change` then gets views and meshes that have moved
     already (shape/reshape.py). layers: of the views, beside RGBA, that `change` and `look` need; None for all.
+    textures: new ones (h, w, 3) uint8 sRGB of other parts, by object index.
     """
 
     change: Callable[[ViewImages, Mesh, Camera], npt.NDArray[np.float32]]
@@ -57,6 +58,7 @@ class PreparedSwap:
     digest: str = ""
     offset: npt.NDArray[np.float32] | None = None
     layers: tuple[str, ...] | None = None
+    textures: dict[int, npt.NDArray[np.uint8]] = attrs.field(factory=dict)
 
 
 class Swapper(Protocol):

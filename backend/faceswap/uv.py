@@ -37,7 +37,7 @@ _STEEP = 65.0  # degrees of yaw beyond which half of the face is guessed
 @attrs.define(eq=False)
 class MadeSkin:
     """old_linear, new_linear: (h, w, 3) as the views are changed by; skin: the new one as uint8 sRGB; mask: (h, w)
-    uint8, where the performer's face is."""
+    uint8, where the performer's face is. registrations, shadings: by photo; no shading where light was left on."""
 
     old_linear: npt.NDArray[np.float32]
     new_linear: npt.NDArray[np.float32]
@@ -47,6 +47,7 @@ class MadeSkin:
     report: dict[str, Any]
     warnings: list[str]
     registrations: list[Registration]
+    shadings: list[Shading | None]
 
 
 @attrs.frozen(eq=False)
@@ -123,6 +124,7 @@ def make_skin(
         report=_report(photos, source, tone, trust, regions),
         warnings=_warnings(photos, source),
         registrations=[photo.registration for photo in photos],
+        shadings=[photo.shading for photo in photos],
     )
 
 

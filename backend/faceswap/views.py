@@ -36,6 +36,8 @@ LIGHT_RADIUS = 4
 LAYERS, LAYERS_NOISY = ("albedo", "light", "mask"), ("albedo", "light", "mask", "normal", "depth")
 """Of a view that `exchange_skin` looks at, beside RGBA, without and with noise in its light."""
 _ROOM, _VECTOR = 16, 32  # pixels
+_IRIS_REACH = 3
+"""Pixels a side: a few samples spill an iris over its pupil, which is too small to hide it."""
 NO_PASSES = "The capture has no light and albedo passes, which a swap needs."
 
 
@@ -60,20 +62,22 @@ def exchange_skin(
     skins: Skins,
     samples: int = 3,
     noisy_light: bool = True,
+    mask: str = "skin",
 ) -> npt.NDArray[np.float32]:
     """The view's new rgb (H, W, 3), linear, premultiplied.
 
     samples: a side and pixel for the texture's filter. noisy_light: smooth the light pass first; not needed when the
-    renderer has denoised it. Raises InputError when the view has no light or albedo pass.
+    renderer has denoised it. `head`, `mask`: the object whose texture is exchanged, and the capture's mask of it; an
+    eyes' object may stand for the head. Raises InputError when the view has no light or albedo pass.
     """
     if images.light is None or images.albedo is None:
         raise InputError(NO_PASSES, "Capture again with them.")
     difference, old, coverage = filtered_skin(mesh, head, camera, skins, samples)
-    box = _box_of_skin(coverage, images)
+    box = _box_of_skin(coverage, images.masks.get(mask))
     if box is None:
         return images.rgb
     part = _part_of(images, box)
-    changed = _exchanged(part, difference[box], old[box], coverage[box], noisy_light)
+    changed = _exchanged(part, difference[box], old[box], coverage[box], noisy_light, mask)
     if changed is part.rgb:
         return images.rgb
     result = images.rgb.copy()
@@ -81,9 +85,8 @@ def exchange_skin(
     return result
 
 
-def _box_of_skin(coverage: Floats, images: ViewImages) -> tuple[slice, slice] | None:
+def _box_of_skin(coverage: Floats, skin: Floats | None) -> tuple[slice, slice] | None:
     """Rows and columns that hold all skin, with room around it for all that looks at neighbours; None without any."""
-    skin = images.masks.get("skin")
     seen = coverage > 0 if skin is None else (coverage > 0) | (skin > 0)
     box = []
     for axis in (1, 0):
@@ -108,18 +111,19 @@ def _part_of(images: ViewImages, box: tuple[slice, slice]) -> ViewImages:
 
 
 def _exchanged(
-    images: ViewImages, difference: Floats, old: Floats, coverage: Floats, noisy_light: bool
+    images: ViewImages, difference: Floats, old: Floats, coverage: Floats, noisy_light: bool, mask: str
 ) -> npt.NDArray[np.float32]:
     """`exchange_skin` once the skins are filtered; `images.rgb` itself where nothing changes."""
     assert images.albedo is not None
-    difference, old = as_rendered(difference, old, coverage, images)
+    difference, old = as_rendered(difference, old, coverage, images, mask)
     changed = (difference != 0).any(-1)
     if not changed.any():
         return images.rgb
     light = smooth_light(images, changed) if noisy_light else straight_light(images)
-    skin_share = images.masks.get("skin", coverage)
+    skin_share = images.masks.get(mask, coverage)
     passed = passed_share(images.albedo, old, skin_share)[..., None]
-    seen = _old_as_seen(images.albedo / passed, old, difference, skin_share)
+    reach = _IRIS_REACH if mask == "eye" else 1
+    seen = _old_as_seen(images.albedo / passed, old, difference, skin_share, reach)
     new = old + difference
     result = images.rgb + (new - seen) * passed * light
     # Whatever else a pixel holds (hair, gloss, background), its skin can have changed no more than the skin has.
@@ -128,10 +132,12 @@ def _exchanged(
     return np.where(changed[..., None], np.maximum(result, 0), images.rgb).astype(np.float32)
 
 
-def _old_as_seen(rendered: Floats, old: Floats, difference: Floats, skin_share: Floats) -> Floats:
-    """The old skin as the picture shows it: where skin fills a pixel and has changed, the renderer's own albedo, which
-    has the same samples and the same denoising as the picture (a thin brow would leave dots otherwise)."""
-    amount = np.clip(np.abs(difference).max(-1) / 0.05, 0, 1) * np.clip((skin_share - 0.9) / 0.1, 0, 1)
+def _old_as_seen(rendered: Floats, old: Floats, difference: Floats, skin_share: Floats, reach: int) -> Floats:
+    """The old skin as the picture shows it: where skin fills a pixel and has changed, or has within `reach` pixels, the
+    renderer's own albedo, which has the same samples and the same denoising as the picture (a thin brow would leave
+    dots otherwise)."""
+    change = cv2.dilate(np.abs(difference).max(-1), np.ones((reach, reach), np.uint8))
+    amount = np.clip(change / 0.05, 0, 1) * np.clip((skin_share - 0.9) / 0.1, 0, 1)
     return old + amount[..., None] * (rendered - old)
 
 
@@ -169,7 +175,7 @@ def filtered_coverage(
 
 
 def as_rendered(
-    difference: Floats, old: Floats, coverage: Floats, images: ViewImages
+    difference: Floats, old: Floats, coverage: Floats, images: ViewImages, mask: str = "skin"
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Both skins (H, W, 3) as the render covered its pixels. A few samples a pixel put an edge a little off its exact
     place; what is taken out of a pixel must be what the render put in, or edges get dark and bright dots. Needs the
@@ -179,7 +185,7 @@ def as_rendered(
     stacked = np.where(coverage[..., None] > 0.02, stacked, around)  # pixels that the render covers and we just miss
     share = stacked[..., 6:]
     straight = np.where(share > 1e-4, stacked[..., :6] / np.maximum(share, 1e-4), 0)
-    rendered = images.masks.get("skin")
+    rendered = images.masks.get(mask)
     if rendered is None:
         rendered = np.minimum(coverage, images.alpha)
     result = (straight * rendered[..., None]).astype(np.float32)

@@ -6,6 +6,7 @@ Splats that follow the avatar hang on its mesh, so they follow this shape key to
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,24 @@ from ..capture.textures import load_skin, surface_of
 from .binding import find_part
 
 SHAPE_KEY = "Digidouble Shape"
-OFFSET, TEXTURE = "identity_offset.npz", "texture.png"
+OFFSET, TEXTURE, REPORT = "identity_offset.npz", "texture.png", "swap.json"
 
 
 @attrs.frozen
 class Taken:
-    """What the avatar got. parts: names of the meshes with the shape key; skin: whether the head has the new skin."""
+    """What the avatar got. parts: names of the meshes with the shape key; skin: whether the head has the new skin;
+    eyes: names of the meshes with new irises."""
 
     parts: tuple[str, ...]
     skin: bool
+    eyes: tuple[str, ...] = ()
 
 
 def take_over(swapped: Path, context: Any) -> Taken:
-    """Give the avatar of a swapped folder the performer's shape and skin, as far as the folder has them.
+    """Give the avatar of a swapped folder the performer's shape, skin and eye colour, as far as the folder has them.
 
-    The shape is a shape key at 1, so that it can be dialled back; the skin goes into a copy of the head's material. A
-    second time replaces both. Raises InputError if the folder holds neither, or the avatar is not in the file or has
+    The shape is a shape key at 1, so that it can be dialled back; skin and irises go into copies of the materials. A
+    second time replaces all. Raises InputError if the folder holds neither, or the avatar is not in the file or has
     changed since.
     """
     captured = capture.Capture.load(swapped)
@@ -46,7 +49,24 @@ def take_over(swapped: Path, context: Any) -> Taken:
     parts = _take_shape(swapped / OFFSET, captured.name, avatar.frame) if has_shape else ()
     if has_skin:
         _take_skin(swapped / TEXTURE, avatar.head)
-    return Taken(parts, has_skin)
+    return Taken(parts, has_skin, _take_eyes(swapped, captured.name))
+
+
+def _take_eyes(swapped: Path, avatar: str) -> tuple[str, ...]:
+    try:
+        report = json.loads((swapped / REPORT).read_text(encoding="utf-8"))
+        textures = dict((report.get("eyes") or {}).get("textures") or {})
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise errors.InputError(f"The report {swapped / REPORT} is damaged.", "Fetch the results again.") from error
+    changed = []
+    for name, path in textures.items():
+        part = find_part(avatar, name)
+        if part is not None and surface_of(part).node is not None:
+            _take_skin(swapped / "textures" / Path(str(path)).name, part)
+            changed.append(name)
+    return tuple(changed)
 
 
 def _take_shape(path: Path, avatar: str, frame: npt.NDArray[np.float64]) -> tuple[str, ...]:

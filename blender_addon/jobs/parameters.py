@@ -59,6 +59,7 @@ class Choices:
     onnx_model: str = ""
     onnx_recogniser: str = ""
     shape: float = 0.0
+    eye_colour: float = 1.0
 
 
 def parameters(choices: Choices) -> dict[str, Any]:
@@ -84,6 +85,7 @@ def parameters(choices: Choices) -> dict[str, Any]:
     }
     if choices.swapper == UV:
         swap["shape"] = _short(choices.shape)
+        swap["eye_colour"] = _short(choices.eye_colour)
     if choices.swapper == ONNX:
         named = {"model": choices.onnx_model.strip(), "recogniser": choices.onnx_recogniser.strip()}
         swap["onnx"] = {name: value for name, value in named.items() if value}

@@ -31,7 +31,8 @@ class DIGIDOUBLE_OT_job_mesh_double(JobOperator, bpy.types.Operator):
         """See JobOperator."""
         taken = take_over(Path(record.results) / "swapped", context)
         shape = f"shape on {', '.join(taken.parts)}" if taken.parts else "no new shape"
-        self.report({"INFO"}, f"{'New skin' if taken.skin else 'No new skin'}, {shape}.")
+        eyes = ", new eye colour" if taken.eyes else ""
+        self.report({"INFO"}, f"{'New skin' if taken.skin else 'No new skin'}{eyes}, {shape}.")
 
 
 def register() -> None:

@@ -100,8 +100,8 @@ def _draw_more(layout: Any, settings: Any) -> None:
     if settings.kind == "DOUBLE":
         column = body.column(align=True)
         onnx = ("onnx_model", "onnx_recogniser") if settings.swapper == "ONNX" else ()
-        shape = ("shape",) if settings.swapper == "UV" else ()
-        for name in ("swapper", *onnx, "tone", "strength", *shape, "delight"):
+        eyes, shape = (("eye_colour",), ("shape",)) if settings.swapper == "UV" else ((), ())
+        for name in ("swapper", *onnx, "tone", *eyes, "strength", *shape, "delight"):
             column.prop(settings, name)
         body.prop(settings, "fetch_views")
 

@@ -120,6 +120,11 @@ class DigidoubleJobSettings(bpy.types.PropertyGroup):
         description="1: the whole double takes the performer's skin tone; 0: the face takes the avatar's",
         default=1.0, min=0.0, max=1.0, subtype="FACTOR",
     )  # fmt: skip
+    eye_colour: FloatProperty(  # type: ignore[valid-type]
+        name="Eye Colour",
+        description="How far the irises take the performer's colour; 0 keeps the avatar's eyes",
+        default=1.0, min=0.0, max=1.0, subtype="FACTOR",
+    )  # fmt: skip
     strength: FloatProperty(  # type: ignore[valid-type]
         name="Strength",
         description="How much of the performer's face is shown",
@@ -166,6 +171,7 @@ class DigidoubleJobSettings(bpy.types.PropertyGroup):
             strength=self.strength,
             delight=self.delight,
             shape=self.shape,
+            eye_colour=self.eye_colour,
             onnx_model=self.onnx_model,
             onnx_recogniser=self.onnx_recogniser,
         )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from blender_addon.capture.capture import capture_avatar
 from blender_addon.capture.rigs import Dome
 from blender_addon.capture.settings import CaptureSettings, RenderSettings
 from blender_addon.capture.textures import surface_of
-from blender_addon.display.mesh_double import OFFSET, SHAPE_KEY, TEXTURE, take_over
+from blender_addon.display.mesh_double import OFFSET, REPORT, SHAPE_KEY, TEXTURE, take_over
 from interchange.capture import Capture
 from interchange.errors import InputError
 from interchange.png import write_png
@@ -78,6 +79,22 @@ def test_a_second_time_replaces(swapped: Capture) -> None:
     keys, materials = len(_head().data.shape_keys.key_blocks), len(bpy.data.materials)
     take_over(swapped.folder, bpy.context)
     assert len(_head().data.shape_keys.key_blocks) == keys and len(bpy.data.materials) == materials
+
+
+def test_irises_are_taken_over(swapped: Capture) -> None:
+    before = surface_of(bpy.data.objects["A_eyes"]).image
+    report = {"eyes": {"textures": {"A_eyes": "textures/A_eyes.png", "gone": "textures/gone.png"}}}
+    (swapped.folder / REPORT).write_text(json.dumps(report), encoding="utf-8")
+    write_png(swapped.folder / "textures" / "A_eyes.png", np.full((16, 16, 3), (30, 90, 200), np.uint8))
+    assert take_over(swapped.folder, bpy.context).eyes == ("A_eyes",)
+    eyes = surface_of(bpy.data.objects["A_eyes"])
+    assert eyes.image != before and eyes.image.packed_file is not None
+    np.testing.assert_allclose(np.array(eyes.image.pixels[:3]) * 255, (30, 90, 200), atol=1)
+    (swapped.folder / REPORT).write_text(json.dumps({"eyes": None}), encoding="utf-8")
+    assert take_over(swapped.folder, bpy.context).eyes == ()
+    (swapped.folder / REPORT).write_text("[]", encoding="utf-8")
+    with pytest.raises(InputError, match="damaged"):
+        take_over(swapped.folder, bpy.context)
 
 
 def test_what_cannot_be_taken_over_is_said(swapped: Capture) -> None:

@@ -15,6 +15,7 @@ import attrs
 import cv2
 import numpy as np
 
+from avatars.skin import IRIS_RADIUS
 from backend.kernels.mesh_rasterization import interpolate, rasterize
 from interchange.cameras import Camera, look_at
 from interchange.capture import Capture, ObjectInfo, Pose, View, ViewImages, write_preview, write_view
@@ -182,6 +183,27 @@ def head(identity: str = "A", mouth_open: float = 0.0) -> Mesh:
     )  # fmt: skip
 
 
+def looking(mesh: Mesh, left: float = 0.0, up: float = 0.0) -> Mesh:
+    """The head with eyes whose UVs show `avatars.skin.paint_iris` seen from the front, irises 5.85 mm in radius, turned
+    by degrees. The balls stand out more, and more ahead, so that the irises are seen whole."""
+    axis = _directions(np.array(left), np.array(up))
+    right = np.cross(axis, [0.0, 0.0, 1.0])  # of the picture's, so to the character's left
+    right /= np.linalg.norm(right)
+    upward = np.cross(right, axis)
+    uvs, shift = mesh.face_uvs.copy(), np.zeros_like(mesh.vertices)
+    own = np.flatnonzero(mesh.face_object == 1)
+    corners = mesh.vertices[mesh.faces[own]].astype(np.float64)
+    for side in (-1, 1):
+        here = corners[..., 0].mean(1) * side > 0
+        ball = np.unique(corners[here].reshape(-1, 3), axis=0)
+        offset = (corners[here] - (ball.min(0) + ball.max(0)) / 2) / 0.00585 * IRIS_RADIUS
+        uvs[own[here]] = 0.5 + np.stack([offset @ right, offset @ upward], axis=-1)
+        shift[np.unique(mesh.faces[own[here]])] = (0.002 * side, -0.008, 0.0)
+    return attrs.evolve(
+        mesh, face_uvs=uvs, vertices=mesh.vertices + shift, rest_vertices=mesh.rest_vertices + shift
+    )  # fmt: skip
+
+
 def paint(identity: str, size: int = 256) -> np.ndarray:
     """(size, size, 3) sRGB skin image."""
     skin = SKINS[identity]
@@ -220,18 +242,20 @@ OBJECT_COLOURS = {1: (0.7, 0.7, 0.7), 2: (0.03, 0.02, 0.015)}
 
 
 def render(mesh: Mesh, skin: np.ndarray, camera: Camera, light: Light, samples: int = 4, noise: float = 0.0,
-           gloss: float = 0.02) -> ViewImages:  # fmt: skip
-    """All passes of one view: `skin` is linear (h, w, 3); 4 % of it stays at the surface, `gloss` is what that adds."""
+           gloss: float = 0.02, eyes: np.ndarray | None = None) -> ViewImages:  # fmt: skip
+    """All passes of one view: `skin` is linear (h, w, 3); 4 % of it stays at the surface, `gloss` is what that adds.
+    eyes: their linear texture, if they have one."""
     raster = rasterize(mesh.vertices, mesh.faces, camera, samples)
     seen = raster.covered
     normal = interpolate(raster, mesh.normals[mesh.faces])
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
     uv = interpolate(raster, mesh.face_uvs)
-    x, y = uv[..., 0] * skin.shape[1] - 0.5, (1 - uv[..., 1]) * skin.shape[0] - 0.5
-    albedo = cv2.remap(skin.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    albedo = _looked_up(skin, uv)
     item = np.where(seen, mesh.face_object[raster.face], -1)
     for index, colour in OBJECT_COLOURS.items():
         albedo[item == index] = colour
+    if eyes is not None:
+        albedo[item == 1] = _looked_up(eyes, uv)[item == 1]
     shading = light.on(normal)
     key = np.array(light.key) / np.linalg.norm(light.key)
     view_direction = camera.position - interpolate(raster, mesh.vertices[mesh.faces])
@@ -257,11 +281,18 @@ def render(mesh: Mesh, skin: np.ndarray, camera: Camera, light: Light, samples: 
     )  # fmt: skip
 
 
+def _looked_up(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
+    x, y = uv[..., 0] * texture.shape[1] - 0.5, (1 - uv[..., 1]) * texture.shape[0] - 0.5
+    return cv2.remap(texture.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
 def write_capture(folder: Path, identity: str = "A", skin: np.ndarray | None = None, views: tuple = (-40, 0, 50),
                   size: int = 112, light: Light = Light(), noise: float = 0.0, mouth_open: float = 0.0,
-                  texture_size: int = 256) -> Capture:  # fmt: skip
-    """A capture folder of a head; views alternate in height, the last is held out."""
+                  texture_size: int = 256, eyes: np.ndarray | None = None) -> Capture:  # fmt: skip
+    """A capture folder of a head; views alternate in height, the last is held out. eyes: (h, w, 3) sRGB, laid out as
+    `looking` does it."""
     mesh = head(identity, mouth_open)
+    mesh = mesh if eyes is None else looking(mesh)
     skin = paint(identity, texture_size) if skin is None else skin
     for part in ("views", "previews", "meshes", "textures"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -269,10 +300,15 @@ def write_capture(folder: Path, identity: str = "A", skin: np.ndarray | None = N
     encoded = np.rint(skin * 255).astype(np.uint8)
     write_png(folder / "textures/head.png", encoded)
     linear = linear_from_srgb(encoded.astype(np.float32) / 255)
+    textures, painted = {"head": "textures/head.png"}, None
+    if eyes is not None:
+        textures["eyes"] = "textures/eyes.png"
+        write_png(folder / "textures/eyes.png", np.rint(eyes * 255).astype(np.uint8))
+        painted = linear_from_srgb(np.rint(eyes * 255).astype(np.float32) / 255)
     items = []
     for index, azimuth in enumerate(views):
         camera = dome_camera(azimuth, 12 * (index % 2), size)
-        images = render(mesh, linear, camera, light, noise=noise)
+        images = render(mesh, linear, camera, light, noise=noise, eyes=painted)
         name = f"view_{index:03d}"
         write_view(folder / f"views/{name}.exr", images)
         write_preview(folder / f"previews/{name}.png", images)
@@ -281,7 +317,7 @@ def write_capture(folder: Path, identity: str = "A", skin: np.ndarray | None = N
     starts = [int(np.flatnonzero(mesh.face_object == i)[0]) for i in range(3)]
     counts = [int((mesh.face_object == i).sum()) for i in range(3)]
     objects = [
-        ObjectInfo(name, part, start, count, "textures/head.png" if part == "head" else None,
+        ObjectInfo(name, part, start, count, textures.get(part),
                    list(OBJECT_COLOURS.get(i, (0.8, 0.8, 0.8))))
         for i, (name, part, start, count) in enumerate(
             zip(("head", "eyes", "hair"), ("head", "eyes", "hair"), starts, counts, strict=True))
@@ -292,12 +328,17 @@ def write_capture(folder: Path, identity: str = "A", skin: np.ndarray | None = N
 
 
 def write_source(folder: Path, identity: str = "B", size: int = 360, azimuth: float = 0.0, light: Light = Light(),
-                 noise_px: float = 0.0, seed: int = 0) -> Path:  # fmt: skip
-    """A source folder: well-exposed portrait on grey, landmarks with noise, a synthetic consent record."""
+                 noise_px: float = 0.0, seed: int = 0, eyes: np.ndarray | None = None,
+                 gaze: tuple[float, float] = (0.0, 0.0), samples: int = 4) -> Path:  # fmt: skip
+    """A source folder: well-exposed portrait on grey, landmarks with noise, a synthetic consent record. eyes: (h, w, 3)
+    sRGB; gaze: degrees to the character's left and up."""
     folder.mkdir(parents=True, exist_ok=True)
     mesh = head(identity)
     camera = dome_camera(azimuth, 2.0, size, 0.8)
-    images = render(mesh, linear_from_srgb(paint(identity, 512)), camera, light)
+    painted = None
+    if eyes is not None:
+        mesh, painted = looking(mesh, *gaze), linear_from_srgb(eyes)
+    images = render(mesh, linear_from_srgb(paint(identity, 512)), camera, light, samples, eyes=painted)
     white_card = np.percentile(images.light[images.masks["face"] > 0.9], 95)  # the convention of delighting.py
     over_grey = images.rgb / white_card + (1 - images.alpha[..., None]) * 0.2
     portrait = np.rint(srgb_from_linear(np.clip(over_grey, 0, 1)) * 255).astype(np.uint8)
