@@ -93,12 +93,11 @@ def swap(
         raise InputError(f"The capture {capture_folder} has no views.", "Capture again.")
     if "swap" in capture.provenance:  # the first face would live on, under no consent that the result names
         raise InputError(
-            f"The capture {capture_folder} shows a face that was swapped in already.", "Give the avatar's own capture."
+            f"The capture {capture_folder} shows a face that was swapped in already.",
+            "Give the capture that it was made from.",
         )
     if out_folder.resolve() == capture_folder.resolve():
         raise InputError("A swap cannot write into the capture it reads.", "Choose another folder.")
-    if (capture_folder / REPORT).is_file():
-        raise InputError(f"{capture_folder} has been swapped already.", "Give the capture that it was made from.")
     source = load_source(source_folder, today=today)
     with contextlib.ExitStack() as stack:
         prepared = swapper.prepare(capture, source, settings, progress, cancelled)

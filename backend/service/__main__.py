@@ -70,7 +70,11 @@ def main() -> int:
 def _detach(state: Path) -> int:
     """Start this program again as a process that outlives its parent; leave when it serves, or say why it does not."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
-    state.mkdir(parents=True, exist_ok=True)
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"The folder {state} cannot be made ({error.strerror}).", file=sys.stderr)
+        return 2
     apart: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x00000208}
     with open(state / "server.log", "ab") as log:
         process = subprocess.Popen(

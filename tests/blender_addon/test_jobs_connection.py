@@ -95,7 +95,7 @@ def test_start_twice_stop_twice(office: Office) -> None:
 def test_a_backend_that_cannot_start_says_why(office: Office) -> None:
     office.state.write_text("a file where its folder should be")
     try:
-        with pytest.raises(RuntimeError, match="Not a directory"):
+        with pytest.raises(RuntimeError, match="cannot be made"):
             bpy.ops.digidouble.backend_start()
     finally:
         office.state.unlink()

@@ -336,7 +336,7 @@ def test_bad_input_leaves_earlier_results(
     (folder / "landmarks.json").unlink()
     refused("no face landmarks", capture.folder, folder, out)
     refused("cannot write into the capture", capture.folder, source, capture.folder)
-    refused("has been swapped already", out, source, tmp_path / "twice")
+    refused("was swapped in already", out, source, tmp_path / "twice")
     refused("no swapper", capture.folder, source, out, SwapSettings(swapper="magic"))
     assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before and not (tmp_path / "twice").exists()
 

@@ -96,10 +96,10 @@ def test_another_version_runs(stranger: Service, capsys: pytest.CaptureFixture[s
         with pytest.raises(ServiceError) as caught:
             attempt(service.state)
         assert caught.value.code == "PROTO_VERSION"
-        assert caught.value.message == "This program speaks DD/0, the service DD/1."
+        assert caught.value.message == "This program speaks DD/0, the service DD/2."
     assert time.monotonic() - begun < 5.0
     assert cli.main(["gc", "--state", str(service.state)]) != 0
-    assert "This program speaks DD/0, the service DD/1." in capsys.readouterr().err
+    assert "This program speaks DD/0, the service DD/2." in capsys.readouterr().err
     assert stop_local_server(service.state)
     assert service.process.wait(5.0) == 0
 

@@ -328,7 +328,7 @@ def test_a_twentieth_of_the_disk_or_5_gb_stay_free(disk_gb: float, keep: int | N
 
 def test_what_has_arrived_needs_no_room(tmp_path: Path) -> None:
     free = [10_000]
-    contents = ContentStore(tmp_path, Room(tmp_path, 9_000, lambda _: (1 << 40, 0, free[0])))
+    contents = ContentStore(tmp_path, room=Room(tmp_path, 9_000, lambda _: (1 << 40, 0, free[0])))
     data = b"x" * 1000
     entry = wire.FileEntry("f", 1000, digest_bytes(data))
     contents.announce([entry])
