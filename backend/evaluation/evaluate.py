@@ -184,26 +184,55 @@ def _face_mask(folders: _Folders, view: View, images: ViewImages) -> Image | Non
 
 
 def _consistency(folders: _Folders, swap: bool, stop: Callable[[], bool]) -> consistency.Consistency:
-    """Over all views, training and held out: swapped pictures first, the untouched capture second."""
+    """Over all views, training and held out: swapped pictures first, the untouched capture second.
 
-    def look(view: View) -> tuple[consistency.ViewSurface, Image, Image] | None:
+    Each over the surface that it shows: a swap may have moved the face.
+    """
+
+    def look(view: View) -> tuple[_Look, _Look] | None:
         images = folders.capture.load_view(view, _LAYERS)
-        changed = folders.swapped.load_view(folders.swapped.view(view.name), _LAYERS) if swap else images
-        depth = changed.depth if changed.depth is not None else images.depth
-        face = changed.masks.get("face", images.masks.get("face"))
-        if depth is None or face is None:
-            return None
-        before = images.display()
-        surface = consistency.surface(view.camera, depth, face, images.alpha)
-        return surface, changed.display() if swap else before, before
+        before = _look_at(view, images, images)
+        if not swap:
+            return None if before is None else (before, before)
+        changed = folders.swapped.load_view(folders.swapped.view(view.name), _LAYERS)
+        after = _look_at(view, changed, images)
+        return None if before is None or after is None else (after, before)
 
     seen = list(side_by_side(look, folders.capture.views, stop))
     known = [view for view in seen if view is not None]
     if len(known) < len(seen):
         return consistency.Consistency((None, None), 0, 0)
-    surfaces, after, before = zip(*known, strict=True)
-    pairs = consistency.select_pairs([s.camera for s in surfaces], [view.pose for view in folders.capture.views])
-    return consistency.reprojection(surfaces, [after, before], pairs, stop)
+    after, before = zip(*known, strict=True)
+    pairs = consistency.select_pairs([one.surface.camera for one in after], [v.pose for v in folders.capture.views])
+    if all(a.shows_the_same_as(b) for a, b in known):
+        both = [[one.picture for one in looks] for looks in (after, before)]
+        return consistency.reprojection([one.surface for one in after], both, pairs, stop)
+    found, floor = (
+        consistency.reprojection([one.surface for one in looks], [[one.picture for one in looks]], pairs, stop)
+        for looks in (after, before)
+    )
+    return attrs.evolve(found, rmse=found.rmse + floor.rmse)
+
+
+@attrs.frozen(eq=False)
+class _Look:
+    """A view's picture (H, W, 3), and the surface in it."""
+
+    surface: consistency.ViewSurface
+    picture: Image
+
+    def shows_the_same_as(self, other: _Look) -> bool:
+        a, b = self.surface, other.surface
+        return np.array_equal(a.usable, b.usable) and np.array_equal(a.depth, b.depth)
+
+
+def _look_at(view: View, images: ViewImages, captured: ViewImages) -> _Look | None:
+    """What is missing in a swapped view is as captured; None without depth or face."""
+    depth = images.depth if images.depth is not None else captured.depth
+    face = images.masks.get("face", captured.masks.get("face"))
+    if depth is None or face is None:
+        return None
+    return _Look(consistency.surface(view.camera, depth, face, images.alpha), images.display())
 
 
 def _summary(

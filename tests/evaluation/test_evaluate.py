@@ -91,6 +91,19 @@ def test_an_inconsistent_swap_is_seen(job: Path, tmp_path: Path) -> None:
     assert found.reprojection_rmse > 5 * found.floor
 
 
+def test_the_floor_is_that_of_the_capture_also_where_the_swap_moves_the_face(job: Path, tmp_path: Path) -> None:
+    floor = run(job).metrics.consistency.floor
+    shutil.copytree(job / "swapped", tmp_path / "swapped")
+    swapped = Capture.load(tmp_path / "swapped")
+    for view in swapped.views:
+        images = swapped.load_view(view)
+        assert images.depth is not None
+        images.depth = images.depth * np.float32(1.004)
+        write_view(swapped.folder / view.exr, images)
+    moved = evaluate(job / "capture", tmp_path / "swapped", job / "double").metrics.consistency
+    assert moved.floor == floor and moved.reprojection_rmse != moved.floor
+
+
 def test_a_plain_fit_has_no_truth_and_its_consistency_is_the_floor(job: Path, tmp_path: Path) -> None:
     double = scene.write_double(tmp_path / "double", Capture.load(job / "capture"), scene.texture_a)
     found = evaluate(job / "capture", None, double)
