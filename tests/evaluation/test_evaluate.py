@@ -13,7 +13,7 @@ import pytest
 
 from backend.evaluation import bars, metrics, results
 from backend.evaluation.evaluate import count_splats, evaluate
-from interchange.capture import Capture
+from interchange.capture import Capture, write_view
 from interchange.errors import Cancelled, InputError
 from tests.evaluation import scene
 
@@ -79,8 +79,6 @@ def test_arrays_instead_of_files_give_the_same_eight_bit_figures(job: Path) -> N
 
 def test_an_inconsistent_swap_is_seen(job: Path, tmp_path: Path) -> None:
     """Each swapped view gets a tint of its own, as a per-view swapper would do."""
-    from interchange.capture import write_view
-
     scene.write_capture(tmp_path / "swapped", scene.texture_b, "ball")
     swapped = Capture.load(tmp_path / "swapped")
     for i, view in enumerate(swapped.views):
@@ -178,8 +176,6 @@ def test_progress_reaches_the_end(job: Path) -> None:
 
 def test_views_without_a_face_have_no_figures_for_it(job: Path, tmp_path: Path) -> None:
     """One held-out view keeps three pixels of face, the others none: a sliver must not decide a mean."""
-    from interchange.capture import write_view
-
     scene.write_capture(tmp_path / "capture", scene.texture_a, "ball")
     capture = Capture.load(tmp_path / "capture")
     for view in capture.views:
