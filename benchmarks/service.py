@@ -91,8 +91,8 @@ def make_files(folder: Path, count: int, size: int, seed: int) -> dict[str, Path
 def warm_memory(place: Path, size: int) -> None:
     """Let so many bytes of memory be at hand for the disk's cache, as they are on a computer that is nobody's guest.
 
-    A virtual machine may give free memory back to its host within seconds; on the machine of docs/reliability.md a
-    write that has to get it again costs ten times what it costs otherwise.
+    On the machine of docs/reliability.md, a virtual one, a write into the disk's cold cache costs ten times what it
+    costs soon after another; that free memory goes back to the host is suspected.
     """
     block = bytes(MIB)
     with open(place / "warm", "wb", buffering=0) as file:
