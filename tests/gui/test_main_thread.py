@@ -33,7 +33,7 @@ bpy.ops.digidouble.avatar_use(name="Ada")
 cameras, jobs = scene.digidouble.cameras, scene.digidouble.job
 cameras.train, cameras.held_out, cameras.width, cameras.height = 10, 2, 192, 192
 scene.digidouble.capture.samples = 4
-jobs.kind, jobs.splats, jobs.iterations, jobs.time_limit_s = "GAUSSIANS", 20000, 100000, {seconds}
+jobs.kind, jobs.splats, jobs.iterations, jobs.time_limit_s = "GAUSSIANS", 150000, 100000, {seconds}
 """
 
 
