@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The service's parts one by one, without processes: job list, queue, content store, watchers, handlers, worker."""
+"""The service's parts one by one, without processes: job list, queue, watchers, handlers, worker."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from backend.service import handlers, worker
-from backend.service.blobs import ContentStore, materialise
+from backend.service.blobs import ContentStore
 from backend.service.devices import Devices
 from backend.service.queue import JobQueue
-from backend.service.reception import REVOKED_ERROR, Later, Reception
+from backend.service.reception import REVOKED_ERROR, Deferred, Reception
 from backend.service.retention import Retention
-from backend.service.room import Room
 from backend.service.settings import Settings
 from backend.service.store import JobStore
 from backend.service.watchers import MAX_UNACKNOWLEDGED, Watchers
@@ -30,6 +29,8 @@ from interchange.codec import encode
 from interchange.digests import EMPTY, digest_bytes
 from interchange.errors import InputError
 from interchange.service_errors import ErrorInfo, ServiceError
+
+from .test_contents import chunk
 
 CRASH = ErrorInfo("JOB_CRASHED", "The worker died.")
 OWNER = "artist"
@@ -253,108 +254,6 @@ def test_the_queue_in_any_order() -> None:
     run_state_machine_as_test(QueueMachine, settings=quick)
 
 
-# -- content store ----------------------------------------------------------------------------------------------------
-
-
-def chunk(data: bytes, offset: int = 0, length: int | None = None) -> wire.PutChunk:
-    piece = data[offset:] if length is None else data[offset : offset + length]
-    return wire.PutChunk(digest_bytes(data), len(data), offset, digest_bytes(piece), piece)
-
-
-def test_contents_are_stored_once_and_put_into_folders(tmp_path: Path) -> None:
-    contents = ContentStore(tmp_path / "store")
-    contents.root.mkdir()
-    data = b"some content" * 100
-    entry = wire.FileEntry("a/b", len(data), digest_bytes(data))
-    empty = wire.FileEntry("e", 0, EMPTY)
-    assert contents.announce([entry, entry, empty]) == [wire.MissingFile(entry.digest, entry.size, 0)]
-    assert contents.receive(chunk(data, 0, 500)).have == 500
-    assert contents.announce([entry])[0].have == 500
-    contents.close()
-    contents = ContentStore(tmp_path / "store")
-    assert contents.announce([entry])[0].have == 500
-    assert contents.receive(chunk(data, 500)).stored and contents.announce([entry, empty]) == []
-    assert contents.receive(chunk(data)).stored  # again
-    for _ in range(2):
-        materialise(contents.root, [("a/b", entry.digest), ("c", entry.digest), ("e", EMPTY)], tmp_path / "in")
-    assert (tmp_path / "in/a/b").read_bytes() == (tmp_path / "in/c").read_bytes() == data
-    assert (tmp_path / "in/c").samefile(contents.path(entry.digest)) and (tmp_path / "in/e").read_bytes() == b""
-    with pytest.raises(InputError):
-        materialise(contents.root, [("../x", entry.digest)], tmp_path / "in")
-
-
-@pytest.mark.parametrize(("fails", "again"), [("os.replace", 100), ("os.fsync", 1000)])
-def test_the_last_byte_came_but_the_name_did_not(
-    fails: str, again: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Stopped between the last write and the renaming: only the last piece is sent again, but all of it if the disk
-    would not say that it has it."""
-    contents = ContentStore(tmp_path)
-    data = b"x" * 1000
-    entry = wire.FileEntry("f", 1000, digest_bytes(data))
-    contents.announce([entry])
-    contents.receive(chunk(data, 0, 600))
-    contents.receive(chunk(data, 600, 300))
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
-        patch.setattr(fails, lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
-        contents.receive(chunk(data, 900))
-    assert contents.announce([entry]) == [wire.MissingFile(entry.digest, 1000, 1000 - again)]
-    assert contents.receive(chunk(data, 1000 - again)).stored
-    assert contents.announce([entry]) == [] and contents.path(entry.digest).read_bytes() == data
-    contents.close()
-
-
-@pytest.mark.parametrize(
-    ("disk_gb", "keep", "kept_mb"),
-    [(0.09, None, 64), (20, None, 1000), (4000, None, 5000), (4000, 200_000_000_000, 200_000), (0.09, 8_000_000, 8)],
-)
-def test_a_twentieth_of_the_disk_or_5_gb_stay_free(disk_gb: float, keep: int | None, kept_mb: int) -> None:
-    kept = kept_mb * 1_000_000
-
-    def with_free(free: int) -> Room:
-        return Room(Path("/disk"), keep, lambda _: (int(disk_gb * 1e9), 0, free))
-
-    with_free(kept + 3_000_000).check(3_000_000)
-    with_free(0).check(0)
-    with pytest.raises(ServiceError) as caught:
-        with_free(kept + 2_999_999).check(3_000_000)
-    assert (caught.value.code, caught.value.retry) == ("RES_DISK_FULL", "later")
-    free = f"{kept_mb + 3} MB are free, of which it keeps {kept_mb} MB."
-    assert caught.value.message == f"The service's disk has no room for the 3 MB of this job: {free}"
-    assert caught.value.hint == "Make room where /disk is, or lower keep_free_mb in the service's settings."
-    assert with_free(kept).shortage() == ""
-    assert with_free(kept - 1).shortage().startswith(f"The service's disk has less than {kept_mb} MB free: no job")
-
-
-def test_what_has_arrived_needs_no_room(tmp_path: Path) -> None:
-    free = [10_000]
-    contents = ContentStore(tmp_path, room=Room(tmp_path, 9_000, lambda _: (1 << 40, 0, free[0])))
-    data = b"x" * 1000
-    entry = wire.FileEntry("f", 1000, digest_bytes(data))
-    contents.announce([entry])
-    contents.receive(chunk(data, 0, 600))
-    free[0] = 9_400
-    assert contents.announce([entry])[0].have == 600
-    free[0] = 9_399
-    with pytest.raises(ServiceError, match="no room"):
-        contents.announce([entry])
-    contents.receive(chunk(data, 600))
-    assert contents.announce([entry]) == []
-    contents.close()
-
-
-def test_abandoned_uploads_are_swept(tmp_path: Path) -> None:
-    contents = ContentStore(tmp_path)
-    data = b"x" * 1000
-    contents.announce([wire.FileEntry("f", 1000, digest_bytes(data))])
-    contents.receive(chunk(data, 0, 600))
-    contents.close()
-    contents.sweep(3600.0)
-    assert len(list((tmp_path / "uploading").iterdir())) == 2
-    contents.sweep(-1.0)
-    assert not list((tmp_path / "uploading").iterdir())
-
-
 # -- watchers ---------------------------------------------------------------------------------------------------------
 
 
@@ -452,14 +351,14 @@ def test_what_lacks_is_said_when_all_that_had_arrived_is_taken(desk: handlers.Ha
     data = b"w" * 800
     create = creation("j", wire.FileEntry("f", 800, digest_bytes(data)))
 
-    def hear(address: bytes, message: wire.Message, later: Later | None = None) -> wire.Message | None:
+    def hear(address: bytes, message: wire.Message, later: Deferred | None = None) -> wire.Message | None:
         answer = front.hear(address, OWNER, encode(message, "1"), later)
         return None if answer is None else answer.message
 
     for address in (b"old", b"data", b"new"):
         hear(address, wire.Hello("data" if address == b"data" else "control"))
     hear(b"old", create)
-    waiting: Later = []
+    waiting: Deferred = []
     assert hear(b"new", create, waiting) is None and hear(b"new", wire.JobCommit("j"), waiting) is None
     assert isinstance(hear(b"data", chunk(data), waiting), wire.PutAck)
     assert isinstance(hear(b"old", wire.JobGet("j"), waiting), wire.JobState)
