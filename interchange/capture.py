@@ -22,7 +22,7 @@ from .capture_checks import check_manifest
 from .colmap import write_colmap
 from .colour import linear_from_srgb, srgb_from_linear
 from .errors import InputError
-from .exr import read_planes, write_exr
+from .exr import Blocks, read_planes, write_exr
 from .mesh import Mesh
 from .png import read_png, write_png
 from .whole_files import whole_file
@@ -123,8 +123,11 @@ def _half(values: Image) -> npt.NDArray[np.float16]:
     return np.where(np.isinf(values), values, np.clip(values, -_MOST, _MOST)).astype(np.float16)
 
 
-def write_view(path: Path | str, images: ViewImages) -> None:
-    """Write one view's EXR: half floats, up to 65504, except depth and UV, which need single precision."""
+def write_view(path: Path | str, images: ViewImages, coder: Blocks | None = None) -> None:
+    """Write one view's EXR: half floats, up to 65504, except depth and UV, which need single precision.
+
+    `coder`: see `exr.Blocks`.
+    """
     channels: dict[str, npt.NDArray] = {"A": images.alpha.astype(np.float16)}
     for i, name in enumerate("RGB"):
         channels[name] = _half(images.rgb[..., i])
@@ -137,15 +140,17 @@ def write_view(path: Path | str, images: ViewImages) -> None:
     if images.uv is not None:
         channels |= {f"uv.{axis}": images.uv[..., i].astype(np.float32) for i, axis in enumerate("UV")}
     channels |= {f"mask.{name}": mask.astype(np.float16) for name, mask in images.masks.items()}
-    write_exr(path, channels)
+    write_exr(path, channels, coder)
 
 
-def read_view(path: Path | str, layers: Collection[str] | None = None) -> ViewImages:
+def read_view(
+    path: Path | str, layers: Collection[str] | None = None, coder: Blocks | None = None
+) -> ViewImages:
     """Read one view's EXR; `layers` (albedo, light, depth, normal, uv, mask) limits what is decoded beside RGBA.
 
-    Raises InputError if the file is damaged or has no RGBA.
+    `coder`: see `exr.Blocks`. Raises InputError if the file is damaged or has no RGBA.
     """
-    planes = read_planes(path, None if layers is None else {*"RGBA", *layers})
+    planes = read_planes(path, None if layers is None else {*"RGBA", *layers}, coder)
 
     def stack(names: list[str]) -> Image | None:
         if not all(name in planes for name in names):
@@ -163,7 +168,7 @@ def read_view(path: Path | str, layers: Collection[str] | None = None) -> ViewIm
     return ViewImages(
         rgb=rgb,
         alpha=planes["A"].astype(np.float32),
-        depth=None if depth is None else depth.astype(np.float32, copy=False),
+        depth=None if depth is None else depth.astype(np.float32),
         uv=stack(["uv.U", "uv.V"]),
         masks=masks,
         **{layer: stack([f"{layer}.{axis}" for axis in axes]) for layer, axes in _HALF_TRIPLES.items()},
@@ -222,9 +227,14 @@ class Capture:
                 return item
         raise InputError(f"The capture {self.folder} has no {kind} called {name}.", "Capture again.")
 
-    def load_view(self, view: View, layers: Collection[str] | None = None) -> ViewImages:
-        """Decode one view; InputError if its file is missing, damaged, not finite or not of the camera's size."""
-        images = read_view(self.folder / view.exr, layers)
+    def load_view(
+        self, view: View, layers: Collection[str] | None = None, coder: Blocks | None = None
+    ) -> ViewImages:
+        """Decode one view; InputError if its file is missing, damaged, not finite or not of the camera's size.
+
+        layers, coder: see `read_view`.
+        """
+        images = read_view(self.folder / view.exr, layers, coder)
         if images.alpha.shape != (view.camera.height, view.camera.width):
             height, width = images.alpha.shape
             raise InputError(

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.faceswap.source import load_source
+from backend.kernels.exr_blocks import BLOCKS
 from interchange.capture import Capture, View, ViewImages
 from interchange.errors import InputError, Progress
 from interchange.png import read_png
@@ -139,7 +140,7 @@ def _fitted(double_folder: Path, view: View, renders: Renders | None) -> Image:
 
 
 def _score_view(folders: _Folders, view: View, fitted: Image, judges: Judges) -> ViewScores:
-    goal_images = folders.swapped.load_view(folders.swapped.view(view.name), _LAYERS)
+    goal_images = folders.swapped.load_view(folders.swapped.view(view.name), _LAYERS, BLOCKS)
     goal = goal_images.display()
     face = _face_mask(folders, view, goal_images)
     fit8, goal8 = metrics.through_8_bit(fitted), metrics.through_8_bit(goal)
@@ -161,8 +162,8 @@ def _score_view(folders: _Folders, view: View, fitted: Image, judges: Judges) ->
     )
     if folders.truth is None:
         return scores
-    truth8 = metrics.through_8_bit(folders.truth.load_view(folders.truth.view(view.name), ()).display())
-    before8 = metrics.through_8_bit(folders.capture.load_view(view, ()).display())
+    truth8 = metrics.through_8_bit(folders.truth.load_view(folders.truth.view(view.name), (), BLOCKS).display())
+    before8 = metrics.through_8_bit(folders.capture.load_view(view, (), BLOCKS).display())
     return attrs.evolve(
         scores,
         truth_psnr_face=metrics.psnr(fit8, truth8, face),
@@ -179,7 +180,7 @@ def _face_mask(folders: _Folders, view: View, images: ViewImages) -> Image | Non
     """mask.face of the swapped view, else of the capture's; None where it shows no more than a sliver of the face."""
     face = images.masks.get("face")
     if face is None:
-        face = folders.capture.load_view(view, ("mask",)).masks.get("face")
+        face = folders.capture.load_view(view, ("mask",), BLOCKS).masks.get("face")
     return None if face is None or face.sum() < tables.MIN_FACE * face.size else face
 
 
@@ -190,11 +191,11 @@ def _consistency(folders: _Folders, swap: bool, stop: Callable[[], bool]) -> con
     """
 
     def look(view: View) -> tuple[_Look, _Look] | None:
-        images = folders.capture.load_view(view, _LAYERS)
+        images = folders.capture.load_view(view, _LAYERS, BLOCKS)
         before = _look_at(view, images, images)
         if not swap:
             return None if before is None else (before, before)
-        changed = folders.swapped.load_view(folders.swapped.view(view.name), _LAYERS)
+        changed = folders.swapped.load_view(folders.swapped.view(view.name), _LAYERS, BLOCKS)
         after = _look_at(view, changed, images)
         return None if before is None or after is None else (after, before)
 

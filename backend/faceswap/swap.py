@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from backend.kernels.exr_blocks import BLOCKS
 from interchange.capture import (
     MANIFEST,
     Capture,
@@ -275,13 +276,13 @@ def _swap_view(capture: Capture, mesh: _MeshPair, swapped: Capture, prepared: Pr
     """Write one view; what the swapper says about it, or None."""
     moves = mesh.new is not mesh.old
     layers = None if moves or prepared.layers is None else {*prepared.layers, *_WRITTEN}
-    images = capture.load_view(view, layers)
+    images = capture.load_view(view, layers, BLOCKS)
     if moves:
         images = reshape_view(images, mesh.old, mesh.new, view.camera)
     rgb = prepared.change(images, mesh.new, view.camera)
     result = ViewImages(rgb=rgb, alpha=images.alpha, depth=images.depth, masks=images.masks)
     write_preview(swapped.folder / view.preview, result)
-    write_view(swapped.folder / view.exr, result)
+    write_view(swapped.folder / view.exr, result, BLOCKS)
     return prepared.look(images, mesh.new, view.camera) if prepared.look else None
 
 

@@ -14,6 +14,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from backend.kernels.exr_blocks import BLOCKS
 from interchange.cameras import Camera
 from interchange.capture import Capture, View
 from interchange.errors import Cancelled, InputError, Progress
@@ -162,7 +163,7 @@ def _check_camera(view: View) -> None:
 
 def _load(capture: Capture, view: View) -> tuple[FitView, str]:
     layers = ("depth", "mask") if view.split == "held_out" else ("depth",)
-    images = capture.load_view(view, layers)
+    images = capture.load_view(view, layers, BLOCKS)
     alpha = np.clip(images.alpha, 0, 1).astype(np.float32)
     depth = None if images.depth is None else np.where(np.isfinite(images.depth), images.depth, 0).astype(np.float32)
     face = images.masks.get("face") if view.split == "held_out" else None

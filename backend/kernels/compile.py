@@ -14,6 +14,7 @@ import numpy as np
 from interchange.cameras import Camera
 
 from .engine import compile_kernels
+from .exr_blocks import BLOCKS
 from .observation import add_colours, add_equations, look_up, sum_neighbours
 from .similarity import similarity_sums
 
@@ -29,6 +30,8 @@ def compile_helpers() -> None:
     add_equations(index, colour, weight, 0, 1, points, camera.position, points, gram, moment)
     sum_neighbours(gram.reshape(1, -1), np.zeros((1, 1), np.int64), np.empty((1, 16), np.float32))
     similarity_sums(picture, picture, np.full(11, 1 / 11), ones)
+    packed = BLOCKS.differences(np.zeros(4, np.uint8))
+    BLOCKS.place(np.frombuffer(packed.tobytes(), np.uint8), np.array([[0, 2, 0]]), np.zeros((1, 4), np.uint8))
 
 
 if __name__ == "__main__":

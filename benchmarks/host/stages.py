@@ -30,6 +30,7 @@ from backend.fitting.settings import FitSettings
 from backend.fitting.state import FitState, RunState
 from backend.fitting.trainer import Observer, Trainer
 from backend.fitting.usual import interventions_for
+from backend.kernels.exr_blocks import BLOCKS
 from backend.kernels.parameters import AdamState, SplatParameters
 from backend.pipeline import sign
 from interchange.capture import Capture, View, ViewImages, write_preview, write_view
@@ -96,7 +97,7 @@ def _view_rows(plan: Plan, capture: Capture, prepared: PreparedSwap) -> list[Row
     layers = {*getattr(prepared, "layers", ()), "depth", "mask"} if getattr(prepared, "layers", None) else None
 
     def read(view: View) -> ViewImages:
-        return capture.load_view(view, layers)
+        return capture.load_view(view, layers, BLOCKS)
 
     some = views[: 2 * plan.side_by_side]
     held = plan.each(read, some)
@@ -112,7 +113,7 @@ def _view_rows(plan: Plan, capture: Capture, prepared: PreparedSwap) -> list[Row
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(k: int) -> None:
-        write_view(folder / f"{k}.exr", results[k])
+        write_view(folder / f"{k}.exr", results[k], BLOCKS)
         write_preview(folder / f"{k}.png", results[k])
 
     writing, _ = measure(lambda: plan.each(write, range(len(some))), plan.rounds)

@@ -18,7 +18,7 @@ from backend.faceswap.swap import SwapResult, swap
 from backend.faceswap.uv import make_skin
 from interchange.capture import Capture, ViewImages, write_view
 from interchange.errors import Cancelled, InputError
-from interchange.exr import read_exr
+from interchange.exr import Blocks, read_exr
 from interchange.png import read_png, write_png
 
 from . import synthetic
@@ -179,9 +179,9 @@ def test_views_that_are_made_anew_are_noted_as_unfinished_first(
     out = Path(shutil.copytree(swapped.folder, tmp_path / "out"))
     noted: list[list[str]] = []
 
-    def write_and_look(path: Path, images: ViewImages) -> None:
+    def write_and_look(path: Path, images: ViewImages, coder: Blocks) -> None:
         noted.append(sorted(json.loads((out / "swap_state.json").read_text())["views"]))
-        write_view(path, images)
+        write_view(path, images, coder)
 
     monkeypatch.setattr("backend.faceswap.swap.write_view", write_and_look)
     (out / capture.views[1].exr).unlink()

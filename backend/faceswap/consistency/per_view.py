@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from backend.kernels.exr_blocks import BLOCKS
 from interchange.capture import Capture, View, ViewImages, read_view, write_view
 from interchange.errors import Progress
 from interchange.mesh import Mesh
@@ -30,7 +31,7 @@ class PerViewPictures:
 
     def load(self, view: View) -> Floats:
         """The swapped rgb (H, W, 3) of a view, linear, premultiplied."""
-        return read_view(self.folder / f"{view.name}.exr", ()).rgb
+        return read_view(self.folder / f"{view.name}.exr", (), BLOCKS).rgb
 
 
 def swap_each_view(
@@ -62,11 +63,11 @@ def swap_each_view(
 
     def work(view: View) -> None:
         digest = digest_of_view(capture, view)
-        images, mesh = capture.load_view(view), meshes[capture.pose_of(view).name]
+        images, mesh = capture.load_view(view, coder=BLOCKS), meshes[capture.pose_of(view).name]
         images = attrs.evolve(images, rgb=start_from(images, mesh, view))
         rgb = prepared.change(images, mesh, view.camera)
         note = prepared.look(images, mesh, view.camera) if prepared.look else None
-        write_view(folder / f"{view.name}.exr", ViewImages(rgb=rgb, alpha=images.alpha))
+        write_view(folder / f"{view.name}.exr", ViewImages(rgb=rgb, alpha=images.alpha), BLOCKS)
         state.finish(view.name, digest, note)
 
     try:

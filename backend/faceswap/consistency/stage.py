@@ -11,6 +11,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from backend.kernels.exr_blocks import BLOCKS
 from interchange.capture import Capture, View, ViewImages
 from interchange.errors import Progress
 from interchange.mesh import Mesh
@@ -144,7 +145,7 @@ def _observe_all(
     found: dict[str, Observations] = {}
 
     def look(view: View) -> None:
-        images = target.capture.load_view(view)
+        images = target.capture.load_view(view, coder=BLOCKS)
         surface = target.surfaces[target.capture.pose_of(view).name]
         found[view.name] = observe(
             images, pictures.load(view), target.mesh_of(view), target.head, view.camera, surface, skins, target.noisy

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from backend.kernels.exr_blocks import BLOCKS
 from interchange.capture import Capture
 from interchange.errors import Cancelled, InputError, Progress
 from interchange.mesh import Mesh
@@ -208,7 +209,7 @@ def _tried(
     if not shown:
         return {}
     view = max(shown, key=lambda v: plan[v.name]["eye_distance_px"])
-    images, mesh = capture.load_view(view), meshes[capture.pose_of(view).name]
+    images, mesh = capture.load_view(view, coder=BLOCKS), meshes[capture.pose_of(view).name]
     sight = look(mesh, view.camera)
     region_mask(images, mesh, sight.raster)
     before = swap.crop(images, swap.alignment(sight))

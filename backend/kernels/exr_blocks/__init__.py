@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bytes of EXR blocks, compiled: see `interchange.exr.Blocks`, whose `NumpyBlocks` is the reference."""
+
+from .cpu import CompiledBlocks
+
+BLOCKS = CompiledBlocks()
+
+__all__ = ["BLOCKS", "CompiledBlocks"]
