@@ -334,14 +334,14 @@ class Capture:
         }
 
 
-def write_preview(path: Path | str, images: ViewImages) -> None:
-    """8-bit sRGB PNG with straight alpha of one view."""
+def write_preview(path: Path | str, images: ViewImages, coder: Blocks | None = None) -> None:
+    """8-bit sRGB PNG with straight alpha of one view. coder: see `exr.Blocks`."""
     result = np.zeros((*images.alpha.shape, 4), np.uint8)
     seen = _box_of(images.alpha)
     alpha = images.alpha[seen]
     result[seen] = np.rint(np.dstack([images._straight(seen), np.clip(alpha, 0, 1)]) * 255)
     result[seen][alpha <= 0] = 0
-    write_png(path, result)
+    write_png(path, result, coder.deflate if coder else None)
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -281,7 +281,7 @@ def _swap_view(capture: Capture, mesh: _MeshPair, swapped: Capture, prepared: Pr
         images = reshape_view(images, mesh.old, mesh.new, view.camera)
     rgb = prepared.change(images, mesh.new, view.camera)
     result = ViewImages(rgb=rgb, alpha=images.alpha, depth=images.depth, masks=images.masks)
-    write_preview(swapped.folder / view.preview, result)
+    write_preview(swapped.folder / view.preview, result, BLOCKS)
     write_view(swapped.folder / view.exr, result, BLOCKS)
     return prepared.look(images, mesh.new, view.camera) if prepared.look else None
 

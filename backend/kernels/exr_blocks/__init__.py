@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bytes of EXR blocks, compiled: see `interchange.exr.Blocks`, whose `NumpyBlocks` is the reference."""
+"""The bytes of EXR blocks by compiled code: see `interchange.exr.Blocks`, whose `NumpyBlocks` is the reference."""
 
 from .cpu import CompiledBlocks
 

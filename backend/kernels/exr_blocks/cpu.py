@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Laying out and restoring the bytes of EXR blocks in one call each, without Python's lock.
+"""Packing and unpacking the bytes of EXR blocks in few calls, which run without Python's lock.
 
 numpy needs some fifty operations a block and takes the lock anew after each: with sixteen threads at work, handing it
 on took longer than the work. A call here releases it once.
@@ -10,15 +10,28 @@ from __future__ import annotations
 import numba
 import numpy as np
 import numpy.typing as npt
+from isal import igzip_lib, isal_zlib
 
 Bytes = npt.NDArray[np.uint8]
 _LOW_BYTES, _ONES = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0001000100010001)  # of 16-bit lanes
 _HALVES, _BYTE = np.uint64(0x8000800080008000), np.uint64(0xFF)
+_LEVEL = 2  # of 0 to 3: captured views are as small as with zlib, in a seventh of the time
 _7, _8, _48 = np.uint64(7), np.uint64(8), np.uint64(48)
 
 
 class CompiledBlocks:
-    """See `interchange.exr.Blocks`; may be called from any thread."""
+    """See `interchange.exr.Blocks`; may be called from any thread. Deflate is that of Intel's ISA-L."""
+
+    def deflate(self, data: Bytes) -> bytes:  # (N,)
+        """See `Blocks.deflate`."""
+        return isal_zlib.compress(data.data, _LEVEL)
+
+    def inflate(self, packed: memoryview, most: int) -> bytes:
+        """See `Blocks.inflate`."""
+        try:
+            return isal_zlib.decompressobj().decompress(packed, most)
+        except igzip_lib.IsalError as error:  # type: ignore[misc]  # the stubs have an instance for the class
+            raise ValueError(str(error)) from None
 
     def differences(self, raw: Bytes) -> Bytes:  # (N,)
         """See `Blocks.differences`."""

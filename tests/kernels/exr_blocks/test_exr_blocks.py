@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 from backend.kernels.exr_blocks import BLOCKS
 from interchange.capture import ViewImages, read_view, write_view
+from interchange.errors import InputError
 from interchange.exr import NumpyBlocks, read_planes, write_exr
 
 NUMPY = NumpyBlocks()
@@ -48,14 +51,47 @@ def test_files_are_the_same(tmp_path, size: tuple[int, int]) -> None:
     }  # fmt: skip
     write_exr(tmp_path / "numpy.exr", channels)
     write_exr(tmp_path / "compiled.exr", channels, BLOCKS)
-    assert (tmp_path / "numpy.exr").read_bytes() == (tmp_path / "compiled.exr").read_bytes()
-    for wanted in (None, {"depth"}, {"A", "mask"}, {"nothing"}):
-        ours, theirs = (read_planes(tmp_path / "numpy.exr", wanted, coder) for coder in (BLOCKS, None))
+    for file, wanted in itertools.product(
+        ("numpy.exr", "compiled.exr"), (None, {"depth"}, {"A", "mask"}, {"nothing"})
+    ):
+        ours, theirs = (read_planes(tmp_path / file, wanted, coder) for coder in (BLOCKS, None))
         assert ours.keys() == theirs.keys()
         for name, plane in ours.items():
             assert plane.dtype == channels[name].dtype
             assert_array_equal(plane, channels[name])
             assert_array_equal(theirs[name], channels[name])
+
+
+@pytest.mark.parametrize("size", [2, 1000, 100_000])
+def test_each_reads_what_the_other_packs(size: int) -> None:
+    random = np.random.default_rng(size)
+    data = (random.integers(0, 256, size) * (random.random(size) > 0.7)).astype(np.uint8)
+    for packer, reader in itertools.permutations((NUMPY, BLOCKS)):
+        packed = packer.deflate(data)
+        assert reader.inflate(memoryview(packed), size + 1) == data.tobytes()
+        assert reader.inflate(memoryview(packed), size // 2) == data.tobytes()[: size // 2]
+
+
+def test_damage_is_told_and_never_decoded(tmp_path) -> None:
+    random = np.random.default_rng(11)
+    write_exr(tmp_path / "whole.exr", {"A": np.round(random.random((48, 50)), 1).astype(np.float16)}, BLOCKS)
+    whole = (tmp_path / "whole.exr").read_bytes()
+    plane = read_planes(tmp_path / "whole.exr", None, BLOCKS)["A"]
+    told = 0
+    for place in range(300, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        (tmp_path / "damaged.exr").write_bytes(damaged)
+        try:
+            found = read_planes(tmp_path / "damaged.exr", None, BLOCKS)["A"]
+        except InputError as error:
+            told += "is damaged" in error.message
+        else:
+            assert_array_equal(found, plane)  # a bit that says nothing
+    assert told > 100
+    (tmp_path / "damaged.exr").write_bytes(whole[:-50])
+    with pytest.raises(InputError, match="is damaged"):
+        read_planes(tmp_path / "damaged.exr", None, BLOCKS)
 
 
 def test_views_are_the_same(tmp_path) -> None:
