@@ -12,7 +12,7 @@ import numpy.typing as npt
 from interchange.errors import InputError
 
 from .device import Device
-from .launches import Sizes, backward, buffer_sizes, forward, scratch_sizes, training_sizes
+from .launches import Clear, Sizes, backward, buffer_sizes, forward, scratch_sizes, training_sizes
 from .memory import Buffers
 from .records import CONTROL, FRAME
 
@@ -47,7 +47,10 @@ class Pipeline:
 
     def _make(self) -> list[Any]:
         buffers, sizes = self._buffers, self.sizes
-        buffers.add(buffer_sizes(sizes))
+        wanted = buffer_sizes(sizes)
+        buffers.add(wanted)
+        # No kernel writes the planes' padding, but `image` downloads it with the rest: one copy is faster than many.
+        self._device.execute(self._kernels, [Clear(buffers.at["image"], wanted["image"])])
         if self._training:
             buffers.add(training_sizes(sizes))
         scratch = buffers.add(scratch_sizes(sizes))

@@ -124,6 +124,30 @@ def test_frames_of_many_sizes_cost_the_memory_of_the_largest(engine, device):
     session.close()
 
 
+class StrictDevice(EmulatedDevice):
+    """Downloads nothing that was never written, as compute-sanitizer's initcheck asks: such memory is poisoned."""
+
+    def download(self, address, array):
+        super().download(address, array)
+        assert not (np.frombuffer(array.tobytes(), np.uint32) == 0xFFFFFFFF).any()
+
+
+def test_nothing_is_downloaded_that_was_never_written(device):
+    strict = StrictDevice(device._folder)
+    strict._libraries = device._libraries
+    engine = CudaEngine(strict)
+    for width, height in ((70, 50), (33, 17)):
+        parameters, camera = scene(1, 5, size=(width, height))
+        assert engine.render(parameters, camera)[1].any()
+        target = target_near(engine, parameters, camera, 1)
+        session = engine.begin(parameters, AdamState.like(parameters), [target], LossWeights(), True)
+        session.run([Step(0, 1, np.full(23, 1e-3, np.float32))])
+        session.render(camera_for(20, 30))
+        session.statistics()
+        session.pull()
+        session.close()
+
+
 class ShortDevice(EmulatedDevice):
     """Has room for so many allocations more, then none."""
 

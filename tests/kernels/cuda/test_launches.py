@@ -151,6 +151,8 @@ class Plan:
         outside.add(self.given)
         self.pipeline = Pipeline(self.device, None, sizes, outside.at, training, gradients_only, statistics)
         self.at = {**self.pipeline.at, **outside.at}
+        self.before = list(self.device.operations)
+        self.device.operations.clear()
         self.pipeline.run_once()
         self.operations = self.device.operations
 
@@ -299,6 +301,14 @@ def test_the_order_of_a_step(plan):
     assert isinstance(plan.operations[0], Clear)
 
 
+def test_what_is_downloaded_has_been_written_or_cleared(plan):
+    """No kernel writes the planes' padding. Once is enough: nobody writes anything else there."""
+    start, end = named_ranges(plan)["image"]
+    (clear,) = plan.before
+    assert isinstance(clear, Clear) and clear.address == start and clear.size % 4 == 0
+    assert 4 * plan.sizes.planes * plan.sizes.plane <= clear.size <= end - start
+
+
 def test_scratch_is_cleared_as_one_piece_and_nothing_else_is(plan):
     (clear,) = [operation for operation in plan.operations if isinstance(operation, Clear)]
     scratch = {"frame", "depth_digits", "tile_digits", "depth_states", "emit_states", "tile_states", "spans"}
@@ -424,13 +434,16 @@ def test_growing_makes_new_buffers_and_forgets_the_old():
     plan = Plan(SIZES[2], True, False, False)
     before, graphs = dict(plan.device.allocations), plan.pipeline.sizes.capacity
     plan.pipeline.replay(9)
+    plan.device.operations.clear()
     plan.pipeline.grow(100_000)
+    cleared = list(plan.device.operations)
     assert plan.pipeline.sizes.capacity >= 100_000 > graphs
     assert plan.device.allocations.keys() & before.keys() == {min(before)}  # what the caller owns stays
     plan.device.operations.clear()
     plan.pipeline.replay(9)  # new graphs, of the new buffers
     launched: list[Operation] = plan.device.operations
     assert sum(isinstance(operation, Clear) for operation in launched) == 9
+    assert len(cleared) == 1 and isinstance(cleared[0], Clear)  # the image's padding
     for operation in launched:
         if isinstance(operation, Launch):
             assert_inside(plan.device, operation)
