@@ -34,7 +34,7 @@ from interchange.capture import Capture
 from interchange.errors import InputError
 
 from .bars import ROOT, Bar
-from .fused_loss import FusedLoss
+from .fused_loss import FusedLoss, on_torchs_stream
 from .shell import disturbed, shell_cameras, shell_cloud, shell_targets
 
 COUNT, SH_DEGREE, VIEWS = 100_000, 1, 8
@@ -155,7 +155,7 @@ def gsplat_bars(engine: CudaEngine, size: int, ours: float) -> list[Bar]:
     from backend.kernels.gsplat.engine import ALL, IN_VIEW
 
     assert isinstance(engine.device, CudaDevice)
-    loss = FusedLoss(torch, engine.device)
+    loss = FusedLoss(torch, on_torchs_stream(torch, engine.device), "cuda")
     parameters, targets = a_scene(engine, size)
     found = {}
     for optimiser in (IN_VIEW, ALL):

@@ -4,23 +4,52 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from backend.kernels.cuda.device import CudaDevice, checked
-from backend.kernels.cuda.launches import LOSS_THREADS
-from backend.kernels.cuda.records import CONTROL, FRAME, VIEW, rounded_up, step_dtype
-from backend.kernels.cuda.sources import LOSS_TILE, TILE, Variant
-from backend.kernels.rasterizer import LossWeights
+from backend.kernels.cuda.launches import Launch, Pointer, Sizes, loss, training_sizes
+from backend.kernels.cuda.records import CONTROL, FRAME, pack_steps, pack_view, step_dtype
+from backend.kernels.cuda.sources import LOSS_TILE, Variant
+from backend.kernels.layout import CAMERA_SIZE
+from backend.kernels.parameters import PADDING, ROW_SH
+from backend.kernels.rasterizer import LossWeights, Step
+
+ROWS = ROW_SH + 3
+"""Of the parameters that the kernels are compiled for; the loss does not look at them."""
+Run = Callable[[list[Launch]], None]
+_BACKGROUND = step_dtype(ROWS).fields["background"][1] // 4  # type: ignore[index]
+
+
+def on_torchs_stream(torch: Any, device: CudaDevice) -> Run:
+    """Runs launches of the loss between torch's own, in order."""
+    functions = device.load(Variant(0))
+
+    def run(launches: list[Launch]) -> None:
+        stream = torch.cuda.current_stream().cuda_stream
+        for launch in launches:
+            values = tuple(a.address if isinstance(a, Pointer) else a for a in launch.arguments)
+            types = tuple(ctypes.c_void_p if isinstance(a, Pointer) else ctypes.c_int for a in launch.arguments)
+            function = functions.get(launch.kernel)
+            checked(
+                device.driver.cuLaunchKernel(
+                    function, *launch.grid, launch.threads, 1, 1, 0, stream, (values, types), 0
+                ),
+                f"launch {launch.kernel}",
+            )
+
+    return run
 
 
 class FusedLoss:
-    """A `backend.kernels.gsplat.loss.LossFunction`. Frames must be whole numbers of the loss's squares."""
+    """A `backend.kernels.gsplat.loss.LossFunction`. Frames must be whole numbers of the loss's squares, and targets
+    without weights."""
 
-    def __init__(self, torch: Any, device: CudaDevice) -> None:
-        self._torch, self._device = torch, device
-        self._functions = device.load(Variant(0))
+    def __init__(self, torch: Any, run: Run, where: str) -> None:
+        """`run` launches the kernels; `where` is torch's name of the device that they run on."""
+        self._torch, self._run, self._where = torch, run, where
         self._frames: dict[int, _Frame] = {}
         outer = self
 
@@ -49,67 +78,53 @@ class FusedLoss:
 
     def _frame(self, target: Any, height: int, width: int, weights: LossWeights) -> _Frame:
         if id(target) not in self._frames:
-            self._frames[id(target)] = _Frame(
-                self._torch, self._device, self._functions, target, height, width, weights
-            )
+            self._frames[id(target)] = _Frame(self._torch, self._run, self._where, target, (width, height), weights)
         return self._frames[id(target)]
 
 
 class _Frame:
-    """What the loss of one target needs, on the GPU."""
+    """What the loss of one target needs, on the device."""
 
     def __init__(
-        self, torch: Any, device: CudaDevice, functions: Any, target: Any, height: int, width: int,
-        weights: LossWeights,
-    ) -> None:  # fmt: skip
-        assert height % LOSS_TILE == 0 and width % LOSS_TILE == 0
-        self._torch, self._driver, self._functions = torch, device.driver, functions
+        self, torch: Any, run: Run, where: str, target: Any, size: tuple[int, int], weights: LossWeights
+    ) -> None:
+        assert not any(side % LOSS_TILE for side in size) and target.weights is None
+        self._torch, self._run = torch, run
         self._source = target  # alive as long as this: frames are found by its id, which must not go to another
-        self._pixels = height * width
-        self._grid = (width // LOSS_TILE, height // LOSS_TILE, 3)
-        squares = self._grid[0] * self._grid[1]
+        width, height = size
         self._target = torch.cat([target.rgb.permute(2, 0, 1), target.alpha[None]]).contiguous()
-        view = np.zeros((), VIEW)
-        view["region"] = 0, 0, width, height
-        view["width"], view["height"] = width, height
-        view["stride"], view["rows"] = rounded_up(width, LOSS_TILE), rounded_up(height, LOSS_TILE)
-        view["tiles_x"], view["tiles_y"] = -(-width // TILE), -(-height // TILE)
-        view["target"] = self._target.data_ptr()
-        step = np.zeros((), step_dtype(14))
-        step["factors"] = np.array([1 - weights.ssim, weights.ssim, weights.alpha]) / (3, 3, 1) / self._pixels
-        control = np.zeros((), CONTROL)
-        control["capacity"] = 1
-        records = {"view": view, "step": step, "control": control, "frame": np.zeros((), FRAME)}
-        self._records = {
-            name: torch.from_numpy(np.frombuffer(record.tobytes(), np.float32).copy()).cuda()
-            for name, record in records.items()
-        }
-        self._image = torch.empty((4, height, width), device="cuda")
-        self._slopes = torch.empty((9, height, width), device="cuda")
-        self._gradient = torch.empty((4, height, width), device="cuda")
-        self._active = torch.empty(squares, dtype=torch.uint8, device="cuda")
-        self._sums = torch.empty((3 * squares, 3), device="cuda")
-        shares = np.array([1 - weights.ssim, weights.ssim, weights.alpha])
-        self._shares = torch.tensor(shares, dtype=torch.float32, device="cuda")
-        self._counts = torch.tensor([3.0, 3.0, 1.0], device="cuda") * self._pixels
-        self._spans = torch.zeros((1, 2), dtype=torch.int32, device="cuda")  # unread: the region is the whole frame
+        sizes = Sizes(PADDING, ROWS, width, height, capacity=1)
+        room = training_sizes(sizes)
+        wanted = {name: room[name] for name in ("slopes", "active", "sums", "gradient")}
+        tensors = {name: torch.empty(size, dtype=torch.uint8, device=where) for name, size in wanted.items()}
+        for name, record in packed(width, height, self._target.data_ptr(), weights).items():
+            tensors[name] = torch.from_numpy(np.frombuffer(record.tobytes(), np.uint8).copy()).to(where)
+        tensors["image"] = torch.empty((4, height, width), device=where)
+        tensors["spans"] = torch.zeros((sizes.tiles, 2), dtype=torch.int32, device=where)  # none: the region is all
+        self._tensors = tensors
+        self._launches = loss(sizes, {name: tensor.data_ptr() for name, tensor in tensors.items()})
+        self._image = tensors["image"]
+        self._background = tensors["steps"].view(torch.float32)[_BACKGROUND : _BACKGROUND + 3]
+        self._sums = tensors["sums"].view(torch.float32).view(-1, sizes.terms)
+        self._gradient = tensors["gradient"].view(torch.float32).view(4, height, width)
+        self._shares = torch.tensor([1 - weights.ssim, weights.ssim, weights.alpha], device=where)
+        self._counts = torch.tensor([3.0, 3.0, 1.0], device=where) * (width * height)
 
     def evaluate(self, colour: Any, alpha: Any, background: Any) -> tuple[Any, Any]:
         """(4,) loss and terms; (4, H, W) dL/dimage, dL/dtransmittance of the alpha term."""
         self._image[:3] = colour.detach().permute(2, 0, 1)
         self._image[3] = 1 - alpha.detach()
-        self._records["step"][1:4] = background
-        common = [self._records[name] for name in ("view", "step", "control", "frame")]
-        self._launch("compare", [*common, self._image, self._spans, self._slopes, self._active, self._sums])
-        self._launch("differentiate", [*common, self._image, self._slopes, self._active, self._gradient])
+        self._background[:] = background
+        self._run(self._launches)
         means = self._sums.sum(0) / self._counts
         return self._torch.cat([(means * self._shares).sum()[None], means]), self._gradient
 
-    def _launch(self, kernel: str, tensors: list[Any]) -> None:
-        stream = self._torch.cuda.current_stream().cuda_stream
-        values = tuple(tensor.data_ptr() for tensor in tensors)
-        arguments = (values, (ctypes.c_void_p,) * len(values))
-        function = self._functions.get(kernel)
-        checked(
-            self._driver.cuLaunchKernel(function, *self._grid, LOSS_THREADS, 1, 1, 0, stream, arguments, 0), "launch"
-        )
+
+def packed(width: int, height: int, target: int, weights: LossWeights) -> dict[str, np.ndarray]:
+    """The records of a frame that is a target's whole; `target`: address of its planes on the device."""
+    view = pack_view(np.zeros(CAMERA_SIZE, np.float32), width, height)
+    view["region"], view["target"] = (0, 0, width, height), target
+    steps = pack_steps([Step(0, 1, np.zeros(ROWS, np.float32))], weights, [width * height], ROWS)
+    control = np.zeros((), CONTROL)
+    control["capacity"] = 1
+    return {"views": view, "steps": steps, "control": control, "frame": np.zeros((), FRAME)}

@@ -235,16 +235,26 @@ def forward(sizes: Sizes, at: dict[str, int], scratch: int) -> list[Operation]:
     ]  # fmt: skip
 
 
-def backward(sizes: Sizes, at: dict[str, int], gradients_only: bool, statistics: bool) -> list[Operation]:
-    """The loss, its gradient, and Adam (or only the gradients, into `output`)."""
+def loss(sizes: Sizes, at: dict[str, int]) -> list[Launch]:
+    """From the image to the sums of the loss's terms and to the gradient of the loss by the image."""
     views, steps, control, frame = (Pointer(at[name]) for name in ("views", "steps", "control", "frame"))
     image, grid = Pointer(at["image"]), (*sizes.loss_grid, 3)
     spans, slopes, active = Pointer(at["spans"]), Pointer(at["slopes"]), Pointer(at["active"])
-    slots, slot_used, gradient = Pointer(at["slots"]), Pointer(at["slot_used"]), Pointer(at["gradient"])
     return [
         Launch("compare", grid, LOSS_THREADS,
                (views, steps, control, frame, image, spans, slopes, active, Pointer(at["sums"]))),
-        Launch("differentiate", grid, LOSS_THREADS, (views, steps, control, frame, image, slopes, active, gradient)),
+        Launch("differentiate", grid, LOSS_THREADS,
+               (views, steps, control, frame, image, slopes, active, Pointer(at["gradient"]))),
+    ]  # fmt: skip
+
+
+def backward(sizes: Sizes, at: dict[str, int], gradients_only: bool, statistics: bool) -> list[Operation]:
+    """The loss, its gradient, and Adam (or only the gradients, into `output`)."""
+    views, steps, control, frame = (Pointer(at[name]) for name in ("views", "steps", "control", "frame"))
+    image, spans, gradient = Pointer(at["image"]), Pointer(at["spans"]), Pointer(at["gradient"])
+    slots, slot_used = Pointer(at["slots"]), Pointer(at["slot_used"])
+    return [
+        *loss(sizes, at),
         Launch("rasterize_backward", (-(-sizes.segments // RASTER_WARPS), 1, 1), 32 * RASTER_WARPS,
                (Pointer(at["records"]), Pointer(at["depths"]), Pointer(at[_sorted_keys(sizes)]),
                 Pointer(at["sorted_splat"]), Pointer(at["sorted_slot"]), spans, views, steps, control, frame, image,
