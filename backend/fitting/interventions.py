@@ -3,8 +3,9 @@
 
 An intervention acts before the steps that follow certain iterations. When it is due is a function of the run alone, and
 what it remembers lies in `FitState.memory`, so a run that resumes from a checkpoint does the same again, bit for bit.
-The splats are reached through the session only: `work.session.pull()` brings them to `work.state`, `push()` or
-`work.replace()` hands them back; between them, the engine may hold newer ones than the host.
+The splats are reached through the session only: `decay`, `align` and `wander` change them where they are. For what the
+host must do, `work.session.pull()` brings them to `work.state`, and `push()` or `work.replace()` hands them back. In
+between, the engine may hold newer ones than the host.
 """
 
 from __future__ import annotations

@@ -7,9 +7,13 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from interchange.cameras import Camera
 from interchange.errors import InputError
 
+from . import regularization
 from .buffers import aligned_zeros
 from .parameters import AdamState, SplatParameters
 from .rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
@@ -75,6 +79,21 @@ class CpuSession:
         self._parameters, self._adam = parameters, adam
         if self._sums is not None:
             self._sums = aligned_zeros((2, parameters.block.shape[1]))
+
+    def decay(self, opacity: float, log_scale: float) -> None:
+        """See `Session.decay`."""
+        p = self._parameters
+        regularization.decay(p.block, p.count, opacity, log_scale, self._engine.threads)
+
+    def align(self, part: float, normals: Array, face: npt.NDArray[np.int32]) -> None:
+        """See `Session.align`."""
+        columns = regularization.columns_on(normals, face, self._parameters.order)
+        regularization.align(self._parameters.block, part, normals, columns, self._engine.threads)
+
+    def wander(self, length: float, reach: float, seed: int, iteration: int) -> None:
+        """See `Session.wander`."""
+        p = self._parameters
+        regularization.wander(p.block, p.count, length, reach, seed, iteration, self._engine.threads)
 
     def close(self) -> None:
         """Let the targets go."""

@@ -10,6 +10,7 @@ everything that changes from step to step, so that a GPU never waits for Python:
     image, alpha = session.render(camera)       # of the present state
     session.pull()                              # the present state is now in `parameters` and `adam`
     session.push()                              # ... or change them and hand them back
+    session.decay(0.999, 0.0)                   # what needs no host: changed where they are (also align, wander)
     session.close()
 
 Conventions (cameras, colours, loss, determinism) are those of `engine.py`, for every engine.
@@ -139,6 +140,26 @@ class Session(Protocol):
         """Take over other splats, also more or fewer, or with other SH bands; from now on `pull` fills these.
 
         Statistics begin anew.
+        """
+
+    def decay(self, opacity: float, log_scale: float) -> None:
+        """Multiply all opacities by `opacity` (0..1; 1 leaves them alone), and add `log_scale` to all log-scales.
+
+        Here and below: moments stay, and what the host holds is out of date until the next pull. A splat whose numbers
+        are NaN, infinite or absurd is left alone.
+        """
+
+    def align(self, part: float, normals: Array, face: npt.NDArray[np.int32]) -> None:
+        """Turn splats `part` (0..1) of the way to lying flat on the face that they were born on.
+
+        normals: (F, 3) unit, or zero for a face that turns nothing. face: (N,) of the splats, in the order of the cloud
+        that came in (`SplatParameters.order`); -1: none. An engine may keep copies of both: to change them, give other
+        arrays. Raises ValueError for a face that does not exist.
+        """
+
+    def wander(self, length: float, reach: float, seed: int, iteration: int) -> None:
+        """Move nearly transparent splats at random, each along its own ellipsoid, by `length` (scene units) times the
+        square of its width in units of `reach`. The same noise on every engine, by seed, iteration and column.
         """
 
     def close(self) -> None:

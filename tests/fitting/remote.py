@@ -21,10 +21,25 @@ class RemoteSession:
         self.inner = engine.begin(*self.device, targets, weights, statistics)
         self.render, self.statistics, self.close = self.inner.render, self.inner.statistics, self.inner.close
 
-    def run(self, steps):
+    def _newer_there(self):
         for array in (self.host[0].block, self.host[1].first, self.host[1].second):
             array[:] = np.nan
+
+    def run(self, steps):
+        self._newer_there()
         return self.inner.run(steps)
+
+    def decay(self, *arguments):
+        self._newer_there()
+        self.inner.decay(*arguments)
+
+    def align(self, *arguments):
+        self._newer_there()
+        self.inner.align(*arguments)
+
+    def wander(self, *arguments):
+        self._newer_there()
+        self.inner.wander(*arguments)
 
     def _copy(self, source, target):
         target[0].block[:] = source[0].block

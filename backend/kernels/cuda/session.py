@@ -23,6 +23,7 @@ from ..layout import padded
 from ..parameters import AdamState, SplatParameters
 from ..rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
 from ..views import PreparedView, prepare_view
+from .changes import Changes
 from .device import Device
 from .frame import Pipeline
 from .launches import Operation, Sizes
@@ -58,6 +59,7 @@ class CudaSession:
         target_bytes = sum(4 * sum(plane.size for plane in _planes(v).values()) for v in prepared)
         check_memory(device, self._sizes(parameters, self._width, self._height), target_bytes)
         self._targets, self._state = Buffers(device), Buffers(device)
+        self._changes = Changes(device)
         self._shown: Renderer | None = None
         try:
             views = [self._upload_target(number, view) for number, view in enumerate(prepared)]
@@ -225,6 +227,18 @@ class CudaSession:
         self._let_splats_go()
         self._take_over(parameters, adam)
 
+    def decay(self, opacity: float, log_scale: float) -> None:
+        """See `Session.decay`."""
+        self._changes.decay(self._state.at["block"], self._parameters, opacity, log_scale)
+
+    def align(self, part: float, normals: Array, face: npt.NDArray[np.int32]) -> None:
+        """See `Session.align`. Normals and faces lie on the device until other ones are given."""
+        self._changes.align(self._state.at["block"], self._parameters, part, normals, face)
+
+    def wander(self, length: float, reach: float, seed: int, iteration: int) -> None:
+        """See `Session.wander`."""
+        self._changes.wander(self._state.at["block"], self._parameters, length, reach, seed, iteration)
+
     def _let_splats_go(self) -> None:
         self._stop_showing()
         self._train.close()
@@ -233,6 +247,7 @@ class CudaSession:
     def close(self) -> None:
         """See `Session.close`."""
         self._let_splats_go()
+        self._changes.free()
         self._targets.free()
 
 

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
 
 from interchange.cameras import Camera
 
+from .. import regularization
 from ..parameters import AdamState, SplatParameters
 from ..rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
 from .adam import FusedAdam, SelectiveAdam, group_rates
@@ -17,8 +22,10 @@ from .splats import (
     SH_REST,
     DeviceSplats,
     Tensor,
+    download_shape,
     download_splats,
     upload_camera,
+    upload_shape,
     upload_splats,
     upload_target,
 )  # fmt: skip
@@ -132,6 +139,30 @@ class GsplatSession:
         self.push()
         if self._sums is not None:
             self._sums = self._engine.torch.zeros(2, parameters.block.shape[1], device=self._engine.device)
+
+    def decay(self, opacity: float, log_scale: float) -> None:
+        """See `Session.decay`. Here and below the host computes, for the rows that it takes."""
+        with self._shape() as rows:
+            regularization.decay(rows, self._parameters.count, opacity, log_scale)
+
+    def align(self, part: float, normals: Array, face: npt.NDArray[np.int32]) -> None:
+        """See `Session.align`."""
+        with self._shape() as rows:
+            regularization.align(
+                rows, part, normals, regularization.columns_on(normals, face, self._parameters.order)
+            )
+
+    def wander(self, length: float, reach: float, seed: int, iteration: int) -> None:
+        """See `Session.wander`."""
+        with self._shape() as rows:
+            regularization.wander(rows, self._parameters.count, length, reach, seed, iteration)
+
+    @contextlib.contextmanager
+    def _shape(self) -> Iterator[Array]:
+        """The rows without colours, and back to the GPU; moments stay there."""
+        rows = download_shape(self._engine.torch, self.splats)
+        yield rows
+        upload_shape(self._engine.torch, self.splats, rows)
 
     def close(self) -> None:
         """See `Session.close`."""

@@ -17,9 +17,9 @@ import pytest
 from backend.kernels.cuda import sources
 from backend.kernels.cuda.engine import CudaEngine
 from backend.kernels.cuda.frame import _GROWTH, MAX_ENTRIES, Pipeline
-from backend.kernels.cuda.launches import Clear, Launch, Operation, Pointer, Sizes
+from backend.kernels.cuda.launches import Clear, Launch, Operation, Pointer, Sizes, change
 from backend.kernels.cuda.memory import Buffers, fit_bytes, frame_bytes
-from backend.kernels.cuda.records import CONTROL, FRAME, VIEW, step_dtype
+from backend.kernels.cuda.records import CHANGE, CONTROL, FRAME, VIEW, step_dtype
 from backend.kernels.cuda.session import STEPS_IN_FLIGHT
 from backend.kernels.parameters import AdamState
 from backend.kernels.rasterizer import LossWeights, Step, Target
@@ -456,3 +456,68 @@ def test_the_estimate_before_a_fit_is_what_the_fit_takes(sizes):
     small = STEPS_IN_FLIGHT * (step_dtype(sizes.rows).itemsize + 16) + 64 * 256  # plans, results, alignment
     assert estimate <= taken <= estimate + small
     assert frame_bytes(sizes, training=False) < frame_bytes(sizes, training=True) < estimate
+
+
+# -- between steps ----------------------------------------------------------------------------------------------------
+
+BETWEEN = signatures(sources.CHANGES)
+
+
+@pytest.mark.parametrize("kernel", ["decay", "align", "wander"])
+@pytest.mark.parametrize(("stride", "count"), [(16, 1), (16, 16), (144, 129), (100_000, 99_999), (5_000_000, 4 << 20)])
+def test_a_change_between_steps_reaches_all_splats_and_no_further(kernel, stride, count):
+    device = RecordingDevice()
+    buffers = Buffers(device)
+    buffers.add({"block": 4 * 23 * stride, "change": CHANGE.itemsize, "normals": 12 * 77, "columns": 4 * count})
+    (launch,) = change(kernel, stride, count, buffers.at)
+    signature = BETWEEN[kernel]
+    assert signature.threads == "SPLAT_THREADS" and launch.threads == THREADS["SPLAT_THREADS"]
+    assert launch.kernel == kernel and launch.grid == (math.ceil(count / 128), 1, 1)
+    reach = {"block": 4 * 11 * stride, "change": CHANGE.itemsize, "normals": 12 * 77, "columns": 4 * count}
+    named = dict(zip([p.name for p in signature.parameters], launch.arguments, strict=True))
+    for parameter in signature.parameters:
+        argument = named[parameter.name]
+        assert isinstance(argument, Pointer if parameter.is_pointer else int)
+        if isinstance(argument, Pointer):
+            assert argument.address == buffers.at[parameter.name]
+            assert device.holds(argument.address, reach[parameter.name])
+            assert parameter.is_read_only == (parameter.name != "block")
+    assert (named["stride"], named["count"]) == (stride, count)
+
+
+def test_the_kernels_between_steps_are_those_that_we_name():
+    assert set(BETWEEN) == set(sources.CHANGES.kernels)
+    assert change("decay", 16, 0, {"block": 0, "change": 0}) == []
+
+
+def test_normals_and_faces_go_to_the_device_once():
+    device = RecordingDevice()
+    parameters, camera = scene(1, 1, count=300)
+    targets = [Target(camera, np.zeros((camera.height, camera.width, 3), np.float32))]
+    session = CudaEngine(device).begin(parameters, AdamState.like(parameters), targets, LossWeights())
+    normals, face = np.ones((50, 3), np.float32), np.zeros(300, np.int32)
+    device.operations.clear()
+
+    def sent(work):
+        device.uploads.clear()
+        work()
+        return sorted(size for _, size in device.uploads)
+
+    assert sent(lambda: session.align(0.1, normals, face)) == [CHANGE.itemsize, 12 * 50, 4 * 300]
+    assert sent(lambda: session.align(0.1, normals, face)) == [CHANGE.itemsize]
+    assert sent(lambda: session.decay(0.9, 0.0)) == sent(lambda: session.wander(0.1, 1, 2, 3)) == [CHANGE.itemsize]
+    assert sent(lambda: session.align(0.1, normals, face.copy())) == [CHANGE.itemsize, 4 * 300]
+    assert sent(lambda: session.align(0.1, normals.copy(), face)) == [CHANGE.itemsize, 12 * 50, 4 * 300]
+    more, _ = scene(1, 2, count=500)
+    session.replace(more, AdamState.like(more))
+    mesh, born = normals.copy(), np.zeros(500, np.int32)
+    session.align(0.1, mesh, born)
+    other, _ = scene(1, 3, count=500)
+    session.replace(other, AdamState.like(other))  # the same faces, but of splats in another order
+    assert sent(lambda: session.align(0.1, mesh, born)) == [CHANGE.itemsize, 4 * 500]
+    for launch in device.operations:
+        if isinstance(launch, Launch):
+            assert launch.kernel in ("align", "decay", "wander")
+    assert_inside(device, device.operations[-1])
+    session.close()
+    assert device.allocations == {}
