@@ -35,7 +35,7 @@ class Work:
     settings: FitSettings
     views: list[FitView]
     cancelled: Callable[[], bool]
-    targets_changed: bool = False  # set it, and the trainer builds the targets anew from the state's memory
+    targets_changed: bool = False  # set it, and the trainer makes the targets anew from the state's memory
 
     def replace(self, parameters: SplatParameters, adam: AdamState) -> None:
         """Other splats, also more or fewer, from now on."""

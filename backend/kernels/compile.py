@@ -13,6 +13,7 @@ import numpy as np
 
 from interchange.cameras import Camera
 
+from .agreement import affine_sums, count_bits, matched, residual
 from .engine import compile_kernels
 from .observation import add_colours, add_equations, look_up, sum_neighbours
 from .parameters import PADDING, ROW_SH
@@ -35,6 +36,11 @@ def compile_helpers() -> None:
     decay(block, PADDING, 0.9, 0.0)
     align(block, 0.1, flat, np.zeros(PADDING, np.int32))
     wander(block, PADDING, 0.1, 1.0, 0, 1)
+    same, plane = np.eye(3, 4, dtype=np.float32), np.empty((16, 16), np.float32)
+    affine_sums(picture, ones, picture, np.zeros((0, 0), np.uint8), np.zeros((4, 4)), np.zeros((4, 3)))
+    matched(picture, ones, same, np.empty_like(picture))
+    residual(picture, ones, same, picture, plane)
+    count_bits(plane.astype(np.float16).view(np.uint16), ones, 0.5, np.zeros(1 << 16, np.int64))
     similarity_sums(picture, picture, np.full(11, 1 / 11), ones)
 
 

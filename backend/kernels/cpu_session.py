@@ -31,19 +31,8 @@ class CpuSession:
         weights: LossWeights, statistics: bool,
     ) -> None:  # fmt: skip
         self._engine, self._parameters, self._adam, self._weights = engine, parameters, adam, weights
-
-        def prepare(t: Target) -> PreparedView:
-            return engine.prepare_view(
-                t.camera, t.rgb, t.alpha, t.pixel_weights, t.depth if weights.depth else None
-            )
-
-        try:
-            with ThreadPoolExecutor() as pool:  # numpy lets other threads run
-                self._views = list(pool.map(prepare, targets))
-        except MemoryError as error:
-            raise InputError(
-                f"The {len(targets)} views do not fit into memory.", "Use fewer or smaller views."
-            ) from error
+        self._views: list[PreparedView] = []
+        self.retarget(targets)
         self._sums: Array | None = aligned_zeros((2, parameters.block.shape[1])) if statistics else None
 
     def run(self, steps: Iterable[Step]) -> list[StepResult]:
@@ -79,6 +68,22 @@ class CpuSession:
         self._parameters, self._adam = parameters, adam
         if self._sums is not None:
             self._sums = aligned_zeros((2, parameters.block.shape[1]))
+
+    def retarget(self, targets: Sequence[Target]) -> None:
+        """See `Session.retarget`."""
+
+        def prepare(t: Target) -> PreparedView:
+            depth = t.depth if self._weights.depth else None
+            return self._engine.prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights, depth)
+
+        self._views.clear()  # before the new ones take memory
+        try:
+            with ThreadPoolExecutor() as pool:  # numpy lets other threads run
+                self._views = list(pool.map(prepare, targets))
+        except MemoryError as error:
+            raise InputError(
+                f"The {len(targets)} views do not fit into memory.", "Use fewer or smaller views."
+            ) from error
 
     def decay(self, opacity: float, log_scale: float) -> None:
         """See `Session.decay`."""

@@ -142,6 +142,12 @@ class Session(Protocol):
         Statistics begin anew.
         """
 
+    def retarget(self, targets: Sequence[Target]) -> None:
+        """Take over other pictures, weights and depths for the session's targets: as many, for the same cameras.
+
+        Splats, moments and statistics stay. Raises what `begin` raises; the session is then of no use.
+        """
+
     def decay(self, opacity: float, log_scale: float) -> None:
         """Multiply all opacities by `opacity` (0..1; 1 leaves them alone), and add `log_scale` to all log-scales.
 

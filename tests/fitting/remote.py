@@ -20,6 +20,7 @@ class RemoteSession:
         self.device = device_copy(parameters, adam)
         self.inner = engine.begin(*self.device, targets, weights, statistics)
         self.render, self.statistics, self.close = self.inner.render, self.inner.statistics, self.inner.close
+        self.retarget = self.inner.retarget
 
     def _newer_there(self):
         for array in (self.host[0].block, self.host[1].first, self.host[1].second):

@@ -62,6 +62,10 @@ def test_changes_between_steps_are_the_cpu_engines():
     checks.check_faces_follow_the_splats(EngineOnCpu())
 
 
+def test_other_pictures_can_take_over():
+    checks.check_retarget(EngineOnCpu())
+
+
 def test_broken_splats_are_not_mended_by_a_change():
     parameters, target = check.scene(1)
     for column, (row, value) in enumerate({0: np.nan, 3: np.inf, 7: 50.0, 10: np.nan}.items()):

@@ -47,28 +47,40 @@ class CudaSession:
         self._device, self._weights = device, weights
         self._keeps_statistics, self._gradients_only = statistics, gradients_only
         self._depth = weights.depth > 0
-
-        def prepare(t: Target) -> PreparedView:
-            return prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights, t.depth if self._depth else None)
-
-        with ThreadPoolExecutor() as pool:  # numpy lets other threads run
-            prepared = list(pool.map(prepare, targets))
+        prepared = self._prepared(targets)
         self._pixels = [view.camera.width * view.camera.height for view in prepared]
         self._width = max((v.camera.width for v in prepared), default=1)
         self._height = max((v.camera.height for v in prepared), default=1)
-        target_bytes = sum(4 * sum(plane.size for plane in _planes(v).values()) for v in prepared)
+        planes = [_planes(view) for view in prepared]
+        target_bytes = sum(4 * plane.size for own in planes for plane in own.values())
         check_memory(device, self._sizes(parameters, self._width, self._height), target_bytes)
-        self._targets, self._state = Buffers(device), Buffers(device)
+        self._pictures, self._targets, self._state = Buffers(device), Buffers(device), Buffers(device)
+        self._laid_out: list[dict[str, int]] = []  # floats of each target's planes, as they lie in `_pictures`
         self._changes = Changes(device)
         self._shown: Renderer | None = None
         try:
-            views = [self._upload_target(number, view) for number, view in enumerate(prepared)]
-            self._targets.put("views", np.array(views, VIEW))
+            self._targets.add({"views": len(prepared) * VIEW.itemsize})
+            self._upload_targets(prepared, planes)
             self._take_over(parameters, adam)
         except BaseException:
             self._state.free()
+            self._pictures.free()
             self._targets.free()
             raise
+
+    def _prepared(self, targets: Sequence[Target]) -> list[PreparedView]:
+        def prepare(t: Target) -> PreparedView:
+            depth = t.depth if self._depth else None
+            return prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights, depth, blurred=False)
+
+        with ThreadPoolExecutor() as pool:  # numpy lets other threads run
+            return list(pool.map(prepare, targets))
+
+    def retarget(self, targets: Sequence[Target]) -> None:
+        """See `Session.retarget`. Planes of the same sizes go where the old ones lie; graphs stay in any case."""
+        prepared = self._prepared(targets)
+        assert [v.camera.width * v.camera.height for v in prepared] == self._pixels
+        self._upload_targets(prepared, [_planes(view) for view in prepared])
 
     def _sizes(self, parameters: SplatParameters, width: int, height: int) -> Sizes:
         rows, stride = parameters.block.shape
@@ -94,14 +106,24 @@ class CudaSession:
             self._device, self._kernels, sizes, outside, True, self._gradients_only, self._keeps_statistics
         )
 
-    def _upload_target(self, number: int, view: PreparedView) -> npt.NDArray[np.void]:
-        """Targets stay on the device for the whole session."""
-        addresses = []
-        for name, plane in _planes(view).items():
-            if plane.size:
-                self._targets.put(f"{name} {number}", plane)
-            addresses.append(self._targets.at.get(f"{name} {number}", 0))
-        return pack_target(view, *addresses)
+    def _upload_targets(self, prepared: Sequence[PreparedView], planes: list[dict[str, Array]]) -> None:
+        """Targets stay on the device for the whole session, or until other ones come."""
+        sizes = [{name: plane.size for name, plane in own.items()} for own in planes]
+        if sizes != self._laid_out:
+            self._laid_out = []
+            self._pictures.free()
+            self._pictures.add({
+                f"{name} {number}": 4 * size for number, own in enumerate(sizes) for name, size in own.items() if size
+            })  # fmt: skip
+            self._laid_out = sizes
+        views = np.zeros(len(prepared), VIEW)
+        for number, view in enumerate(prepared):
+            addresses = {name: self._pictures.at.get(f"{name} {number}", 0) for name in planes[number]}
+            for name, plane in planes[number].items():
+                if plane.size:
+                    self._device.upload(addresses[name], plane)
+            views[number] = pack_target(view, **addresses)
+        self._device.upload(self._targets.at["views"], views)
 
     def run(self, steps: Iterable[Step]) -> list[StepResult]:
         """See `Session.run`. A generator is drawn from while the GPU works."""
@@ -248,6 +270,7 @@ class CudaSession:
         """See `Session.close`."""
         self._let_splats_go()
         self._changes.free()
+        self._pictures.free()
         self._targets.free()
 
 

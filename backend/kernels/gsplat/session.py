@@ -20,7 +20,9 @@ from .splats import (
     HUGE,
     MEANS,
     SH_REST,
+    DeviceCamera,
     DeviceSplats,
+    DeviceTarget,
     Tensor,
     download_shape,
     download_splats,
@@ -43,9 +45,8 @@ class GsplatSession:
     ) -> None:  # fmt: skip
         self._engine, self._parameters, self._adam, self._weights = engine, parameters, adam, weights
         torch, device = engine.torch, engine.device
-        self._views = [
-            (upload_camera(torch, target.camera, device), upload_target(torch, target, device)) for target in targets
-        ]
+        self._views: list[tuple[DeviceCamera, DeviceTarget]] = []
+        self.retarget(targets)
         self.splats: DeviceSplats = upload_splats(torch, parameters, adam, device)
         self._sums: Tensor | None = torch.zeros(2, *parameters.block.shape[1:], device=device) if statistics else None
         self._optimiser: SelectiveAdam | FusedAdam
@@ -139,6 +140,16 @@ class GsplatSession:
         self.push()
         if self._sums is not None:
             self._sums = self._engine.torch.zeros(2, parameters.block.shape[1], device=self._engine.device)
+
+    def retarget(self, targets: Sequence[Target]) -> None:
+        """See `Session.retarget`."""
+        torch, device = self._engine.torch, self._engine.device
+        self._views.clear()
+        with self._engine.memory_guard():
+            self._views += [
+                (upload_camera(torch, target.camera, device), upload_target(torch, target, device))
+                for target in targets
+            ]
 
     def decay(self, opacity: float, log_scale: float) -> None:
         """See `Session.decay`. Here and below the host computes, for the rows that it takes."""

@@ -388,9 +388,39 @@ def check_faces_follow_the_splats(engine: Rasterizer) -> None:
     session.close()
 
 
+def check_retarget(engine: Rasterizer) -> None:
+    """Other pictures, with weights that there were none of before, then without: as sessions begun with them."""
+    parameters, camera = scene(1, 2)
+    other = camera_for(60, 40, (-0.4, 0.1, 0.9))
+    first = [target_near(engine, parameters, c, i) for i, c in enumerate((camera, other))]
+    second = [target_near(engine, parameters, c, 7 + i, weighted=i == 0) for i, c in enumerate((camera, other))]
+    second[1] = attrs.evolve(second[1], alpha=np.ones_like(second[1].alpha))  # whose subject is the whole frame
+    rates = parameters.learning_rates(1e-3, 6e-3, 1e-2, 5e-2, 3e-2)
+
+    def steps(first_number: int) -> list[Step]:
+        return [Step(i % 2, i, rates, (0.1, 0.2, 0.3)) for i in range(first_number, first_number + 2)]
+
+    mine, theirs = parameters.copy(), parameters.copy()
+    adams = AdamState.like(mine), AdamState.like(theirs)
+    session = engine.begin(mine, adams[0], first, LossWeights())
+    number, losses = 1, []
+    for targets in (first, second, first, second):
+        session.retarget(targets)
+        fresh = engine.begin(theirs, adams[1], targets, LossWeights())
+        losses.append([[result.loss for result in which.run(steps(number))] for which in (session, fresh)])
+        fresh.pull()
+        fresh.close()
+        number += 2
+    session.pull()
+    session.close()
+    assert all(own == expected for own, expected in losses) and losses[0][0] != losses[1][0]
+    np.testing.assert_array_equal(mine.block, theirs.block)
+    np.testing.assert_array_equal(adams[0].second, adams[1].second)
+
+
 CHECKS = [
     check_long_lists, check_depth, check_depth_in_long_lists, check_views_without_depth, check_adam, check_determinism,
     check_statistics, check_replace, check_agreement_with_cpu, check_changes_between_steps,
-    check_changes_of_odd_splats, check_faces_follow_the_splats,
+    check_changes_of_odd_splats, check_retarget, check_faces_follow_the_splats,
 ]  # fmt: skip
 """What takes nothing but the engine."""

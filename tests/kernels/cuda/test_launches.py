@@ -423,6 +423,27 @@ def test_a_session_makes_the_plan_and_gives_everything_back(degree, depth):
     assert device.allocations == {}
 
 
+def test_other_pictures_of_the_same_sizes_go_where_the_old_ones_lie():
+    device = RecordingDevice()
+    parameters, camera = scene(1, 1)
+    black = Target(camera, np.zeros((camera.height, camera.width, 3), np.float32))
+    weighted = attrs.evolve(black, pixel_weights=np.ones((camera.height, camera.width), np.float32))
+    session = CudaEngine(device).begin(parameters, AdamState.like(parameters), [black, black], LossWeights())
+    _, before = session.stages_at(Step(0, 1, np.zeros(23, np.float32)))
+    lie = dict(device.allocations)
+    session.retarget([black, black])
+    assert device.allocations == lie
+    session.retarget([black, weighted])
+    assert sum(device.allocations.values()) == sum(lie.values()) + 256 * math.ceil(4 * 70 * 50 / 256)
+    again = dict(device.allocations)
+    session.retarget([black, weighted])
+    assert device.allocations == again
+    _, after = session.stages_at(Step(0, 1, np.zeros(23, np.float32)))
+    assert after == before  # nothing to record anew
+    session.close()
+    assert device.allocations == {}
+
+
 def assert_inside(device: RecordingDevice, launch: Launch) -> None:
     """Every pointer points into something that is allocated now."""
     for argument in launch.arguments:
