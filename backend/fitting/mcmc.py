@@ -50,13 +50,13 @@ class Relocation:
 
     def act(self, work: Work) -> None:
         """See the class."""
-        work.session.pull()
+        work.session.pull_shapes()
         run, columns = work.state.run, Columns.of(work.state)
         rng = np.random.default_rng([self.seed, 3, run.iteration])
         turns_left = 1 + max(0, int((DENSIFY_END * run.planned - run.iteration) // PERIOD))
         growth = (max(self.max_splats, len(columns)) / len(columns)) ** (1 / turns_left)
         wanted = min(max(self.max_splats, len(columns)), round(len(columns) * growth))
-        work.replace(*relocated(columns, wanted, rng).put_into(work.state))
+        work.rearrange(relocated(columns, wanted, rng))
 
 
 def relocated(columns: Columns, wanted: int, rng: np.random.Generator) -> Columns:

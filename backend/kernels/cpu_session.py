@@ -13,7 +13,7 @@ import numpy.typing as npt
 from interchange.cameras import Camera
 from interchange.errors import InputError
 
-from . import regularization
+from . import rearrangement, regularization
 from .buffers import aligned_zeros
 from .parameters import AdamState, SplatParameters
 from .rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
@@ -60,6 +60,9 @@ class CpuSession:
     def pull(self) -> None:
         """The state is where the caller sees it."""
 
+    def pull_shapes(self) -> None:
+        """The state is where the caller sees it."""
+
     def push(self) -> None:
         """The state is where the caller sees it."""
 
@@ -99,6 +102,15 @@ class CpuSession:
         """See `Session.wander`."""
         p = self._parameters
         regularization.wander(p.block, p.count, length, reach, seed, iteration, self._engine.threads)
+
+    def rearrange(
+        self, parameters: SplatParameters, adam: AdamState, source: npt.NDArray[np.int32],
+        rested: npt.NDArray[np.bool_],
+    ) -> None:  # fmt: skip
+        """See `Session.rearrange`."""
+        rearrangement.check_source(parameters, source, self._parameters.block.shape[1])
+        rearrangement.fill(parameters, adam, self._parameters, self._adam, source, rested)
+        self.replace(parameters, adam)
 
     def close(self) -> None:
         """Let the targets go."""

@@ -133,6 +133,11 @@ class Session(Protocol):
     def pull(self) -> None:
         """Bring the present state into the `parameters` and `adam` that the session was begun with."""
 
+    def pull_shapes(self) -> None:
+        """Bring the rows before ROW_SH only: means, quaternions, scales and opacities. The host's other rows and its
+        moments stay out of date.
+        """
+
     def push(self) -> None:
         """Take over what the caller has changed in them. The number of splats must be the same."""
 
@@ -166,6 +171,17 @@ class Session(Protocol):
     def wander(self, length: float, reach: float, seed: int, iteration: int) -> None:
         """Move nearly transparent splats at random, each along its own ellipsoid, by `length` (scene units) times the
         square of its width in units of `reach`. The same noise on every engine, by seed, iteration and column.
+        """
+
+    def rearrange(
+        self, parameters: SplatParameters, adam: AdamState, source: npt.NDArray[np.int32],
+        rested: npt.NDArray[np.bool_],
+    ) -> None:  # fmt: skip
+        """As `replace`, by splats made of the present ones; of `parameters` only the rows before ROW_SH are looked at.
+
+        source: (P,) for each of their columns the present column that its other rows and its moments come from; -1:
+        from none, all zeros. rested: (P,) True where moments begin anew. SH degree and antialiasing must be the same.
+        Raises ValueError for a source that does not exist. What the host holds is whole after the next pull.
         """
 
     def close(self) -> None:

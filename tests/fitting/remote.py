@@ -52,6 +52,15 @@ class RemoteSession:
     def push(self):
         self._copy(self.host, self.device)
 
+    def pull_shapes(self):
+        self.host[0].block[:11] = self.device[0].block[:11]
+
+    def rearrange(self, parameters, adam, source, rested):
+        self.host, self.device = (parameters, adam), device_copy(parameters, adam)
+        self.inner.rearrange(*self.device, source, rested)
+        parameters.block[11:] = np.nan
+        adam.first[:] = adam.second[:] = np.nan
+
     def replace(self, parameters, adam):
         self.host, self.device = (parameters, adam), device_copy(parameters, adam)
         self.inner.replace(*self.device)

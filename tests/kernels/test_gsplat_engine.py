@@ -62,6 +62,10 @@ def test_changes_between_steps_are_the_cpu_engines():
     checks.check_faces_follow_the_splats(EngineOnCpu())
 
 
+def test_splats_made_of_others_can_take_over():
+    checks.check_rearrange(EngineOnCpu())
+
+
 def test_other_pictures_can_take_over():
     checks.check_retarget(EngineOnCpu())
 

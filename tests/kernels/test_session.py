@@ -70,6 +70,10 @@ def test_statistics_do_not_change_the_steps():
     np.testing.assert_array_equal(*blocks)
 
 
+def test_splats_made_of_others_can_take_over():
+    checks.check_rearrange(CpuEngine(COUNT, WIDTH, HEIGHT, 1))
+
+
 def test_other_pictures_can_take_over():
     checks.check_retarget(CpuEngine(COUNT, WIDTH, HEIGHT, 1))
 

@@ -278,3 +278,13 @@ def change(kernel: str, stride: int, count: int, at: dict[str, int]) -> list[Ope
         arguments += (Pointer(at["normals"]), Pointer(at["columns"]))
     grid = (-(-count // SPLAT_THREADS), 1, 1)
     return [Launch(kernel, grid, SPLAT_THREADS, arguments)] if count else []
+
+
+def rearrange(rows: int, old_stride: int, stride: int, old: dict[str, int], at: dict[str, int]) -> Launch:
+    """From the columns at `old` (block, first, second) to those at `at`, which has source and rested, too."""
+    names = ("block", "first", "second")
+    return Launch(
+        "rearrange", (-(-stride // SPLAT_THREADS), rows, 1), SPLAT_THREADS,
+        (*(Pointer(old[name]) for name in names), old_stride, Pointer(at["source"]), Pointer(at["rested"]), stride,
+         *(Pointer(at[name]) for name in names)),
+    )  # fmt: skip

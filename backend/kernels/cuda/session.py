@@ -20,13 +20,15 @@ import numpy.typing as npt
 from interchange.cameras import Camera
 
 from ..layout import padded
-from ..parameters import AdamState, SplatParameters
+from ..parameters import ROW_SH, AdamState, SplatParameters
 from ..rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
+from ..rearrangement import check_source
 from ..views import PreparedView, prepare_view
+from .changes import VARIANT as CHANGES_VARIANT
 from .changes import Changes
 from .device import Device
 from .frame import Pipeline
-from .launches import Operation, Sizes
+from .launches import Operation, Sizes, rearrange
 from .memory import Buffers, check_memory, first_capacity
 from .records import CONTROL, VIEW, pack_steps, pack_target, step_dtype
 from .renderer import Renderer, kernels_for
@@ -58,10 +60,12 @@ class CudaSession:
         self._laid_out: list[dict[str, int]] = []  # floats of each target's planes, as they lie in `_pictures`
         self._changes = Changes(device)
         self._shown: Renderer | None = None
+        self._pipeline: Pipeline | None = None
         try:
             self._targets.add({"views": len(prepared) * VIEW.itemsize})
             self._upload_targets(prepared, planes)
-            self._take_over(parameters, adam)
+            self._make_room(parameters, adam)
+            self.push()
         except BaseException:
             self._state.free()
             self._pictures.free()
@@ -86,15 +90,16 @@ class CudaSession:
         rows, stride = parameters.block.shape
         return Sizes(stride, rows, width, height, first_capacity(parameters.count), self._depth)
 
-    def _take_over(self, parameters: SplatParameters, adam: AdamState) -> None:
-        """Bring splats and moments to the device and make the buffers of a step for them."""
+    def _make_room(self, parameters: SplatParameters, adam: AdamState) -> None:
+        """Make room for splats and moments on the device, and the buffers of a step for them."""
         self._parameters, self._adam = parameters, adam
         self._kernels = kernels_for(self._device, parameters, self._depth)
         rows, stride = parameters.block.shape
         sizes = self._sizes(parameters, self._width, self._height)
-        self._state.put("block", parameters.block)
-        self._state.put("first", adam.first)
-        self._state.put("second", adam.second)
+        if self._pipeline is not None:  # its frames had so many entries
+            sizes = attrs.evolve(sizes, capacity=max(sizes.capacity, self._pipeline.sizes.capacity))
+        for name, array in self._arrays():
+            self._state.add({name: array.nbytes})
         self._state.put("statistics", np.zeros((2, stride if self._keeps_statistics else 0), np.float32))
         self._state.put("output", np.zeros((rows, stride if self._gradients_only else 0), np.float32))
         self._state.add({
@@ -102,9 +107,14 @@ class CudaSession:
             "results": 4 * (sizes.terms + 1) * STEPS_IN_FLIGHT,
         })  # fmt: skip
         outside = {**self._targets.at, **self._state.at}
-        self._train = Pipeline(
+        self._pipeline = Pipeline(
             self._device, self._kernels, sizes, outside, True, self._gradients_only, self._keeps_statistics
         )
+
+    @property
+    def _train(self) -> Pipeline:
+        assert self._pipeline is not None
+        return self._pipeline
 
     def _upload_targets(self, prepared: Sequence[PreparedView], planes: list[dict[str, Array]]) -> None:
         """Targets stay on the device for the whole session, or until other ones come."""
@@ -235,6 +245,10 @@ class CudaSession:
         for name, array in self._arrays():
             self._device.download(self._state.at[name], array)
 
+    def pull_shapes(self) -> None:
+        """See `Session.pull_shapes`: these rows are the block's beginning."""
+        self._device.download(self._state.at["block"], self._parameters.block[:ROW_SH])
+
     def push(self) -> None:
         """See `Session.push`."""
         for name, array in self._arrays():
@@ -246,8 +260,32 @@ class CudaSession:
 
     def replace(self, parameters: SplatParameters, adam: AdamState) -> None:
         """See `Session.replace`. The targets stay where they are."""
-        self._let_splats_go()
-        self._take_over(parameters, adam)
+        self._let_frames_go()
+        self._state.free()
+        self._make_room(parameters, adam)
+        self.push()
+
+    def rearrange(
+        self, parameters: SplatParameters, adam: AdamState, source: npt.NDArray[np.int32],
+        rested: npt.NDArray[np.bool_],
+    ) -> None:  # fmt: skip
+        """See `Session.rearrange`. Colours and moments never leave the device."""
+        rows, old_stride = self._parameters.block.shape
+        assert parameters.block.shape[0] == rows
+        check_source(parameters, source, old_stride)
+        self._let_frames_go()
+        old, self._state, plan = self._state, Buffers(self._device), Buffers(self._device)
+        try:
+            self._make_room(parameters, adam)
+            plan.put("source", source)
+            plan.put("rested", rested.astype(np.uint8))
+            self._device.upload(self._state.at["block"], parameters.block[:ROW_SH])
+            at = {**self._state.at, **plan.at}
+            operation = rearrange(rows, old_stride, parameters.block.shape[1], old.at, at)
+            self._device.execute(self._device.load(CHANGES_VARIANT), [operation])
+        finally:
+            plan.free()
+            old.free()
 
     def decay(self, opacity: float, log_scale: float) -> None:
         """See `Session.decay`."""
@@ -261,14 +299,15 @@ class CudaSession:
         """See `Session.wander`."""
         self._changes.wander(self._state.at["block"], self._parameters, length, reach, seed, iteration)
 
-    def _let_splats_go(self) -> None:
+    def _let_frames_go(self) -> None:
         self._stop_showing()
-        self._train.close()
-        self._state.free()
+        if self._pipeline is not None:
+            self._pipeline.close()
 
     def close(self) -> None:
         """See `Session.close`."""
-        self._let_splats_go()
+        self._let_frames_go()
+        self._state.free()
         self._changes.free()
         self._pictures.free()
         self._targets.free()

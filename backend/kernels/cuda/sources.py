@@ -70,9 +70,9 @@ SWAP = Program(
 
 CHANGES = Program(
     "regularization/cuda/kernels.cu",
-    ("regularization",),
+    ("regularization", "rearrangement"),
     ("--std=c++17", "--ftz=true", "--fmad=true"),
-    ("decay", "align", "wander"),
+    ("decay", "align", "wander", "rearrange"),
 )
 """What happens to splats between steps; one variant for all of them."""
 

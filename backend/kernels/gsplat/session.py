@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from interchange.cameras import Camera
 
-from .. import regularization
-from ..parameters import AdamState, SplatParameters
+from .. import rearrangement, regularization
+from ..parameters import ROW_SH, AdamState, SplatParameters
 from ..rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
 from .adam import FusedAdam, SelectiveAdam, group_rates
 from .splats import (
@@ -129,6 +129,11 @@ class GsplatSession:
         """See `Session.pull`."""
         download_splats(self._engine.torch, self.splats, self._parameters, self._adam)
 
+    def pull_shapes(self) -> None:
+        """See `Session.pull_shapes`."""
+        rows = download_shape(self._engine.torch, self.splats)
+        np.copyto(self._parameters.block[:ROW_SH], rows, where=self.splats.sound)
+
     def push(self) -> None:
         """See `Session.push`."""
         with self._engine.memory_guard():
@@ -174,6 +179,16 @@ class GsplatSession:
         rows = download_shape(self._engine.torch, self.splats)
         yield rows
         upload_shape(self._engine.torch, self.splats, rows)
+
+    def rearrange(
+        self, parameters: SplatParameters, adam: AdamState, source: npt.NDArray[np.int32],
+        rested: npt.NDArray[np.bool_],
+    ) -> None:  # fmt: skip
+        """See `Session.rearrange`. The host does it."""
+        rearrangement.check_source(parameters, source, self._parameters.block.shape[1])
+        self.pull()
+        rearrangement.fill(parameters, adam, self._parameters, self._adam, source, rested)
+        self.replace(parameters, adam)
 
     def close(self) -> None:
         """See `Session.close`."""

@@ -12,3 +12,4 @@
 EXPORT(decay)
 EXPORT(align)
 EXPORT(wander)
+EXPORT(rearrange)

@@ -418,9 +418,60 @@ def check_retarget(engine: Rasterizer) -> None:
     np.testing.assert_array_equal(adams[0].second, adams[1].second)
 
 
+def check_rearrange(engine: Rasterizer) -> None:
+    """Fewer and more columns, copies and padding, in the middle of a run: colours and moments come along. What the host
+    gives for them is not looked at."""
+    parameters, camera = scene(1, 2)
+    target = target_near(engine, parameters, camera, 2)
+    adam, rates = AdamState.like(parameters), parameters.learning_rates(1e-3, 6e-3, 1e-2, 5e-2, 3e-2)
+    session = engine.begin(parameters, adam, [target], LossWeights(), statistics=True)
+    session.run([Step(0, 1, rates), Step(0, 2, rates)])
+    rng = np.random.default_rng(4)
+    for count, width in ((300, 304), (90, 96)):
+        session.pull()
+        old = [parameters.block.copy(), adam.first.copy(), adam.second.copy()]
+        if engine.name != "cpu":  # whose splats these are
+            parameters.block[:11] = np.nan
+        session.pull_shapes()
+        np.testing.assert_array_equal(parameters.block, old[0])
+        source, rested = np.full(width, -1, np.int32), np.zeros(width, bool)
+        source[:count], rested[:count] = rng.integers(0, parameters.count, count), rng.random(count) < 0.3
+        block = np.full((23, width), np.nan, np.float32)
+        block[:11] = 0
+        block[3], block[10, count:] = 1, -100
+        block[:11, :count] = old[0][:11, source[:count]]
+        expected = [block.copy(), np.zeros_like(block), np.zeros_like(block)]
+        expected[0][11:] = 0
+        expected[0][11:, :count] = old[0][11:, source[:count]]
+        for mine, theirs in zip(expected[1:], old[1:], strict=True):
+            mine[:, :count] = np.where(rested[:count], 0, theirs[:, source[:count]])
+        assert expected[1].any() and rested.any()
+        parameters = SplatParameters(block, count, np.arange(count))
+        adam = AdamState(np.full_like(block, np.nan), np.full_like(block, np.nan))
+        session.rearrange(parameters, adam, source, rested)
+        shown = session.render(camera)[0]
+        session.pull()
+        for mine, theirs in zip((parameters.block, adam.first, adam.second), expected, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+        np.testing.assert_array_equal(shown, engine.render(parameters, camera)[0])
+        assert shown.any() and not session.statistics().seen.any()
+        (result,) = session.run([Step(0, 3, rates)])
+        assert np.isfinite(result.loss) and session.statistics().seen.shape == (count,)
+    for wrong in (96, -2):
+        source[0] = wrong
+        try:
+            session.rearrange(parameters.copy(), AdamState.like(parameters), source, rested)
+        except ValueError as error:
+            assert "96 of 96 columns" in str(error)
+        else:
+            raise AssertionError("a column from nowhere was taken")
+    session.pull()
+    session.close()
+
+
 CHECKS = [
     check_long_lists, check_depth, check_depth_in_long_lists, check_views_without_depth, check_adam, check_determinism,
     check_statistics, check_replace, check_agreement_with_cpu, check_changes_between_steps,
-    check_changes_of_odd_splats, check_retarget, check_faces_follow_the_splats,
+    check_changes_of_odd_splats, check_rearrange, check_retarget, check_faces_follow_the_splats,
 ]  # fmt: skip
 """What takes nothing but the engine."""

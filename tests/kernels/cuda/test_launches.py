@@ -17,7 +17,7 @@ import pytest
 from backend.kernels.cuda import sources
 from backend.kernels.cuda.engine import CudaEngine
 from backend.kernels.cuda.frame import _GROWTH, MAX_ENTRIES, Pipeline
-from backend.kernels.cuda.launches import Clear, Launch, Operation, Pointer, Sizes, change
+from backend.kernels.cuda.launches import Clear, Launch, Operation, Pointer, Sizes, change, rearrange
 from backend.kernels.cuda.memory import Buffers, fit_bytes, frame_bytes
 from backend.kernels.cuda.records import CHANGE, CONTROL, FRAME, VIEW, step_dtype
 from backend.kernels.cuda.session import STEPS_IN_FLIGHT
@@ -504,6 +504,45 @@ def test_a_change_between_steps_reaches_all_splats_and_no_further(kernel, stride
             assert device.holds(argument.address, reach[parameter.name])
             assert parameter.is_read_only == (parameter.name != "block")
     assert (named["stride"], named["count"]) == (stride, count)
+
+
+@pytest.mark.parametrize(("rows", "old", "new"), [(14, 16, 16), (59, 5_000_000, 16), (23, 144, 100_016)])
+def test_a_rearrangement_reaches_all_numbers_and_no_further(rows, old, new):
+    device = RecordingDevice()
+    before, after = Buffers(device), Buffers(device)
+    before.add({name: 4 * rows * old for name in ("block", "first", "second")})
+    room = {name: 4 * rows * new for name in ("block", "first", "second")}
+    after.add({**room, "source": 4 * new, "rested": new})
+    launch = rearrange(rows, old, new, before.at, after.at)
+    signature = BETWEEN["rearrange"]
+    assert launch.grid == (math.ceil(new / 128), rows, 1) and launch.threads == THREADS[signature.threads] == 128
+    named = dict(zip([p.name for p in signature.parameters], launch.arguments, strict=True))
+    assert (named["old_stride"], named["stride"]) == (old, new)
+    for parameter in signature.parameters:
+        name, argument = parameter.name, named[parameter.name]
+        assert isinstance(argument, Pointer if parameter.is_pointer else int)
+        if isinstance(argument, Pointer):
+            place = (after if name in ("source", "rested") or name.endswith("_out") else before).at
+            assert argument.address == place[name.removesuffix("_out")]
+            assert parameter.is_read_only == (not name.endswith("_out"))
+
+
+def test_a_rearrangement_moves_only_the_rows_of_the_shape():
+    device = RecordingDevice()
+    parameters, camera = scene(3, 1, count=300)
+    targets = [Target(camera, np.zeros((camera.height, camera.width, 3), np.float32))]
+    session = CudaEngine(device).begin(parameters, AdamState.like(parameters), targets, LossWeights())
+    other, _ = scene(3, 2, count=500)
+    width = other.block.shape[1]
+    device.uploads.clear()
+    device.operations.clear()
+    session.rearrange(other, AdamState.like(other), np.zeros(width, np.int32), np.zeros(width, bool))
+    sent = [size for _, size in device.uploads if size]
+    assert sorted(sent) == [width, 4 * width, 4 * 11 * width]
+    (launch,) = [operation for operation in device.operations if isinstance(operation, Launch)]
+    assert launch.kernel == "rearrange"
+    session.close()
+    assert device.allocations == {}
 
 
 def test_the_kernels_between_steps_are_those_that_we_name():

@@ -3,3 +3,4 @@
 #include "regularization/cuda/decay.cu"
 #include "regularization/cuda/align.cu"
 #include "regularization/cuda/wander.cu"
+#include "rearrangement/cuda/rearrange.cu"
