@@ -28,7 +28,7 @@ from .changes import VARIANT as CHANGES_VARIANT
 from .changes import Changes
 from .device import Device
 from .frame import Pipeline
-from .launches import Operation, Sizes, rearrange
+from .launches import Clear, Operation, Sizes, rearrange
 from .memory import Buffers, check_memory, first_capacity
 from .records import CONTROL, VIEW, pack_steps, pack_target, step_dtype
 from .renderer import Renderer, kernels_for
@@ -217,7 +217,7 @@ class CudaSession:
             raise ValueError("This session was begun without statistics.")
         sums = np.zeros((2, self._parameters.block.shape[1]), np.float32)
         self._device.download(self._state.at["statistics"], sums)
-        self._device.upload(self._state.at["statistics"], np.zeros_like(sums))
+        self._device.execute(self._kernels, [Clear(self._state.at["statistics"], sums.nbytes)])
         norm, seen = sums[:, : self._parameters.count]
         return Statistics(norm.copy(), seen.copy())
 
