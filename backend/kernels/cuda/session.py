@@ -67,9 +67,7 @@ class CudaSession:
             self._make_room(parameters, adam)
             self.push()
         except BaseException:
-            self._state.free()
-            self._pictures.free()
-            self._targets.free()
+            self.close()
             raise
 
     def _prepared(self, targets: Sequence[Target]) -> list[PreparedView]:
