@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 import pytest
 
-from backend.fitting import engines
+from backend.fitting import consistency, engines
 from backend.fitting.checkpoint import NAME
 from backend.fitting.fit import fit
 from backend.fitting.settings import FitSettings
@@ -145,6 +145,14 @@ def test_cancel_while_comparing_loses_nothing(capture, tmp_path):
         except Cancelled:
             continue
     assert looks > 80 and splats_of(tmp_path / "cut") == splats_of(tmp_path / "whole")
+
+
+def test_how_many_renders_may_wait_to_be_compared_changes_nothing(capture, tmp_path, monkeypatch):
+    settings = attrs.evolve(SETTINGS, iterations=80, **VARIANTS["doubting"])
+    fit(capture.folder, tmp_path / "many", settings)
+    monkeypatch.setattr(consistency, "WAITING", 1)
+    fit(capture.folder, tmp_path / "one", settings)
+    assert splats_of(tmp_path / "one") == splats_of(tmp_path / "many")
 
 
 @pytest.mark.parametrize("name", VARIANTS)
