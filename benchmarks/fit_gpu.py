@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -69,6 +70,7 @@ def run(options: argparse.Namespace) -> list[Bar]:
         bars += ours
         if not options.without_gsplat:
             bars += gsplat_bars(engine, size, ours[0].value or 0.0)
+    bars += between_bars(engine)
     bars += render_bars(engine)
     if options.capture:
         bars += capture_bars(options.capture, options)
@@ -146,6 +148,45 @@ def step_bars(engine: CudaEngine, size: int) -> list[Bar]:
             stages.setdefault(name, []).append(value)
     bars += [Bar(f"  stage {name} {size}^2", float(np.median(v)) * 1e3, "us") for name, v in stages.items()]
     bars.append(Bar(f"entries {size}^2", session.entries()))
+    session.close()
+    return bars
+
+
+def between_bars(engine: CudaEngine) -> list[Bar]:
+    """What happens to 100k splats between steps, each as the host sees it: until the GPU is done."""
+    parameters, targets = a_scene(engine, 512)
+    session = engine.begin(parameters, AdamState.like(parameters), targets, LossWeights())
+    rng = np.random.default_rng(0)
+    normals = rng.normal(size=(50_000, 3))
+    normals = (normals / np.linalg.norm(normals, axis=1, keepdims=True)).astype(np.float32)
+    face = rng.integers(0, len(normals), parameters.count).astype(np.int32)
+
+    def rearranged() -> None:
+        session.pull_shapes()
+        width = parameters.block.shape[1]
+        same, rested = np.arange(width, dtype=np.int32), np.zeros(width, bool)
+        session.rearrange(parameters, AdamState.like(parameters), same, rested)
+
+    def there_and_back() -> None:
+        session.pull()
+        session.push()
+
+    changes: dict[str, tuple[Callable[[], None], int]] = {
+        "decay": (lambda: session.decay(0.999, -1e-4), 100), "align": (lambda: session.align(0.01, normals, face), 100),
+        "wander": (lambda: session.wander(1e-4, 1e-2, 0, 1), 100), "shapes to the host": (session.pull_shapes, 10),
+        "all to the host and back": (there_and_back, 10), "rearrange": (rearranged, 5),
+        "other pictures": (lambda: session.retarget(targets), 5),
+    }  # fmt: skip
+    bars = []
+    for name, (change, times) in changes.items():
+        change()  # compiles, or fills what is kept
+        session.run(steps_of(parameters, 1, 1))
+        start = time.perf_counter()
+        for _ in range(times):
+            change()
+        engine.device.synchronize()
+        seconds = (time.perf_counter() - start) / times
+        bars.append(Bar(f"between steps, {COUNT // 1000}k SH {SH_DEGREE}: {name}", seconds * 1e3, "ms"))
     session.close()
     return bars
 

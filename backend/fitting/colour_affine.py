@@ -7,8 +7,12 @@ splats: what all views share is theirs. That is why the mean over the views is k
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+
+from backend.kernels import agreement
 
 from .dataset import Image
 
@@ -18,25 +22,25 @@ RIDGE = 1e-3
 """Pull towards the identity, relative to the mean square of the colours."""
 IDENTITY = np.eye(3, 4, dtype=np.float32)
 _MIN_PIXELS = 50
+_EVEN = np.zeros((0, 0), np.uint8)
 
 
 def solve_affine(
     picture: Image,  # (H, W, 3) premultiplied
     alpha: Image,  # (H, W)
     rendered: Image,  # (H, W, 3) over black
-    weights: Image | None = None,  # (H, W) >= 0
+    weights: npt.NDArray[Any] | None = None,  # (H, W) >= 0, in any unit
 ) -> npt.NDArray[np.float32]:
     """(3, 4) A that brings A (picture, alpha) nearest to `rendered` on covered pixels; least squares with a ridge."""
-    covered = alpha > 0.5
-    if covered.sum() < _MIN_PIXELS:
+    gram, moment = np.zeros((4, 4)), np.zeros((4, 3))
+    total, count = agreement.affine_sums(
+        picture, alpha, rendered, _EVEN if weights is None else weights, gram, moment
+    )
+    if count < _MIN_PIXELS:
         return IDENTITY.copy()
-    x = np.concatenate([picture[covered], alpha[covered, None]], axis=1).astype(np.float64)
-    w = np.ones(len(x)) if weights is None else weights[covered].astype(np.float64)
-    total = max(float(w.sum()), 1e-9)
-    gram = (x * w[:, None]).T @ x / total
-    moment = (x * w[:, None]).T @ (rendered[covered] - picture[covered]).astype(np.float64) / total
+    gram, moment = gram / max(total, 1e-9), moment / max(total, 1e-9)
     change = np.linalg.solve(gram + RIDGE * np.eye(4) * max(float(np.trace(gram)), 1e-6), moment)
-    return np.asarray(IDENTITY + change.T, np.float32)
+    return np.ascontiguousarray(IDENTITY + change.T, np.float32)
 
 
 def centred(affine: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:  # (V, 3, 4)
@@ -46,4 +50,6 @@ def centred(affine: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:  # (V, 
 
 def matched(picture: Image, alpha: Image, affine: npt.NDArray[np.float32]) -> Image:  # (H, W, 3), (H, W), (3, 4)
     """The premultiplied picture with its colours changed; empty pixels stay empty."""
-    return np.asarray(picture @ affine[:, :3].T + alpha[:, :, None] * affine[:, 3], np.float32)
+    result = np.empty(picture.shape, np.float32)
+    agreement.matched(picture, alpha, affine, result)
+    return result

@@ -14,6 +14,7 @@ from backend.kernels.parameters import (
     ROW_MEAN,
     ROW_OPACITY,
     ROW_QUAT,
+    ROW_SH,
     AdamState,
     SplatParameters,
     morton_order,
@@ -25,23 +26,33 @@ Array = npt.NDArray[np.float32]
 _INVISIBLE_LOGIT = -100.0
 
 
+@attrs.frozen(eq=False)
+class Arranged:
+    """Splats for `Session.rearrange`."""
+
+    parameters: SplatParameters  # without colours, which the session takes from the sources
+    adam: AdamState  # zero, for the session to fill
+    source: npt.NDArray[np.int32]  # (P,)
+    rested: npt.NDArray[np.bool_]  # (P,)
+
+
 @attrs.define(eq=False)
 class Columns:
-    """N splats, without padding, all arrays in the same order."""
+    """N splats, without padding, all arrays in the same order. Colours and moments stay where the session has them."""
 
-    block: Array  # (11 + 3 K, N), see the ROW_ constants
-    first: Array  # (11 + 3 K, N) Adam's moments
-    second: Array
+    block: Array  # (11, N), see the ROW_ constants
+    source: npt.NDArray[np.int32]  # (N,) column of the session that colours and moments come from
+    rested: npt.NDArray[np.bool_]  # (N,) True: the moments begin anew
     face: npt.NDArray[np.int32]  # (N,)
     barycentric: Array  # (N, 3)
 
     @classmethod
     def of(cls, state: FitState) -> Columns:
-        """Copies, in the order of the parameters' columns (which statistics have, too). Pull the session first."""
+        """Copies, in the order of the parameters' columns (which statistics have, too). `pull_shapes` first."""
         count, order = state.parameters.count, state.parameters.order
         return cls(
-            state.parameters.block[:, :count].copy(), state.adam.first[:, :count].copy(),
-            state.adam.second[:, :count].copy(), state.face[order], state.barycentric[order],
+            state.parameters.block[:ROW_SH, :count].copy(), np.arange(count, dtype=np.int32), np.zeros(count, bool),
+            state.face[order], state.barycentric[order],
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -52,22 +63,22 @@ class Columns:
         """(N,) 0..1."""
         return np.asarray(1 / (1 + np.exp(-self.block[ROW_OPACITY].astype(np.float64))), np.float32)
 
-    def take(self, source: npt.NDArray) -> Columns:  # (M,) indices or (N,) bool
+    def take(self, chosen: npt.NDArray) -> Columns:  # (M,) indices or (N,) bool
         """Those splats, in that order; each keeps its place on the mesh."""
         return Columns(
-            self.block[:, source], self.first[:, source], self.second[:, source], self.face[source],
-            self.barycentric[source],
+            self.block[:, chosen], self.source[chosen], self.rested[chosen], self.face[chosen],
+            self.barycentric[chosen],
         )  # fmt: skip
 
     def rest(self, which: npt.NDArray) -> None:
-        """Set Adam's moments of these splats to zero."""
-        self.first[:, which] = self.second[:, which] = 0
+        """Let Adam's moments of these splats begin anew."""
+        self.rested[which] = True
 
     def joined(self, other: Columns) -> Columns:
         """These, then the others."""
         return Columns(
-            np.concatenate([self.block, other.block], axis=1), np.concatenate([self.first, other.first], axis=1),
-            np.concatenate([self.second, other.second], axis=1), np.concatenate([self.face, other.face]),
+            np.concatenate([self.block, other.block], axis=1), np.concatenate([self.source, other.source]),
+            np.concatenate([self.rested, other.rested]), np.concatenate([self.face, other.face]),
             np.concatenate([self.barycentric, other.barycentric]),
         )  # fmt: skip
 
@@ -76,21 +87,24 @@ class Columns:
         draws = rng.standard_normal((3, len(self))) * scale * np.exp(self.block[ROW_LOG_SCALE:ROW_OPACITY])
         return np.asarray(np.einsum("rcn,cn->rn", rotations(self.block[ROW_QUAT:ROW_LOG_SCALE]), draws), np.float32)
 
-    def put_into(self, state: FitState) -> tuple[SplatParameters, AdamState]:
-        """The kernels' layout: Morton order, padded. `state.face` and `barycentric` follow; hand the rest to `replace`.
+    def put_into(self, state: FitState) -> Arranged:
+        """The kernels' layout: Morton order, padded. `state.face` and `barycentric` follow; the rest is the session's.
 
         The cloud's order is from now on that of these columns.
         """
         count = len(self)
         order = morton_order(self.block[ROW_MEAN:ROW_QUAT].T)
         width = max(PADDING, -(-count // PADDING) * PADDING)
-        blocks = [aligned_zeros((len(self.block), width)) for _ in range(3)]
-        for padded, own in zip(blocks, (self.block, self.first, self.second), strict=True):
-            padded[:, :count] = own[:, order]
-        blocks[0][ROW_QUAT, count:] = 1
-        blocks[0][ROW_OPACITY, count:] = _INVISIBLE_LOGIT
+        rows = len(state.parameters.block)
+        block, first, second = (aligned_zeros((rows, width)) for _ in range(3))
+        block[:ROW_SH, :count] = self.block[:, order]
+        block[ROW_QUAT, count:] = 1
+        block[ROW_OPACITY, count:] = _INVISIBLE_LOGIT
+        source, rested = np.full(width, -1, np.int32), np.zeros(width, bool)
+        source[:count], rested[:count] = self.source[order], self.rested[order]
         state.face, state.barycentric = self.face, self.barycentric
-        return SplatParameters(blocks[0], count, order, state.parameters.antialiased), AdamState(blocks[1], blocks[2])
+        parameters = SplatParameters(block, count, order, state.parameters.antialiased)
+        return Arranged(parameters, AdamState(first, second), source, rested)
 
 
 def rotations(quats: Array) -> npt.NDArray[np.float64]:  # (4, N) wxyz, of any length

@@ -3,20 +3,26 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from .colour_affine import AFFINE, IDENTITY, centred, matched, solve_affine
-from .dataset import stop_if
+from .colour_affine import AFFINE, IDENTITY, centred, solve_affine
+from .dataset import FitView, Image, stop_if
 from .interventions import Work, every
-from .robust import WEIGHTS, patch_residual, pixel_weights, stored_weights, threshold
+from .robust import WEIGHTS, Residual, patch_residual, pixel_weights, threshold
 from .state import RunState
 
 BEGIN, END = 0.15, 0.9
 """Part of the run in which pictures are compared: before, the renders say little."""
 TURNS = 8
 """How many times they are compared in a run, about; never more than once an epoch."""
+WAITING = 24
+"""Renders that may wait to be compared; each takes 12 MB at 1024 x 1024."""
+_Look = tuple[npt.NDArray[np.float32], Residual | None]  # change of colours, residual
 
 
 @attrs.frozen
@@ -39,20 +45,25 @@ class Consistency:
     def act(self, work: Work) -> None:
         """See the class. What is found is stored only at the end, so that a cancel finds nothing half done."""
         memory, views = work.state.memory, work.views
-        found, residuals = [], list[npt.NDArray[np.float16]]()
-        for number, view in enumerate(views):
-            stop_if(work.cancelled)
-            image = work.session.render(view.camera)[0]
-            change = IDENTITY
-            if self.colour_affine:
-                change = solve_affine(view.rgb, view.alpha, image, stored_weights(memory, number))
-                found.append(change)
-            if self.trimmed > 0:
-                residuals.append(patch_residual(matched(view.rgb, view.alpha, change), image).astype(np.float16))
+        looks: list[Future[_Look]] = []
+        with ThreadPoolExecutor() as pool:  # which compare while the engine renders the next view
+            for number, view in enumerate(views):
+                stop_if(work.cancelled)
+                if number >= WAITING:
+                    looks[number - WAITING].result()
+                image = work.session.render(view.camera)[0]
+                looks.append(pool.submit(self._compare, view, image, memory.get(f"{WEIGHTS}{number}")))
+            found = [look.result() for look in looks]
         if self.colour_affine:
-            memory[AFFINE] = centred(np.stack(found))
+            memory[AFFINE] = centred(np.stack([change for change, _ in found]))
         if self.trimmed > 0:
+            residuals = [residual for _, residual in found if residual is not None]
             limit = threshold(residuals, [view.alpha for view in views], self.trimmed)
-            for number, residual in enumerate(residuals):
-                memory[f"{WEIGHTS}{number}"] = pixel_weights(residual, limit)
+            for number, weights in enumerate(pixel_weights(residuals, limit)):
+                memory[f"{WEIGHTS}{number}"] = weights
         work.targets_changed = True
+
+    def _compare(self, view: FitView, image: Image, weights: npt.NDArray[Any] | None) -> _Look:
+        change = solve_affine(view.rgb, view.alpha, image, weights) if self.colour_affine else IDENTITY
+        residual = patch_residual(view.rgb, view.alpha, change, image) if self.trimmed > 0 else None
+        return change, residual

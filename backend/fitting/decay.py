@@ -2,15 +2,14 @@
 """Regularisers of opacity and scale, applied between steps: a pull towards nothing that the pictures must outweigh.
 
 As weight decay in AdamW (Loshchilov & Hutter 2019), the pull does not go through Adam, whose step has the same length
-however weak a gradient is.
+however weak a gradient is. It happens where the splats are (`Session.decay`).
 """
 
 from __future__ import annotations
 
-import attrs
-import numpy as np
+import math
 
-from backend.kernels.parameters import ROW_LOG_SCALE, ROW_OPACITY
+import attrs
 
 from .interventions import Work, every
 from .schedule import FINAL
@@ -38,13 +37,5 @@ class Decay:
 
     def act(self, work: Work) -> None:
         """See the class."""
-        work.session.pull()
-        block, count = work.state.parameters.block, work.state.parameters.count
         fall = PERIOD * FINAL**work.state.run.fraction
-        if self.scale:
-            block[ROW_LOG_SCALE:ROW_OPACITY, :count] += np.float32(np.log1p(-self.scale) * fall)
-        if self.opacity:
-            opacity = 1 / (1 + np.exp(-block[ROW_OPACITY, :count].astype(np.float64)))
-            opacity = np.clip(opacity * (1 - self.opacity) ** fall, 1e-7, 1 - 1e-7)
-            block[ROW_OPACITY, :count] = np.log(opacity / (1 - opacity))
-        work.session.push()
+        work.session.decay((1 - self.opacity) ** fall, math.log1p(-self.scale) * fall)

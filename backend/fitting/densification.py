@@ -58,11 +58,11 @@ class DefaultDensification:
         memory = work.state.memory
         if _SEEN not in memory:
             return
-        work.session.pull()
+        work.session.pull_shapes()
         columns = Columns.of(work.state)
         pull = memory.pop(_GRADIENT) / np.maximum(memory.pop(_SEEN), 1)
         rng = np.random.default_rng([self.seed, 3, work.state.run.iteration])
-        work.replace(*densified(columns, pull, self.max_splats, rng).put_into(work.state))
+        work.rearrange(densified(columns, pull, self.max_splats, rng))
 
 
 def densified(

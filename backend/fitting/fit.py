@@ -39,7 +39,7 @@ FORMAT, VERSION = "digidouble-fit", 1
 RESULT, CURVES, BINDING, SPLATS, RENDERS = "fit.json", "curves.json", "binding.npz", "splats.ply", "renders"
 OF_ANOTHER = ("manifest.json", "report.html", "turntable.webp", "strip.png", "metrics.json", "evaluation.json")
 """What others have written about the double that lay in a folder before: untrue of the next one."""
-ARITHMETIC = 4
+ARITHMETIC = 5
 """Part of the digest, as is the engine's name: raise it when the kernels' or the trainer's arithmetic changes."""
 
 

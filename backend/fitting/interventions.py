@@ -3,8 +3,9 @@
 
 An intervention acts before the steps that follow certain iterations. When it is due is a function of the run alone, and
 what it remembers lies in `FitState.memory`, so a run that resumes from a checkpoint does the same again, bit for bit.
-The splats are reached through the session only: `work.session.pull()` brings them to `work.state`, `push()` or
-`work.replace()` hands them back; between them, the engine may hold newer ones than the host.
+The splats are reached through the session only: `decay`, `align` and `wander` change them where they are. For what the
+host must do, `work.session.pull()` brings them to `work.state` (`pull_shapes()` all but colours and moments), and
+`push()`, `work.replace()` or `work.rearrange()` hands them back. In between, the engine may hold newer ones.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import attrs
 from backend.kernels.parameters import AdamState, SplatParameters
 from backend.kernels.rasterizer import Session
 
+from .columns import Columns
 from .dataset import FitView
 from .settings import FitSettings
 from .state import FitState, RunState
@@ -34,12 +36,18 @@ class Work:
     settings: FitSettings
     views: list[FitView]
     cancelled: Callable[[], bool]
-    targets_changed: bool = False  # set it, and the trainer builds the targets anew from the state's memory
+    targets_changed: bool = False  # set it, and the trainer makes the targets anew from the state's memory
 
     def replace(self, parameters: SplatParameters, adam: AdamState) -> None:
         """Other splats, also more or fewer, from now on."""
         self.state.parameters, self.state.adam = parameters, adam
         self.session.replace(parameters, adam)
+
+    def rearrange(self, columns: Columns) -> None:
+        """Other splats, made of the present ones. The host's colours and moments are out of date until a pull."""
+        arranged = columns.put_into(self.state)
+        self.state.parameters, self.state.adam = arranged.parameters, arranged.adam
+        self.session.rearrange(arranged.parameters, arranged.adam, arranged.source, arranged.rested)
 
 
 class Intervention(Protocol):

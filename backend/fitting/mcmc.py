@@ -14,9 +14,10 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from backend.kernels.parameters import ROW_LOG_SCALE, ROW_MEAN, ROW_OPACITY, ROW_QUAT
+from backend.kernels.parameters import ROW_LOG_SCALE, ROW_OPACITY
+from backend.kernels.regularization import DEAD_OPACITY
 
-from .columns import Columns, rotations
+from .columns import Columns
 from .densification import shared_logit
 from .interventions import Work, every
 from .schedule import DENSIFY_BEGIN, DENSIFY_END, learning_rates
@@ -24,15 +25,13 @@ from .state import RunState
 
 PERIOD = 50
 """Steps between two turns."""
-DEAD_OPACITY = 0.005
 MAX_COPIES = 51
 NOISE = 8.0
 """Length of the noise of one step: this times the means' rate, for a transparent splat as wide as its neighbours'
 distance. (The paper's 5e5 times the rate times the covariance, made free of the scene's unit.)"""
 NOISE_PERIOD = 10
-"""Noise is added once in so many steps, longer by the square root: so a GPU's splats need not be fetched every step."""
+"""Noise is added once in so many steps, longer by the square root."""
 NOISE_END = 0.8
-_SHARPNESS = 100.0
 
 
 @attrs.frozen
@@ -51,13 +50,13 @@ class Relocation:
 
     def act(self, work: Work) -> None:
         """See the class."""
-        work.session.pull()
+        work.session.pull_shapes()
         run, columns = work.state.run, Columns.of(work.state)
         rng = np.random.default_rng([self.seed, 3, run.iteration])
         turns_left = 1 + max(0, int((DENSIFY_END * run.planned - run.iteration) // PERIOD))
         growth = (max(self.max_splats, len(columns)) / len(columns)) ** (1 / turns_left)
         wanted = min(max(self.max_splats, len(columns)), round(len(columns) * growth))
-        work.replace(*relocated(columns, wanted, rng).put_into(work.state))
+        work.rearrange(relocated(columns, wanted, rng))
 
 
 def relocated(columns: Columns, wanted: int, rng: np.random.Generator) -> Columns:
@@ -101,7 +100,7 @@ def _shrink(
 
 @attrs.frozen
 class Noise:
-    """Lets nearly transparent splats wander, each along its own ellipsoid."""
+    """Lets nearly transparent splats wander, each along its own ellipsoid, where they are (`Session.wander`)."""
 
     seed: int
 
@@ -114,18 +113,6 @@ class Noise:
 
     def act(self, work: Work) -> None:
         """See the class."""
-        work.session.pull()
         state, run = work.state, work.state.run
-        block, count = state.parameters.block, state.parameters.count
         rate = learning_rates(work.settings, state.reach, run.fraction, run.planned)["means"] * run.rate_cut
-        opacity = 1 / (1 + np.exp(-block[ROW_OPACITY, :count].astype(np.float64)))
-        gate = 1 / (1 + np.exp(np.clip(_SHARPNESS * (opacity - DEAD_OPACITY), -50, 50)))
-        loose = np.flatnonzero(gate > 1e-3)
-        rng = np.random.default_rng([self.seed, 4, run.iteration])
-        draws = rng.standard_normal((3, count))[:, loose]
-        turn = rotations(block[ROW_QUAT:ROW_LOG_SCALE, loose])
-        variance = np.exp(2 * np.minimum(block[ROW_LOG_SCALE:ROW_OPACITY, loose], 5).astype(np.float64))
-        along = np.einsum("rcn,rn->cn", turn, draws) * variance / state.reach**2
-        step = NOISE * rate * np.sqrt(NOISE_PERIOD) * gate[loose] * np.einsum("rcn,cn->rn", turn, along)
-        block[ROW_MEAN:ROW_QUAT, loose] += step.astype(np.float32)
-        work.session.push()
+        work.session.wander(NOISE * rate * NOISE_PERIOD**0.5, state.reach, self.seed, run.iteration)

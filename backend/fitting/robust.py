@@ -14,12 +14,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from backend.kernels import agreement
+
 from .dataset import EMPTY_ALPHA, Image
 
 WEIGHTS = "robust_weights_"
 """Key in the state's memory, followed by the view's number: (H, W) uint8, 255 counts fully."""
 PATCH = 5
 _BINS = 4096
+_HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+"""All numbers of 16 bits, by their bits."""
+Residual = npt.NDArray[np.float16]
 
 
 def stored_weights(memory: dict[str, npt.NDArray[Any]], number: int) -> Image | None:
@@ -28,22 +33,35 @@ def stored_weights(memory: dict[str, npt.NDArray[Any]], number: int) -> Image | 
     return None if stored is None else np.asarray(stored / np.float32(255), np.float32)
 
 
-def patch_residual(picture: Image, rendered: Image) -> Image:  # (H, W, 3) twice
+def patch_residual(
+    picture: Image,  # (H, W, 3) premultiplied
+    alpha: Image,  # (H, W)
+    affine: npt.NDArray[np.float32],  # (3, 4) change of the picture's colours
+    rendered: Image,  # (H, W, 3) over black
+) -> Residual:
     """(H, W) absolute difference, mean over the channels and a patch around each pixel."""
-    return np.asarray(cv2.blur(np.abs(picture - rendered).mean(axis=2), (PATCH, PATCH)), np.float32)
+    difference = np.empty(alpha.shape, np.float32)
+    agreement.residual(picture, alpha, affine, rendered, difference)
+    return np.asarray(cv2.blur(difference, (PATCH, PATCH)), np.float16)
 
 
-def threshold(residuals: list[npt.NDArray], alphas: list[Image], trimmed: float) -> float:
+def threshold(residuals: list[Residual], alphas: list[Image], trimmed: float) -> float:
     """The residual that the part `trimmed` (0..1) of all covered pixels exceeds, to 1 / 4096."""
-    counts = np.zeros(_BINS, np.int64)
+    by_value = np.zeros(len(_HALVES), np.int64)
     for residual, alpha in zip(residuals, alphas, strict=True):
-        place = np.clip(residual[alpha > EMPTY_ALPHA] * _BINS, 0, _BINS - 1).astype(np.int64)
-        counts += np.bincount(place, minlength=_BINS)
+        agreement.count_bits(residual.view(np.uint16), alpha, EMPTY_ALPHA, by_value)
+    seen = np.flatnonzero(by_value)
+    with np.errstate(over="ignore"):
+        place = np.clip(_HALVES[seen] * _BINS, 0, _BINS - 1).astype(np.int64)
+    counts = np.zeros(_BINS, np.int64)
+    np.add.at(counts, place, by_value[seen])
     above = np.cumsum(counts[::-1])[::-1]
     return float(max(1, int((above > trimmed * counts.sum()).sum())) / _BINS)
 
 
-def pixel_weights(residual: npt.NDArray, limit: float) -> npt.NDArray[np.uint8]:
-    """(H, W) 255 up to the limit, falling with the inverse square of the residual beyond."""
-    ratio = limit / np.maximum(residual.astype(np.float32), limit)
-    return np.asarray(np.rint(255 * ratio * ratio), np.uint8)
+def pixel_weights(residuals: list[Residual], limit: float) -> list[npt.NDArray[np.uint8]]:
+    """(H, W) each: 255 up to the limit, falling with the inverse square of the residual beyond."""
+    values = np.nan_to_num(_HALVES.astype(np.float32), nan=np.inf)  # what is no number counts nothing
+    ratio = limit / np.maximum(values, limit)
+    table = np.rint(255 * ratio * ratio).astype(np.uint8)  # by the residual's bits
+    return [table[residual.view(np.uint16)] for residual in residuals]

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cv2
@@ -21,22 +24,22 @@ def prepare_targets(
     views: list[FitView], memory: dict[str, npt.NDArray[Any]], settings: FitSettings
 ) -> list[Target]:
     """All views at full resolution, then all at half, and so on: view v of level k is number k * len(views) + v."""
-    result = []
-    for level in range(settings.coarse_levels + 1):
-        for number, view in enumerate(views):
-            rgb = view.rgb
-            if AFFINE in memory:
-                rgb = matched(rgb, view.alpha, memory[AFFINE][number])
-            weights = stored_weights(memory, number)
-            depth = view.depth if settings.depth_weight else None
-            result.append(_scaled(Target(view.camera, rgb, view.alpha, weights, depth), level))
-    return result
+
+    def full_size(number: int) -> Target:
+        view, rgb = views[number], views[number].rgb
+        if AFFINE in memory:
+            rgb = matched(rgb, view.alpha, memory[AFFINE][number])
+        depth = view.depth if settings.depth_weight else None
+        return Target(view.camera, rgb, view.alpha, stored_weights(memory, number), depth)
+
+    with ThreadPoolExecutor() as pool:
+        full = list(pool.map(full_size, range(len(views))))
+        coarser = [pool.map(functools.partial(_scaled, level=k), full) for k in range(1, settings.coarse_levels + 1)]
+        return [*full, *itertools.chain.from_iterable(coarser)]
 
 
 def _scaled(target: Target, level: int) -> Target:
     """The target with sides 2^level times shorter: means over areas, which is right for premultiplied colours."""
-    if level == 0:
-        return target
     camera = target.camera.scaled(0.5**level)
 
     def shrink(image: Image | None) -> Image | None:

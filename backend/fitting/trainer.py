@@ -119,9 +119,7 @@ class Trainer:
                 work = self._work()
                 intervention.act(work)
                 if work.targets_changed:
-                    self._session.pull()
-                    self._session.close()
-                    self._session = self._open()
+                    self._session.retarget(prepare_targets(self.views, self.state.memory, self.settings))
 
     def _work(self) -> Work:
         return Work(self.state, self._session, self.settings, self.views, self.observer.cancelled)

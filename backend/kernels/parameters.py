@@ -35,15 +35,22 @@ def morton_order(points: npt.NDArray[Any]) -> npt.NDArray[np.int64]:  # (N, 3)
     if len(points) == 0:
         return np.zeros(0, np.int64)
     usable = np.isfinite(points).all(axis=1)
-    finite = points[usable] if usable.any() else np.zeros((1, 3))
-    low = finite.min(axis=0)
-    span = max(float(np.ptp(finite, axis=0).max()), 1e-12)
-    cells = np.where(usable[:, None], (points - low) / span * 1023, 0).astype(np.int64)
-    codes = np.zeros(len(points), np.int64)
-    for bit in range(10):
-        for axis in range(3):
-            codes |= ((cells[:, axis] >> bit) & 1) << (3 * bit + axis)
-    return np.argsort(codes, kind="stable")
+    finite = points.T if usable.all() else points[usable].T if usable.any() else np.zeros((3, 1), points.dtype)
+    low, high = (np.array([extreme(axis) for axis in finite]) for extreme in (np.min, np.max))
+    span = max(float((high - low).max()), 1e-12)
+    cells = np.where(usable, (points.T - low[:, None]) / span * 1023, 0).astype(np.int64)
+    x, y, z = _spread(cells)
+    # Sorting numbers is many times faster than sorting indices by them.
+    keys = (x | y << 1 | z << 2) << 32 | np.arange(len(points))
+    keys.sort()
+    return np.asarray(keys & 0xFFFFFFFF)
+
+
+def _spread(cells: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The same numbers of 10 bits with two zeros between each two bits."""
+    for shift, kept in ((16, 0x030000FF), (8, 0x0300F00F), (4, 0x030C30C3), (2, 0x09249249)):
+        cells = (cells | cells << shift) & kept
+    return cells
 
 
 @attrs.define(eq=False)

@@ -10,6 +10,7 @@ everything that changes from step to step, so that a GPU never waits for Python:
     image, alpha = session.render(camera)       # of the present state
     session.pull()                              # the present state is now in `parameters` and `adam`
     session.push()                              # ... or change them and hand them back
+    session.decay(0.999, 0.0)                   # what needs no host: changed where they are (also align, wander)
     session.close()
 
 Conventions (cameras, colours, loss, determinism) are those of `engine.py`, for every engine.
@@ -132,6 +133,11 @@ class Session(Protocol):
     def pull(self) -> None:
         """Bring the present state into the `parameters` and `adam` that the session was begun with."""
 
+    def pull_shapes(self) -> None:
+        """Bring the rows before ROW_SH only: means, quaternions, scales and opacities. The host's other rows and its
+        moments stay out of date.
+        """
+
     def push(self) -> None:
         """Take over what the caller has changed in them. The number of splats must be the same."""
 
@@ -139,6 +145,43 @@ class Session(Protocol):
         """Take over other splats, also more or fewer, or with other SH bands; from now on `pull` fills these.
 
         Statistics begin anew.
+        """
+
+    def retarget(self, targets: Sequence[Target]) -> None:
+        """Take over other pictures, weights and depths for the session's targets: as many, for the same cameras.
+
+        Splats, moments and statistics stay. Raises what `begin` raises; the session is then of no use.
+        """
+
+    def decay(self, opacity: float, log_scale: float) -> None:
+        """Multiply all opacities by `opacity` (0..1; 1 leaves them alone), and add `log_scale` to all log-scales.
+
+        Here and below: moments stay, and what the host holds is out of date until the next pull. A splat whose numbers
+        are NaN, infinite or absurd is left alone.
+        """
+
+    def align(self, part: float, normals: Array, face: npt.NDArray[np.int32]) -> None:
+        """Turn splats `part` (0..1) of the way to lying flat on the face that they were born on.
+
+        normals: (F, 3) unit, or zero for a face that turns nothing. face: (N,) of the splats, in the order of the cloud
+        that came in (`SplatParameters.order`); -1: none. An engine may keep copies of both: to change them, give other
+        arrays. Raises ValueError for a face that does not exist.
+        """
+
+    def wander(self, length: float, reach: float, seed: int, iteration: int) -> None:
+        """Move nearly transparent splats at random, each along its own ellipsoid, by `length` (scene units) times the
+        square of its width in units of `reach`. The same noise on every engine, by seed, iteration and column.
+        """
+
+    def rearrange(
+        self, parameters: SplatParameters, adam: AdamState, source: npt.NDArray[np.int32],
+        rested: npt.NDArray[np.bool_],
+    ) -> None:  # fmt: skip
+        """As `replace`, by splats made of the present ones; of `parameters` only the rows before ROW_SH are looked at.
+
+        source: (P,) for each of their columns the present column that its other rows and its moments come from; -1:
+        from none, all zeros. rested: (P,) True where moments begin anew. SH degree and antialiasing must be the same.
+        Raises ValueError for a source that does not exist. What the host holds is whole after the next pull.
         """
 
     def close(self) -> None:

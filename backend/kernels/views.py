@@ -25,7 +25,7 @@ SSIM_REACH = 5
 class PreparedView:
     """One target image with its camera, opaque to callers except for the camera.
 
-    Blurs and depth are for the CPU engine alone.
+    Blurs are for the CPU engine alone.
     """
 
     camera: Camera
@@ -33,7 +33,7 @@ class PreparedView:
     region: Box  # where the target is not empty, and the reach of SSIM around it
     target: Array  # 4 planes over the region, flattened: premultiplied colour, alpha
     weights: Array  # padded plane of pixel weights, flattened; empty: all 1
-    blurs: Array  # 6 planes over the region, for `blurred_for`
+    blurs: Array  # 6 planes over the region, for `blurred_for`; or none
     blurred_for: tuple[float, float, float] | None = None
     depth: Array | None = None  # padded planes, flattened: depth times alpha, weight (0 where there is no depth)
 
@@ -73,9 +73,11 @@ def _depth_planes(camera: Camera, depth: Any, coverage: Array, weights: Array) -
 
 
 def prepare_view(
-    camera: Camera, rgb_premultiplied: Any, alpha: Any = None, pixel_weights: Any = None, depth: Any = None
-) -> PreparedView:
-    """Crop the target to the subject; arguments and errors as in `CpuEngine.prepare_view`."""
+    camera: Camera, rgb_premultiplied: Any, alpha: Any = None, pixel_weights: Any = None, depth: Any = None,
+    blurred: bool = True,
+) -> PreparedView:  # fmt: skip
+    """Crop the target to the subject; arguments and errors as in `CpuEngine.prepare_view`, `blurred`: with room for
+    blurs."""
     width, height = camera.width, camera.height
     rgb = finite_for_camera("image", rgb_premultiplied, (height, width, 3))
     if alpha is None:
@@ -100,6 +102,6 @@ def prepare_view(
         plane = aligned_zeros((padded(height), padded(width)))
         plane[:height, :width] = finite_for_camera("weights", pixel_weights, (height, width))
         weights = plane.ravel()
-    blurs = aligned_zeros(6 * (y1 - y0) * (x1 - x0))
+    blurs = aligned_zeros(6 * (y1 - y0) * (x1 - x0) if blurred else 0)
     planes = None if depth is None else _depth_planes(camera, depth, coverage, weights)
     return PreparedView(camera, camera_numbers(camera), region, target.ravel(), weights, blurs, depth=planes)

@@ -49,10 +49,28 @@ class IdleEngine:
     def pull(self) -> None:
         """The state does not change."""
 
+    def pull_shapes(self) -> None:
+        """The state does not change."""
+
     def push(self) -> None:
         """The state does not change."""
 
     def replace(self, parameters: SplatParameters, adam: AdamState) -> None:
+        """The state does not change."""
+
+    def rearrange(self, parameters: SplatParameters, adam: AdamState, source: object, rested: object) -> None:
+        """The state does not change."""
+
+    def retarget(self, targets: Sequence[Target]) -> None:
+        """Nothing is compared."""
+
+    def decay(self, opacity: float, log_scale: float) -> None:
+        """The state does not change."""
+
+    def align(self, part: float, normals: Array, face: object) -> None:
+        """The state does not change."""
+
+    def wander(self, length: float, reach: float, seed: int, iteration: int) -> None:
         """The state does not change."""
 
     def close(self) -> None:

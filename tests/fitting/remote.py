@@ -20,11 +20,27 @@ class RemoteSession:
         self.device = device_copy(parameters, adam)
         self.inner = engine.begin(*self.device, targets, weights, statistics)
         self.render, self.statistics, self.close = self.inner.render, self.inner.statistics, self.inner.close
+        self.retarget = self.inner.retarget
 
-    def run(self, steps):
+    def _newer_there(self):
         for array in (self.host[0].block, self.host[1].first, self.host[1].second):
             array[:] = np.nan
+
+    def run(self, steps):
+        self._newer_there()
         return self.inner.run(steps)
+
+    def decay(self, *arguments):
+        self._newer_there()
+        self.inner.decay(*arguments)
+
+    def align(self, *arguments):
+        self._newer_there()
+        self.inner.align(*arguments)
+
+    def wander(self, *arguments):
+        self._newer_there()
+        self.inner.wander(*arguments)
 
     def _copy(self, source, target):
         target[0].block[:] = source[0].block
@@ -35,6 +51,15 @@ class RemoteSession:
 
     def push(self):
         self._copy(self.host, self.device)
+
+    def pull_shapes(self):
+        self.host[0].block[:11] = self.device[0].block[:11]
+
+    def rearrange(self, parameters, adam, source, rested):
+        self.host, self.device = (parameters, adam), device_copy(parameters, adam)
+        self.inner.rearrange(*self.device, source, rested)
+        parameters.block[11:] = np.nan
+        adam.first[:] = adam.second[:] = np.nan
 
     def replace(self, parameters, adam):
         self.host, self.device = (parameters, adam), device_copy(parameters, adam)

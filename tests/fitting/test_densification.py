@@ -17,6 +17,7 @@ from backend.kernels.parameters import (
     AdamState,
     SplatParameters,
 )  # fmt: skip
+from backend.kernels.rasterizer import LossWeights
 from interchange.splats import SplatCloud
 
 from .scene import ball_camera
@@ -42,6 +43,14 @@ def state_of(splats):
     return FitState("", parameters, adam, RunState(10), 0.01, "mesh", face, rng.random((count, 3)).astype(np.float32))
 
 
+def arranged(columns, state):
+    """What a session makes of it."""
+    session = CpuEngine(len(columns), 16, 16, 1, 1).begin(state.parameters, state.adam, [], LossWeights())
+    found = columns.put_into(state)
+    session.rearrange(found.parameters, found.adam, found.source, found.rested)
+    return found.parameters, found.adam
+
+
 def columns_of(splats):
     return Columns.of(state_of(splats))
 
@@ -57,7 +66,7 @@ def test_columns_and_back_is_the_same_cloud_moments_and_binding():
     state = state_of(cloud())
     before = state.parameters.to_cloud()
     first = state.adam.first[:, np.argsort(state.parameters.order)]
-    state.parameters, state.adam = Columns.of(state).put_into(state)
+    state.parameters, state.adam = arranged(Columns.of(state), state)
     after = state.parameters.to_cloud()
     back = np.argsort(state.face)  # the binding still says which splat is which
     assert np.array_equal(after.means[back], before.means) and np.array_equal(after.sh[back], before.sh)
@@ -70,7 +79,7 @@ def test_a_cloud_through_put_into_looks_the_same():
     state = state_of(cloud(300, width=0.02))
     engine, camera = CpuEngine(300, 64, 64, 1, 1), ball_camera(0.3, 0.1, 64, target=np.zeros(3))
     before, _ = engine.render(state.parameters, camera)
-    parameters, _ = Columns.of(state).put_into(state)
+    parameters, _ = arranged(Columns.of(state), state)
     assert before.max() > 0.1 and np.allclose(engine.render(parameters, camera)[0], before, atol=1e-5)
 
 
@@ -94,7 +103,8 @@ def test_small_splats_are_copied_large_ones_split_and_the_rest_left_alone():
         through = 1 - result.opacities[list(pair)]
         assert np.prod(through) == pytest.approx(0.5, abs=1e-6)  # together as opaque as the parent
         assert result.face[pair[0]] == result.face[pair[1]]
-    assert (result.first[:, 40:] == 0).all() and (result.first[:, 3] != 0).all() and (result.first[:, 7] == 0).all()
+    assert result.rested[40:].all() and np.flatnonzero(result.rested[:40]).tolist() == [7]
+    assert result.source.tolist() == [*range(40), 3, 7]
 
 
 def test_where_room_is_short_the_hardest_pull_goes_first():
@@ -125,9 +135,7 @@ def test_offsets_follow_each_splats_own_ellipsoid():
 
 
 def line_of_sight(columns, camera):
-    engine = CpuEngine(len(columns), 64, 64, 1, 1)
-    state = state_of(cloud(1))
-    return engine.render(columns.put_into(state)[0], camera)[1]
+    return CpuEngine(len(columns), 64, 64, 1, 1).render(columns.put_into(state_of(cloud(1))).parameters, camera)[1]
 
 
 @pytest.mark.parametrize("copies", [2, 3, 8])
@@ -142,7 +150,7 @@ def test_relocated_copies_look_like_what_they_were(copies):
     before = line_of_sight(columns, camera)
     result = relocated(columns, copies, np.random.default_rng(0))
     assert len(result) == copies and np.ptp(result.opacities) == 0 and result.opacities[0] < 0.5
-    assert (result.first == 0).all() and len(set(result.face)) == 1
+    assert result.rested.all() and len(set(result.face)) == 1
     after = line_of_sight(result, camera)
     assert before.max() > 0.65 and abs(after.max() - before.max()) < 0.02
     assert np.abs(after - before).mean() < 0.15 * before.mean()

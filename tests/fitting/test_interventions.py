@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 import pytest
 
-from backend.fitting import engines
+from backend.fitting import consistency, engines
 from backend.fitting.checkpoint import NAME
 from backend.fitting.fit import fit
 from backend.fitting.settings import FitSettings
@@ -31,6 +31,7 @@ VARIANTS = {
     "bands and sizes": {"sh_degree": 2, "sh_start_degree": 0, "coarse_levels": 2},
     "doubting": {"robust": 0.1, "colour_affine": True},
     "decay": {"opacity_decay": 0.003, "scale_decay": 0.001},
+    "flat": {"normal_weight": 0.02, "densify": "default", "max_splats": 400},
     "antialiased": {"antialiased": True},
     "depth": {"depth_weight": 0.2, "coarse_levels": 1},
 }
@@ -146,6 +147,14 @@ def test_cancel_while_comparing_loses_nothing(capture, tmp_path):
     assert looks > 80 and splats_of(tmp_path / "cut") == splats_of(tmp_path / "whole")
 
 
+def test_how_many_renders_may_wait_to_be_compared_changes_nothing(capture, tmp_path, monkeypatch):
+    settings = attrs.evolve(SETTINGS, iterations=80, **VARIANTS["doubting"])
+    fit(capture.folder, tmp_path / "many", settings)
+    monkeypatch.setattr(consistency, "WAITING", 1)
+    fit(capture.folder, tmp_path / "one", settings)
+    assert splats_of(tmp_path / "one") == splats_of(tmp_path / "many")
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_one_view_and_odd_sizes(tmp_path, name):
     """No variant stumbles over a single picture, nor over pictures of different, odd, tiny sizes."""
@@ -193,7 +202,7 @@ def test_what_the_host_holds_is_never_used_while_the_engine_has_newer(capture, t
     here = fit(capture.folder, tmp_path / "here", settings)
     monkeypatch.setattr(engines, "CpuEngine", RemoteEngine)
     there = fit(capture.folder, tmp_path / "there", settings)
-    if name == "default":  # a group's statistics are added up in float32 on the device
+    if name in ("default", "flat"):  # a group's statistics are added up in float32 on the device
         assert there.psnr == pytest.approx(here.psnr, abs=0.7)
     else:
         assert splats_of(tmp_path / "there") == splats_of(tmp_path / "here")

@@ -79,25 +79,33 @@ def test_what_all_views_share_is_no_change():
 
 def test_the_worst_part_counts_less_and_the_rest_fully():
     rng = np.random.default_rng(0)
-    residuals = [rng.random((40, 50)).astype(np.float32) * 0.1 for _ in range(3)]
+    residuals = [(rng.random((40, 50)) * 0.1).astype(np.float16) for _ in range(3)]
     residuals[1][:10] += 0.5
     alphas = [np.ones((40, 50), np.float32) for _ in residuals]
     limit = threshold(residuals, alphas, 0.05)
     above = np.mean([residual > limit for residual in residuals])
     assert 0.03 < above <= 0.0505
-    weights = pixel_weights(residuals[1], limit)
+    weights = pixel_weights(residuals, limit)[1]
     assert (weights[residuals[1] <= limit] == 255).all()
     worst = np.unravel_index(residuals[1].argmax(), (40, 50))
-    assert weights[worst] == round(255 * (limit / residuals[1].max()) ** 2)
-    assert threshold([np.zeros((4, 4))], [np.ones((4, 4))], 0.1) > 0  # a perfect fit divides by nothing
+    assert weights[worst] == round(255 * (limit / float(residuals[1].max())) ** 2)
+    nothing = [np.zeros((4, 4), np.float16)]
+    limit = threshold(nothing, [np.ones((4, 4), np.float32)], 0.1)
+    assert limit > 0 and (pixel_weights(nothing, limit)[0] == 255).all()  # a perfect fit divides by nothing
+    odd = np.array([[np.inf, np.nan, -0.0, 60000]], np.float16)
+    assert pixel_weights([odd], 0.01)[0].tolist() == [[0, 0, 255, 0]]
 
 
 def test_residuals_are_means_over_patches():
     picture = np.zeros((9, 9, 3), np.float32)
     rendered = picture.copy()
     rendered[4, 4] = 1
-    residual = patch_residual(picture, rendered)
-    assert residual[4, 4] == pytest.approx(1 / 25) == residual[2, 6] and residual[1, 4] == 0
+    residual = patch_residual(picture, np.ones((9, 9), np.float32), IDENTITY, rendered)
+    assert residual[4, 4] == pytest.approx(1 / 25, rel=1e-3) and residual[2, 6] == residual[4, 4]
+    assert residual[1, 4] == 0
+    half = np.eye(3, 4, dtype=np.float32) / 2
+    residual = patch_residual(rendered, np.ones((9, 9), np.float32), half, rendered)
+    assert residual[4, 4] == pytest.approx(1 / 50, rel=1e-3)
 
 
 def test_depth_pulls_splats_to_the_surface(capture, tmp_path):

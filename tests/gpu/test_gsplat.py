@@ -235,6 +235,12 @@ def test_statistics_and_other_splats(engine):
 
 
 def test_runs_differ_in_rounding_only(engine):
+    """Two epochs: each view sees what the others' gradients did, but rounding is still rounding.
+
+    A forward pass adds nothing atomically, so the first losses are one number. Noise of 1e-6 of each splat's gradients,
+    put into the stand-in on a CPU, made losses differ by 4e-6 at most in twelve steps, by 5e-5 in the thirteenth:
+    training amplifies it, to some 1e-2 after sixty steps on a GPU, which tells nothing. A wrong gradient shows at once.
+    """
     losses = []
     for _ in range(2):
         start, views = _goal(engine)
@@ -242,11 +248,11 @@ def test_runs_differ_in_rounding_only(engine):
             start, AdamState.like(start), [Target(v.camera, v.rgb, v.alpha) for v in views], LossWeights()
         )
         rates = start.learning_rates(1e-3, 6e-3, 1e-2, 5e-2, 3e-2)
-        losses.append([r.loss for r in session.run([Step(i % 6, i, rates) for i in range(1, 61)])])
+        losses.append([r.loss for r in session.run([Step(i % 6, i, rates) for i in range(1, 13)])])
         session.close()
-    difference = np.abs(np.array(losses[0]) / losses[1] - 1).max()
-    print(f"losses of two runs differ by {difference:.1e}")
-    assert difference < 2e-2
+    difference = np.abs(np.array(losses[0]) / losses[1] - 1)
+    print(f"losses of two runs differ by {difference[0]:.1e} in the first step, by {difference.max():.1e} in twelve")
+    assert difference[0] < 1e-6 and difference.max() < 1e-3
 
 
 def test_a_pass_is_remembered(kernels, tmp_path):

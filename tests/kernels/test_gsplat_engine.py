@@ -57,6 +57,30 @@ def test_other_splats_can_take_over():
     checks.check_replace(EngineOnCpu())
 
 
+def test_changes_between_steps_are_the_cpu_engines():
+    checks.check_changes_between_steps(EngineOnCpu())
+    checks.check_faces_follow_the_splats(EngineOnCpu())
+
+
+def test_splats_made_of_others_can_take_over():
+    checks.check_rearrange(EngineOnCpu())
+
+
+def test_other_pictures_can_take_over():
+    checks.check_retarget(EngineOnCpu())
+
+
+def test_broken_splats_are_not_mended_by_a_change():
+    parameters, target = check.scene(1)
+    for column, (row, value) in enumerate({0: np.nan, 3: np.inf, 7: 50.0, 10: np.nan}.items()):
+        parameters.block[row, column] = value
+    before = parameters.block.copy()
+    after = checks.changed_between_steps(EngineOnCpu(), parameters, target)[-1]
+    np.testing.assert_array_equal(after[11:], before[11:])
+    np.testing.assert_array_equal(after[3:, :4], before[3:, :4])
+    assert (after[3:11, 4:192] != before[3:11, 4:192]).any(axis=1).all()
+
+
 def _fit(engine, steps=4, degree=1):
     parameters, target = check.scene(degree)
     adam = AdamState.like(parameters)

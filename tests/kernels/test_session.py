@@ -16,6 +16,7 @@ from backend.kernels.rasterization.reference import rasterize
 from backend.kernels.rasterizer import LossWeights, Step, Target
 from interchange.errors import InputError
 
+from .cuda import checks
 from .scenes import camera_for, random_cloud
 
 WIDTH, HEIGHT, COUNT = 70, 50, 192
@@ -67,6 +68,14 @@ def test_statistics_do_not_change_the_steps():
         session.run([Step(i % 2, i, rates) for i in (1, 2, 3)])
         blocks.append(parameters.block)
     np.testing.assert_array_equal(*blocks)
+
+
+def test_splats_made_of_others_can_take_over():
+    checks.check_rearrange(CpuEngine(COUNT, WIDTH, HEIGHT, 1))
+
+
+def test_other_pictures_can_take_over():
+    checks.check_retarget(CpuEngine(COUNT, WIDTH, HEIGHT, 1))
 
 
 def test_statistics_must_be_asked_for():

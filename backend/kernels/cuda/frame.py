@@ -39,6 +39,7 @@ class Pipeline:
         self.sizes = sizes
         self._buffers = Buffers(device)
         self._graphs: dict[int, Any] = {}
+        self._planes = np.empty((4, 0, 0), np.float32)  # kept: fresh memory costs more than the copy
         try:
             self.operations = self._make()
         except BaseException:
@@ -102,10 +103,11 @@ class Pipeline:
         self.operations = self._make()
 
     def image(self, width: int, height: int, stride: int, rows: int) -> Array:
-        """(4, height, width) colour and transmittance of the last frame."""
-        planes = np.empty((4, rows, stride), np.float32)
-        self._device.download(self.at["image"], planes)
-        return planes[:, :height, :width]
+        """(4, height, width) colour and transmittance of the last frame; the next call writes into the same memory."""
+        if self._planes.shape[1:] != (rows, stride):
+            self._planes = np.empty((4, rows, stride), np.float32)
+        self._device.download(self.at["image"], self._planes)
+        return self._planes[:, :height, :width]
 
     def close(self) -> None:
         """Give buffers and graphs back."""

@@ -266,3 +266,25 @@ def backward(sizes: Sizes, at: dict[str, int], gradients_only: bool, statistics:
         Launch("finish_step", (1, 1, 1), 256,
                (Pointer(at["sums"]), sizes.loss_grid[0] * sizes.loss_grid[1], control, frame, Pointer(at["results"]))),
     ]  # fmt: skip
+
+
+def change(kernel: str, stride: int, count: int, at: dict[str, int]) -> list[Operation]:
+    """A kernel of those between steps (decay, align, wander), over the first `count` splats; nothing if there are none.
+
+    `at`: addresses of the block and of a Change, for align of its normals and of the splats' faces, too.
+    """
+    arguments: tuple[Pointer | int, ...] = (Pointer(at["block"]), stride, count, Pointer(at["change"]))
+    if kernel == "align":
+        arguments += (Pointer(at["normals"]), Pointer(at["columns"]))
+    grid = (-(-count // SPLAT_THREADS), 1, 1)
+    return [Launch(kernel, grid, SPLAT_THREADS, arguments)] if count else []
+
+
+def rearrange(rows: int, old_stride: int, stride: int, old: dict[str, int], at: dict[str, int]) -> Launch:
+    """From the columns at `old` (block, first, second) to those at `at`, which has source and rested, too."""
+    names = ("block", "first", "second")
+    return Launch(
+        "rearrange", (-(-stride // SPLAT_THREADS), rows, 1), SPLAT_THREADS,
+        (*(Pointer(old[name]) for name in names), old_stride, Pointer(at["source"]), Pointer(at["rested"]), stride,
+         *(Pointer(at[name]) for name in names)),
+    )  # fmt: skip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The structs of common.cuh as numpy types, and how targets and steps are packed into them."""
+"""The structs of common.cuh and change.cuh as numpy types, and how targets and steps are packed into them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ CONTROL = np.dtype([("cursor", "u4"), ("needed", "u4"), ("capacity", "u4"), ("sk
 FRAME = np.dtype(
     [("entries", "u4"), ("depth_high", "u4"), ("depth_low_inverted", "u4"), ("tickets", "u4", 8)], align=True
 )
+
+CHANGE = np.dtype(
+    [("opacity", "f8"), ("length", "f8"), ("reach", "f8"), ("log_scale", "f4"), ("part", "f4"), ("key", "u4", 2),
+     ("iteration", "u4"), ("unused", "u4")],
+    align=True,
+)  # fmt: skip
 
 
 def step_dtype(rows: int) -> np.dtype:

@@ -20,12 +20,15 @@ import numpy.typing as npt
 from interchange.cameras import Camera
 
 from ..layout import padded
-from ..parameters import AdamState, SplatParameters
+from ..parameters import ROW_SH, AdamState, SplatParameters
 from ..rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
+from ..rearrangement import check_source
 from ..views import PreparedView, prepare_view
+from .changes import VARIANT as CHANGES_VARIANT
+from .changes import Changes
 from .device import Device
 from .frame import Pipeline
-from .launches import Operation, Sizes
+from .launches import Clear, Operation, Sizes, rearrange
 from .memory import Buffers, check_memory, first_capacity
 from .records import CONTROL, VIEW, pack_steps, pack_target, step_dtype
 from .renderer import Renderer, kernels_for
@@ -46,41 +49,55 @@ class CudaSession:
         self._device, self._weights = device, weights
         self._keeps_statistics, self._gradients_only = statistics, gradients_only
         self._depth = weights.depth > 0
-
-        def prepare(t: Target) -> PreparedView:
-            return prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights, t.depth if self._depth else None)
-
-        with ThreadPoolExecutor() as pool:  # numpy lets other threads run
-            prepared = list(pool.map(prepare, targets))
+        prepared = self._prepared(targets)
         self._pixels = [view.camera.width * view.camera.height for view in prepared]
         self._width = max((v.camera.width for v in prepared), default=1)
         self._height = max((v.camera.height for v in prepared), default=1)
-        target_bytes = sum(4 * sum(plane.size for plane in _planes(v).values()) for v in prepared)
+        planes = [_planes(view) for view in prepared]
+        target_bytes = sum(4 * plane.size for own in planes for plane in own.values())
         check_memory(device, self._sizes(parameters, self._width, self._height), target_bytes)
-        self._targets, self._state = Buffers(device), Buffers(device)
+        self._pictures, self._targets, self._state = Buffers(device), Buffers(device), Buffers(device)
+        self._laid_out: list[dict[str, int]] = []  # floats of each target's planes, as they lie in `_pictures`
+        self._changes = Changes(device)
         self._shown: Renderer | None = None
+        self._pipeline: Pipeline | None = None
         try:
-            views = [self._upload_target(number, view) for number, view in enumerate(prepared)]
-            self._targets.put("views", np.array(views, VIEW))
-            self._take_over(parameters, adam)
+            self._targets.add({"views": len(prepared) * VIEW.itemsize})
+            self._upload_targets(prepared, planes)
+            self._make_room(parameters, adam)
+            self.push()
         except BaseException:
-            self._state.free()
-            self._targets.free()
+            self.close()
             raise
+
+    def _prepared(self, targets: Sequence[Target]) -> list[PreparedView]:
+        def prepare(t: Target) -> PreparedView:
+            depth = t.depth if self._depth else None
+            return prepare_view(t.camera, t.rgb, t.alpha, t.pixel_weights, depth, blurred=False)
+
+        with ThreadPoolExecutor() as pool:  # numpy lets other threads run
+            return list(pool.map(prepare, targets))
+
+    def retarget(self, targets: Sequence[Target]) -> None:
+        """See `Session.retarget`. Planes of the same sizes go where the old ones lie; graphs stay in any case."""
+        prepared = self._prepared(targets)
+        assert [v.camera.width * v.camera.height for v in prepared] == self._pixels
+        self._upload_targets(prepared, [_planes(view) for view in prepared])
 
     def _sizes(self, parameters: SplatParameters, width: int, height: int) -> Sizes:
         rows, stride = parameters.block.shape
         return Sizes(stride, rows, width, height, first_capacity(parameters.count), self._depth)
 
-    def _take_over(self, parameters: SplatParameters, adam: AdamState) -> None:
-        """Bring splats and moments to the device and make the buffers of a step for them."""
+    def _make_room(self, parameters: SplatParameters, adam: AdamState) -> None:
+        """Make room for splats and moments on the device, and the buffers of a step for them."""
         self._parameters, self._adam = parameters, adam
         self._kernels = kernels_for(self._device, parameters, self._depth)
         rows, stride = parameters.block.shape
         sizes = self._sizes(parameters, self._width, self._height)
-        self._state.put("block", parameters.block)
-        self._state.put("first", adam.first)
-        self._state.put("second", adam.second)
+        if self._pipeline is not None:  # its frames had so many entries
+            sizes = attrs.evolve(sizes, capacity=max(sizes.capacity, self._pipeline.sizes.capacity))
+        for name, array in self._arrays():
+            self._state.add({name: array.nbytes})
         self._state.put("statistics", np.zeros((2, stride if self._keeps_statistics else 0), np.float32))
         self._state.put("output", np.zeros((rows, stride if self._gradients_only else 0), np.float32))
         self._state.add({
@@ -88,18 +105,33 @@ class CudaSession:
             "results": 4 * (sizes.terms + 1) * STEPS_IN_FLIGHT,
         })  # fmt: skip
         outside = {**self._targets.at, **self._state.at}
-        self._train = Pipeline(
+        self._pipeline = Pipeline(
             self._device, self._kernels, sizes, outside, True, self._gradients_only, self._keeps_statistics
         )
 
-    def _upload_target(self, number: int, view: PreparedView) -> npt.NDArray[np.void]:
-        """Targets stay on the device for the whole session."""
-        addresses = []
-        for name, plane in _planes(view).items():
-            if plane.size:
-                self._targets.put(f"{name} {number}", plane)
-            addresses.append(self._targets.at.get(f"{name} {number}", 0))
-        return pack_target(view, *addresses)
+    @property
+    def _train(self) -> Pipeline:
+        assert self._pipeline is not None
+        return self._pipeline
+
+    def _upload_targets(self, prepared: Sequence[PreparedView], planes: list[dict[str, Array]]) -> None:
+        """Targets stay on the device for the whole session, or until other ones come."""
+        sizes = [{name: plane.size for name, plane in own.items()} for own in planes]
+        if sizes != self._laid_out:
+            self._laid_out = []
+            self._pictures.free()
+            self._pictures.add({
+                f"{name} {number}": 4 * size for number, own in enumerate(sizes) for name, size in own.items() if size
+            })  # fmt: skip
+            self._laid_out = sizes
+        views = np.zeros(len(prepared), VIEW)
+        for number, view in enumerate(prepared):
+            addresses = {name: self._pictures.at.get(f"{name} {number}", 0) for name in planes[number]}
+            for name, plane in planes[number].items():
+                if plane.size:
+                    self._device.upload(addresses[name], plane)
+            views[number] = pack_target(view, **addresses)
+        self._device.upload(self._targets.at["views"], views)
 
     def run(self, steps: Iterable[Step]) -> list[StepResult]:
         """See `Session.run`. A generator is drawn from while the GPU works."""
@@ -183,7 +215,7 @@ class CudaSession:
             raise ValueError("This session was begun without statistics.")
         sums = np.zeros((2, self._parameters.block.shape[1]), np.float32)
         self._device.download(self._state.at["statistics"], sums)
-        self._device.upload(self._state.at["statistics"], np.zeros_like(sums))
+        self._device.execute(self._kernels, [Clear(self._state.at["statistics"], sums.nbytes)])
         norm, seen = sums[:, : self._parameters.count]
         return Statistics(norm.copy(), seen.copy())
 
@@ -211,6 +243,10 @@ class CudaSession:
         for name, array in self._arrays():
             self._device.download(self._state.at[name], array)
 
+    def pull_shapes(self) -> None:
+        """See `Session.pull_shapes`: these rows are the block's beginning."""
+        self._device.download(self._state.at["block"], self._parameters.block[:ROW_SH])
+
     def push(self) -> None:
         """See `Session.push`."""
         for name, array in self._arrays():
@@ -222,17 +258,56 @@ class CudaSession:
 
     def replace(self, parameters: SplatParameters, adam: AdamState) -> None:
         """See `Session.replace`. The targets stay where they are."""
-        self._let_splats_go()
-        self._take_over(parameters, adam)
-
-    def _let_splats_go(self) -> None:
-        self._stop_showing()
-        self._train.close()
+        self._let_frames_go()
         self._state.free()
+        self._make_room(parameters, adam)
+        self.push()
+
+    def rearrange(
+        self, parameters: SplatParameters, adam: AdamState, source: npt.NDArray[np.int32],
+        rested: npt.NDArray[np.bool_],
+    ) -> None:  # fmt: skip
+        """See `Session.rearrange`. Colours and moments never leave the device."""
+        rows, old_stride = self._parameters.block.shape
+        assert parameters.block.shape[0] == rows
+        check_source(parameters, source, old_stride)
+        self._let_frames_go()
+        old, self._state, plan = self._state, Buffers(self._device), Buffers(self._device)
+        try:
+            self._make_room(parameters, adam)
+            plan.put("source", source)
+            plan.put("rested", rested.astype(np.uint8))
+            self._device.upload(self._state.at["block"], parameters.block[:ROW_SH])
+            at = {**self._state.at, **plan.at}
+            operation = rearrange(rows, old_stride, parameters.block.shape[1], old.at, at)
+            self._device.execute(self._device.load(CHANGES_VARIANT), [operation])
+        finally:
+            plan.free()
+            old.free()
+
+    def decay(self, opacity: float, log_scale: float) -> None:
+        """See `Session.decay`."""
+        self._changes.decay(self._state.at["block"], self._parameters, opacity, log_scale)
+
+    def align(self, part: float, normals: Array, face: npt.NDArray[np.int32]) -> None:
+        """See `Session.align`. Normals and faces lie on the device until other ones are given."""
+        self._changes.align(self._state.at["block"], self._parameters, part, normals, face)
+
+    def wander(self, length: float, reach: float, seed: int, iteration: int) -> None:
+        """See `Session.wander`."""
+        self._changes.wander(self._state.at["block"], self._parameters, length, reach, seed, iteration)
+
+    def _let_frames_go(self) -> None:
+        self._stop_showing()
+        if self._pipeline is not None:
+            self._pipeline.close()
 
     def close(self) -> None:
         """See `Session.close`."""
-        self._let_splats_go()
+        self._let_frames_go()
+        self._state.free()
+        self._changes.free()
+        self._pictures.free()
         self._targets.free()
 
 

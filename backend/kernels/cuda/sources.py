@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The CUDA sources as programs, and the constants that they share with the CPU kernels.
 
-The kernels lie beside their CPU counterparts (`backend/kernels/*/cuda/`). `kernels.cu` here includes those of a fit;
-they are compiled together, once for each number of SH coefficients, so that loops over coefficients are unrolled. The
-swap's are a program of their own, so that neither waits for the other's compilation.
+The kernels lie beside their CPU counterparts (`backend/kernels/*/cuda/`). `kernels.cu` here includes those of a step;
+they are compiled together, once for each number of SH coefficients, so that loops over coefficients are unrolled. Those
+between steps, which few fits ask for, and the swap's are programs of their own, so that none waits for another's
+compilation.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from .. import layout, parameters
 from ..adam.cpu import BETA1, BETA2, EPSILON
 from ..loss.cpu import C1, C2, gaussian_window
+from ..regularization import cpu as regularization
 
 ROOT = Path(__file__).parents[1]
 CONSTANTS = "constants.h"
@@ -65,6 +67,14 @@ SWAP = Program(
      "as_rendered", "blur_rows", "passed_share", "exchange_skin"),
 )  # fmt: skip
 """Without fused multiply-adds it rounds as the CPU does: the same faces under the same samples, bit by bit."""
+
+CHANGES = Program(
+    "regularization/cuda/kernels.cu",
+    ("regularization", "rearrangement"),
+    ("--std=c++17", "--ftz=true", "--fmad=true"),
+    ("decay", "align", "wander", "rearrange"),
+)
+"""What happens to splats between steps; one variant for all of them."""
 
 
 def include_files(program: Program = TRAINING) -> dict[str, str]:
@@ -137,6 +147,16 @@ def constants(variant: Variant) -> str:
         "SSIM_C1": _float(C1),
         "SSIM_C2": _float(C2),
         "GAUSSIAN_WINDOW": window,
+        "LEAST_OPACITY": regularization.LEAST_OPACITY,
+        "DEAD_OPACITY": regularization.DEAD_OPACITY,
+        "WANDER_SHARPNESS": regularization.SHARPNESS,
+        "LEAST_GATE": regularization.LEAST_GATE,
+        "LARGEST_LOG_SCALE": regularization.LARGEST_LOG_SCALE,
+        "PHILOX_M0": f"{regularization.MULTIPLIERS[0]}u",
+        "PHILOX_M1": f"{regularization.MULTIPLIERS[1]}u",
+        "PHILOX_W0": f"{regularization.KEY_STEPS[0]}u",
+        "PHILOX_W1": f"{regularization.KEY_STEPS[1]}u",
+        "PHILOX_ROUNDS": regularization.ROUNDS,
     }
     return "#pragma once\n" + "".join(f"#define {name} {value}\n" for name, value in values.items())
 

@@ -3,22 +3,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
 
 from interchange.cameras import Camera
 
-from ..parameters import AdamState, SplatParameters
+from .. import rearrangement, regularization
+from ..parameters import ROW_SH, AdamState, SplatParameters
 from ..rasterizer import BLACK, Array, Colour, LossWeights, Statistics, Step, StepResult, Target
 from .adam import FusedAdam, SelectiveAdam, group_rates
 from .splats import (
     HUGE,
     MEANS,
     SH_REST,
+    DeviceCamera,
     DeviceSplats,
+    DeviceTarget,
     Tensor,
+    download_shape,
     download_splats,
     upload_camera,
+    upload_shape,
     upload_splats,
     upload_target,
 )  # fmt: skip
@@ -36,9 +45,8 @@ class GsplatSession:
     ) -> None:  # fmt: skip
         self._engine, self._parameters, self._adam, self._weights = engine, parameters, adam, weights
         torch, device = engine.torch, engine.device
-        self._views = [
-            (upload_camera(torch, target.camera, device), upload_target(torch, target, device)) for target in targets
-        ]
+        self._views: list[tuple[DeviceCamera, DeviceTarget]] = []
+        self.retarget(targets)
         self.splats: DeviceSplats = upload_splats(torch, parameters, adam, device)
         self._sums: Tensor | None = torch.zeros(2, *parameters.block.shape[1:], device=device) if statistics else None
         self._optimiser: SelectiveAdam | FusedAdam
@@ -121,6 +129,11 @@ class GsplatSession:
         """See `Session.pull`."""
         download_splats(self._engine.torch, self.splats, self._parameters, self._adam)
 
+    def pull_shapes(self) -> None:
+        """See `Session.pull_shapes`."""
+        rows = download_shape(self._engine.torch, self.splats)
+        np.copyto(self._parameters.block[:ROW_SH], rows, where=self.splats.sound)
+
     def push(self) -> None:
         """See `Session.push`."""
         with self._engine.memory_guard():
@@ -132,6 +145,50 @@ class GsplatSession:
         self.push()
         if self._sums is not None:
             self._sums = self._engine.torch.zeros(2, parameters.block.shape[1], device=self._engine.device)
+
+    def retarget(self, targets: Sequence[Target]) -> None:
+        """See `Session.retarget`."""
+        torch, device = self._engine.torch, self._engine.device
+        self._views.clear()
+        with self._engine.memory_guard():
+            self._views += [
+                (upload_camera(torch, target.camera, device), upload_target(torch, target, device))
+                for target in targets
+            ]
+
+    def decay(self, opacity: float, log_scale: float) -> None:
+        """See `Session.decay`. Here and below the host computes, for the rows that it takes."""
+        with self._shape() as rows:
+            regularization.decay(rows, self._parameters.count, opacity, log_scale)
+
+    def align(self, part: float, normals: Array, face: npt.NDArray[np.int32]) -> None:
+        """See `Session.align`."""
+        with self._shape() as rows:
+            regularization.align(
+                rows, part, normals, regularization.columns_on(normals, face, self._parameters.order)
+            )
+
+    def wander(self, length: float, reach: float, seed: int, iteration: int) -> None:
+        """See `Session.wander`."""
+        with self._shape() as rows:
+            regularization.wander(rows, self._parameters.count, length, reach, seed, iteration)
+
+    @contextlib.contextmanager
+    def _shape(self) -> Iterator[Array]:
+        """The rows without colours, and back to the GPU; moments stay there."""
+        rows = download_shape(self._engine.torch, self.splats)
+        yield rows
+        upload_shape(self._engine.torch, self.splats, rows)
+
+    def rearrange(
+        self, parameters: SplatParameters, adam: AdamState, source: npt.NDArray[np.int32],
+        rested: npt.NDArray[np.bool_],
+    ) -> None:  # fmt: skip
+        """See `Session.rearrange`. The host does it."""
+        rearrangement.check_source(parameters, source, self._parameters.block.shape[1])
+        self.pull()
+        rearrangement.fill(parameters, adam, self._parameters, self._adam, source, rested)
+        self.replace(parameters, adam)
 
     def close(self) -> None:
         """See `Session.close`."""

@@ -120,6 +120,19 @@ def download_splats(torch: Any, splats: DeviceSplats, parameters: SplatParameter
         np.copyto(block, joined(torch, tensors), where=splats.sound)
 
 
+def download_shape(torch: Any, splats: DeviceSplats) -> Array:
+    """(11, P) the rows up to the opacity, those of broken columns as they are drawn: not at all."""
+    return joined(torch, [group.values.detach() for group in splats.groups[: OPACITY + 1]])
+
+
+def upload_shape(torch: Any, splats: DeviceSplats, rows: Array) -> None:
+    """Take over the rows of `download_shape`; broken columns stay as they are."""
+    rows = _without_broken(rows, splats.sound)
+    with torch.no_grad():
+        for group, own in zip(splats.groups, row_slices(ROW_SH + 3)[: OPACITY + 1], strict=False):
+            group.values.copy_(torch.from_numpy(rows[own].T))
+
+
 def joined(torch: Any, tensors: list[Tensor]) -> Array:
     """(rows, P) on the CPU from one tensor a group."""
     result: Array = torch.cat(tensors, dim=1).T.contiguous().cpu().numpy()

@@ -252,6 +252,7 @@ inline unsigned long long atomicMax(unsigned long long* p, unsigned long long v)
     *p = max(old, v);
     return old;
 }
+inline void sincospi(double x, double* sine, double* cosine) { *sine = sin(M_PI * x), *cosine = cos(M_PI * x); }
 inline long long __double_as_longlong(double x) { return unpacked<long long>(packed(x)); }
 inline unsigned __float_as_uint(float x) { return unpacked<unsigned>(packed(x)); }
 inline float __uint_as_float(unsigned x) { return unpacked<float>(packed(x)); }

@@ -17,7 +17,9 @@ from backend.kernels.cuda.launches import Clear, Operation, Pointer
 from backend.kernels.cuda.sources import Variant
 
 HERE = Path(__file__).parent
-EMULATORS = {sources.TRAINING: "emulator.cpp", sources.SWAP: "swap_emulator.cpp"}
+EMULATORS = {
+    sources.TRAINING: "emulator.cpp", sources.SWAP: "swap_emulator.cpp", sources.CHANGES: "changes_emulator.cpp",
+}  # fmt: skip
 _POISON = 0xFF  # as float32 this is NaN: reading what was never written shows
 
 

@@ -13,11 +13,12 @@ import pytest
 
 from backend.kernels.cuda import compiler, sources
 from backend.kernels.cuda.compiler import CompileError, compile_program, compiled, compiler_version
-from backend.kernels.cuda.sources import SWAP, TRAINING, Program, Variant
+from backend.kernels.cuda.sources import CHANGES, SWAP, TRAINING, Program, Variant
 
 ARCHITECTURES = (75, 80, 89, 90, 120)
 PLAIN, RICH, FOR_SWAP = Variant(0), Variant(3, antialiased=True, depth=True), Variant(program=SWAP)
-CASES = [(variant, architecture) for architecture in ARCHITECTURES for variant in (PLAIN, RICH, FOR_SWAP)]
+BETWEEN = Variant(program=CHANGES)
+CASES = [(variant, number) for number in ARCHITECTURES for variant in (PLAIN, RICH, FOR_SWAP, BETWEEN)]
 CASES += [(Variant(1), 90), (Variant(1, True), 75), (Variant(2), 89), (Variant(3), 80), (Variant(2, depth=True), 90)]
 
 
@@ -95,7 +96,7 @@ def test_an_architecture_that_nobody_knows(logs):
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not on PATH")
-@pytest.mark.parametrize("variant", [RICH, FOR_SWAP], ids=["training", "swap"])
+@pytest.mark.parametrize("variant", [RICH, FOR_SWAP, BETWEEN], ids=["training", "swap", "changes"])
 def test_nvcc_agrees(tmp_path, variant):
     program = variant.program
     (tmp_path / sources.CONSTANTS).write_text(sources.constants(variant))
@@ -148,8 +149,8 @@ def test_whatever_the_code_depends_on_compiles_anew(compilations, tmp_path, monk
     assert is_new(PLAIN, 90, 12080)
     assert is_new(Variant(0, True), 90, 13000) and is_new(Variant(1), 90, 13000)
     assert is_new(Variant(0, depth=True), 90, 13000)
-    assert is_new(FOR_SWAP, 90, 13000)
-    for program in (TRAINING, SWAP):
+    assert is_new(FOR_SWAP, 90, 13000) and is_new(BETWEEN, 90, 13000)
+    for program in (TRAINING, SWAP, CHANGES):
         faster = attrs.evolve(program, options=(*program.options, "--use_fast_math"))
         assert is_new(Variant(0, program=faster), 90, 13000)
     with monkeypatch.context() as changed:
@@ -172,12 +173,12 @@ def test_an_edit_compiles_only_its_own_program_anew(compilations, tmp_path, monk
     def edited(program):
         return {name: text + "//" * ("filtered_skin" in name) for name, text in whole(program).items()}
 
-    for variant in (PLAIN, FOR_SWAP):
+    for variant in (PLAIN, FOR_SWAP, BETWEEN):
         compiled(variant, 90, 13000, tmp_path)
     monkeypatch.setattr(sources, "include_files", edited)
-    for variant in (PLAIN, FOR_SWAP):
+    for variant in (PLAIN, FOR_SWAP, BETWEEN):
         compiled(variant, 90, 13000, tmp_path)
-    assert [variant.program for variant, _ in compilations] == [TRAINING, SWAP, SWAP]
+    assert [variant.program for variant, _ in compilations] == [TRAINING, SWAP, CHANGES, SWAP]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "emptied"])

@@ -11,7 +11,7 @@ import pytest
 
 from backend.kernels.adam.cpu import BETA1, BETA2
 from backend.kernels.cuda import sources
-from backend.kernels.cuda.records import CONTROL, FRAME, VIEW, pack_steps, pack_target, step_dtype
+from backend.kernels.cuda.records import CHANGE, CONTROL, FRAME, VIEW, pack_steps, pack_target, step_dtype
 from backend.kernels.cuda.renderer import over
 from backend.kernels.cuda.sources import Variant
 from backend.kernels.rasterizer import LossWeights, Step
@@ -20,7 +20,7 @@ from backend.kernels.views import prepare_view
 from ..scenes import camera_for
 from .emulated import HERE, compiler
 
-STRUCT = re.compile(r"struct (View|Step|Control|Frame) \{(.*?)\n\};", re.DOTALL)
+STRUCT = re.compile(r"struct (View|Step|Control|Frame|Change) \{(.*?)\n\};", re.DOTALL)
 
 
 def fields_of(body: str) -> list[str]:
@@ -37,8 +37,10 @@ def fields_of(body: str) -> list[str]:
 @pytest.mark.parametrize("degree", range(4))
 def test_the_compiler_lays_structs_out_as_numpy_does(tmp_path, degree):
     rows = 11 + 3 * (degree + 1) ** 2
-    types = {"View": VIEW, "Step": step_dtype(rows), "Control": CONTROL, "Frame": FRAME}
-    structs = {name: fields_of(body) for name, body in STRUCT.findall(sources.include_files()["cuda/common.cuh"])}
+    types = {"View": VIEW, "Step": step_dtype(rows), "Control": CONTROL, "Frame": FRAME, "Change": CHANGE}
+    files = sources.include_files(sources.CHANGES)
+    text = files["cuda/common.cuh"] + files["regularization/cuda/change.cuh"]
+    structs = {name: fields_of(body) for name, body in STRUCT.findall(text)}
     assert set(structs) == set(types)
     lines = []
     for name, fields in structs.items():
@@ -49,7 +51,7 @@ def test_the_compiler_lays_structs_out_as_numpy_does(tmp_path, degree):
             )
     program = tmp_path / "layout.cpp"
     program.write_text(
-        '#include "cuda_on_cpu.h"\n#include "cuda/common.cuh"\n#include <cstddef>\n#include <cstdio>\n'
+        '#include "cuda_on_cpu.h"\n#include "regularization/cuda/change.cuh"\n#include <cstddef>\n#include <cstdio>\n'
         "int main() {\n" + "\n".join(lines) + "\n}\n"
     )
     (tmp_path / sources.CONSTANTS).write_text(sources.constants(Variant(degree)))
