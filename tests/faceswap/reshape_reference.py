@@ -11,7 +11,7 @@ from backend.kernels.mesh_rasterization import interpolate, rasterize
 from interchange.mesh import Region
 
 STILL_PX, HIDDEN, OUTLINE_PX, SOLID, SAMPLES = 2e-3, 0.003, 6.0, 0.6, 3
-WIDTHS, ENOUGH = (1.0, 2.0, 4.0, 8.0, 16.0, 64.0), 0.05
+WIDTHS, ENOUGH, ANY = (1.0, 2.0, 4.0, 8.0, 16.0, 64.0), 0.05, 1e-6
 
 
 class Continuation:
@@ -30,11 +30,11 @@ class Continuation:
 
 def spread_from(image, seen, wanted):
     """(H, W, C), (H, W) 0 or 1, (H, W): the whole picture blurred by each width, taken where the width suffices."""
-    result, done = np.zeros_like(image), ~wanted
+    result, done = Continuation(seen > 0).of(image), ~wanted
     for width in WIDTHS:
         share = cv2.GaussianBlur(seen, (0, 0), width)
         blurred = cv2.GaussianBlur(image * seen[..., None], (0, 0), width).reshape(image.shape)
-        fresh = (share > ENOUGH) & ~done
+        fresh = (share > (ENOUGH if width < WIDTHS[-1] else ANY)) & ~done
         result[fresh] = (blurred / np.maximum(share, 1e-6)[..., None])[fresh]
         done |= fresh
     return result

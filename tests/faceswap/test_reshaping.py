@@ -53,6 +53,7 @@ def test_a_view_is_the_references(pair, azimuth):
 @pytest.mark.parametrize("share", [0.5, 0.02])
 def test_holes_are_filled_as_by_blurs_of_the_whole_picture(size, share):
     seen = _scattered(size, share, 2)
+    seen[-1, -1] = True
     wanted = _scattered(size, 0.1, 3) & ~seen
     wanted[: size[0] // 2, : size[1] // 2] = ~seen[: size[0] // 2, : size[1] // 2]  # one large hole
     image = np.random.default_rng(4).random((*size, 3)).astype(np.float32)
@@ -66,6 +67,16 @@ def test_holes_are_filled_as_by_blurs_of_the_whole_picture(size, share):
     dark[~needed] = np.nan  # what is not marked is never looked at
     spread.into(dark)
     assert_array_equal(dark[wanted], filled[wanted])
+
+
+def test_no_hole_stays_black():
+    """Two seen pixels at one end of a long picture: their means as far as the widest blur reaches, then the nearest."""
+    seen, image = np.zeros((9, 900), bool), np.zeros((9, 900, 3), np.float32)
+    seen[4, [0, 20]], image[4, 0], image[4, 20] = True, (0.2, 0.4, 0.6), (0.6, 0.4, 0.2)
+    wanted = ~seen
+    Spread(seen, wanted).into(image)
+    assert (image >= np.float32(0.2) - 1e-6).all() and (image <= np.float32(0.6) + 1e-6).all()
+    assert_array_equal(image[:, 600:], np.broadcast_to(image[4, 20], (9, 300, 3)))
 
 
 def test_the_way_to_the_old_place_is_bicubic_and_never_overshoots():

@@ -15,6 +15,7 @@ Mask = npt.NDArray[np.bool_]
 _WIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 64.0)
 _REACH = 4.0  # standard deviations: where OpenCV cuts the window of a float picture
 _ENOUGH = 0.05
+_ANY = 1e-6  # enough for the widest: better little than a black hole
 
 
 class Continuation:
@@ -36,14 +37,15 @@ class Continuation:
 
 
 class Spread:
-    """The `wanted` pixels (H, W) as the `seen` ones (H, W) continue them: normalised Gaussians, each as narrow as it
-    suffices. Only the wanted pixels, a few hundred of a view, are ever computed."""
+    """The `wanted` pixels (H, W) as the `seen` ones (H, W; at least one) continue them: normalised Gaussians, each as
+    narrow as it suffices, and beyond the reach of the widest the nearest seen pixel. Only the wanted pixels, a few
+    hundred of a view, are ever computed."""
 
     def __init__(self, seen: Mask, wanted: Mask) -> None:
         self._seen = seen.view(np.uint8)
         columns, rows = np.nonzero(wanted.T)  # column by column, as the kernel wants them
         self._rows, self._columns = rows.astype(np.int32), columns.astype(np.int32)
-        self._width = np.full(len(rows), -1)  # index of the one that suffices, -1 where none does
+        self._width = np.full(len(rows), -1)  # index of the one that suffices, -1 where none reaches a seen pixel
         self._share = np.zeros(len(rows))
         ones = np.ones((*seen.shape, 1), np.float32)
         for index in range(len(_WIDTHS)):
@@ -51,21 +53,27 @@ class Spread:
             if not len(waiting):
                 break
             share = self._sums(ones, index, waiting)[:, 0]
-            enough = share > _ENOUGH
+            enough = share > (_ENOUGH if index < len(_WIDTHS) - 1 else _ANY)
             self._width[waiting[enough]], self._share[waiting[enough]] = index, share[enough]
+        self._far = np.flatnonzero(self._width < 0)
+        self._nearest = Continuation(seen).nearest[self._rows, self._columns][self._far] if len(self._far) else None
 
     def mark_sources(self, needed: Mask) -> None:
         """Set `needed` (H, W) at all pixels that `into` looks at."""
         for index in np.unique(self._width[self._width >= 0]):
             own = self._width == index
             _mark_windows(self._seen, len(_window(index)) // 2, self._rows[own], self._columns[own], needed)
+        if self._nearest is not None:
+            needed.reshape(-1)[self._nearest] = True
 
     def into(self, image: Floats) -> None:  # (H, W, C) float32
-        """Write into the wanted pixels what the seen ones of the same picture say; 0 where they are too few."""
-        values = np.zeros((len(self._rows), image.shape[2]), np.float32)
+        """Write into the wanted pixels what the seen ones of the same picture say."""
+        values = np.empty((len(self._rows), image.shape[2]), np.float32)
         for index in np.unique(self._width[self._width >= 0]):
             own = np.flatnonzero(self._width == index)
-            values[own] = self._sums(image, index, own) / np.maximum(self._share[own], 1e-6)[:, None]
+            values[own] = self._sums(image, index, own) / self._share[own][:, None]
+        if self._nearest is not None:
+            values[self._far] = image.reshape(-1, image.shape[2])[self._nearest]
         image[self._rows, self._columns] = values
 
     def _sums(self, image: Floats, width: int, own: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
