@@ -32,7 +32,7 @@ from interchange.capture import (
     write_view,
 )
 from interchange.consent import sha256_of_file
-from interchange.errors import InputError, Progress
+from interchange.errors import Cancelled, InputError, Progress
 from interchange.mesh import Mesh
 from interchange.png import write_png
 
@@ -52,7 +52,7 @@ PER_VIEW = "per_view"
 _ONLY_CONSISTENCY = ("consistency", "rounds")
 _WRITTEN = ("depth", "mask")
 """Layers of a capture that a swapped one has too."""
-_PROCEDURE = 4
+_PROCEDURE = 5
 """Raise when the same inputs give other pictures than before: it makes finished views count as stale."""
 
 
@@ -255,7 +255,7 @@ def _swap_views(
 
     def work(view: View) -> None:
         digest = digest_of_view(capture, view)
-        note = _swap_view(capture, meshes[capture.pose_of(view).name], swapped, prepared, view)
+        note = _swap_view(capture, meshes[capture.pose_of(view).name], swapped, prepared, view, cancelled)
         state.finish(view.name, digest, note)
 
     try:
@@ -272,14 +272,25 @@ def _is_finished(view: View, capture: Capture, swapped: Capture, state: State) -
     return state.views[view.name] == sha256_of_file(capture.folder / view.exr)
 
 
-def _swap_view(capture: Capture, mesh: _MeshPair, swapped: Capture, prepared: PreparedSwap, view: View) -> Any:
-    """Write one view; what the swapper says about it, or None."""
-    moves = mesh.new is not mesh.old
-    layers = None if moves or prepared.layers is None else {*prepared.layers, *_WRITTEN}
+def _swap_view(
+    capture: Capture, mesh: _MeshPair, swapped: Capture, prepared: PreparedSwap, view: View,
+    cancelled: Callable[[], bool],
+) -> Any:  # fmt: skip
+    """Write one view; what the swapper says about it, or None. A view of many pixels takes seconds, so it heeds
+    `cancelled` between its steps, until the first file is written."""
+
+    def heed() -> None:
+        if cancelled():
+            raise Cancelled
+
+    layers = None if prepared.layers is None else {*prepared.layers, *_WRITTEN}
     images = capture.load_view(view, layers, BLOCKS)
-    if moves:
+    if mesh.new is not mesh.old:
+        heed()
         images = reshape_view(images, mesh.old, mesh.new, view.camera)
+    heed()
     rgb = prepared.change(images, mesh.new, view.camera)
+    heed()
     result = ViewImages(rgb=rgb, alpha=images.alpha, depth=images.depth, masks=images.masks)
     write_preview(swapped.folder / view.preview, result, BLOCKS)
     write_view(swapped.folder / view.exr, result, BLOCKS)

@@ -162,18 +162,6 @@ def filtered_skin(
     return result[..., :3], result[..., 3:6], result[..., 6]
 
 
-def filtered_coverage(
-    vertices: Floats, faces: npt.NDArray, camera: Camera, samples: int
-) -> npt.NDArray[np.float32]:  # (V, 3), (F, 3)
-    """(H, W) how much of each pixel a mesh covers under the renderer's pixel filter."""
-    raster = rasterize(vertices, faces, camera, samples)
-    values = np.zeros((*raster.face.shape, 7), np.float32)
-    values[..., 6] = raster.covered
-    result = np.zeros((camera.height, camera.width, 7), np.float32)
-    _gather(values, filter_taps(samples), samples, result)
-    return result[..., 6]
-
-
 def as_rendered(
     difference: Floats, old: Floats, coverage: Floats, images: ViewImages, mask: str = "skin"
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

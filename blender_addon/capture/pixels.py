@@ -7,6 +7,7 @@ centre, so the triangle that was hit is the one whose depth there agrees: also b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -22,6 +23,7 @@ TOLERANCE = 1e-3
 
 
 _TILE = 8  # pixels a side
+_AT_ONCE = 1 << 20  # pairs of a pixel and a face: some 250 bytes each
 
 
 @attrs.frozen(eq=False)
@@ -68,27 +70,35 @@ def find_hits(
     top, rows = _centres(down, height)
     wanted = near > 1e-6
     wanted &= _may_be_seen(depth, left, columns, top, rows, near * (1 - slack))
-    pixel, owner = _candidates(left, columns, top, rows, np.flatnonzero(wanted), width)
-    seen = depth.ravel()[pixel]
-    maybe = (seen > 0) & (seen * (1 + slack) > near[owner]) & (seen * (1 - slack) < far[owner])
-    pixel, owner, seen = pixel[maybe], owner[maybe], seen[maybe]
-    x, y = pixel % width + 0.5, pixel // width + 0.5
+    face = np.full(height * width, -1, np.int32)
+    weights, best = np.zeros((height * width, 3)), np.full(height * width, np.inf)
+    for boxes in _batches(left, columns, top, rows, np.flatnonzero(wanted)):
+        pixel, owner = _candidates(boxes, width)
+        seen = depth.ravel()[pixel]
+        maybe = (seen > 0) & (seen * (1 + slack) > near[owner]) & (seen * (1 - slack) < far[owner])
+        pixel, owner, seen = pixel[maybe], owner[maybe], seen[maybe]
+        inside, over_depth = _weights_over_depth(across, down, away, owner, pixel % width + 0.5, pixel // width + 0.5)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            hit_depth = 1 / (over_depth[0] + over_depth[1] + over_depth[2])
+        error = np.abs(hit_depth - seen)
+        keep = np.flatnonzero(inside & (error < tolerance * seen) & (error <= best[pixel]))
+        keep = keep[np.argsort(-error[keep], kind="stable")]  # the best is written last and stays
+        best[pixel[keep]], face[pixel[keep]] = error[keep], owner[keep]
+        weights[pixel[keep]] = np.stack([part[keep] * hit_depth[keep] for part in over_depth], axis=1)
+    return Hits(face.reshape(height, width), weights.reshape(height, width, 3))
+
+
+def _weights_over_depth(
+    across: Array, down: Array, away: Array, owner: Array, x: Array, y: Array
+) -> tuple[Array, list[Array]]:  # (3, F) corners; (N,)
+    """Which of the points (x, y) lie in the faces `owner`, and by corner their flat weight over the corner's depth."""
     edge = [(across[k][owner] - x, down[k][owner] - y) for k in range(3)]
     area = [_cross(edge[(k + 1) % 3], edge[(k + 2) % 3]) for k in range(3)]
     total = area[0] + area[1] + area[2]
     with np.errstate(divide="ignore", invalid="ignore"):
         flat = [part / total for part in area]
         inside = (flat[0] >= -1e-6) & (flat[1] >= -1e-6) & (flat[2] >= -1e-6) & (np.abs(total) > 1e-12)
-        over_depth = [flat[k] / away[k][owner] for k in range(3)]
-        hit_depth = 1 / (over_depth[0] + over_depth[1] + over_depth[2])
-    error = np.abs(hit_depth - seen)
-    keep = np.flatnonzero(inside & (error < tolerance * seen))
-    keep = keep[np.argsort(-error[keep], kind="stable")]  # the best is written last and stays
-    face = np.full(height * width, -1, np.int32)
-    weights = np.zeros((height * width, 3))
-    face[pixel[keep]] = owner[keep]
-    weights[pixel[keep]] = np.stack([part[keep] * hit_depth[keep] for part in over_depth], axis=1)
-    return Hits(face.reshape(height, width), weights.reshape(height, width, 3))
+        return inside, [flat[k] / away[k][owner] for k in range(3)]
 
 
 def _cross(a: tuple[Array, Array], b: tuple[Array, Array]) -> Array:
@@ -120,16 +130,41 @@ def _may_be_seen(depth: Array, left: Array, columns: Array, top: Array, rows: Ar
     return seen & (columns > 0) & (rows > 0)
 
 
-def _candidates(
-    left: Array, columns: Array, top: Array, rows: Array, wanted: Array, width: int
-) -> tuple[Array, Array]:
-    """Pairs (pixel, face) of the pixel centres in the bounding boxes of the faces `wanted`."""
-    columns, count = columns[wanted], columns[wanted] * rows[wanted]
-    number = np.repeat(np.arange(len(wanted)), count)
+@attrs.frozen(eq=False)
+class _Boxes:
+    """Pixels to try: first column and row, numbers of columns and rows, and whose they are; (B,) each."""
+
+    left: Array
+    columns: Array
+    top: Array
+    rows: Array
+    face: Array
+
+
+def _batches(left: Array, columns: Array, top: Array, rows: Array, wanted: Array) -> Iterator[_Boxes]:
+    """The bounding boxes of the faces `wanted` in their order, some at a time; huge ones in strips of rows."""
+    left, columns, top, rows = left[wanted], columns[wanted], top[wanted], rows[wanted]
+    high = np.maximum(1, _AT_ONCE // columns)  # rows of a strip
+    strips = -(-rows // high)
+    box = np.repeat(np.arange(len(wanted)), strips)
+    before = (np.arange(len(box)) - np.repeat(np.cumsum(strips) - strips, strips)) * high[box]
+    boxes = _Boxes(left[box], columns[box], top[box] + before, np.minimum(rows[box] - before, high[box]), wanted[box])
+    total = np.cumsum(boxes.columns * boxes.rows)
+    first, done = 0, 0
+    while first < len(box):
+        last = max(first + 1, int(np.searchsorted(total, done + _AT_ONCE, side="right")))
+        yield _Boxes(*(values[first:last] for values in attrs.astuple(boxes, recurse=False)))
+        first, done = last, int(total[last - 1])
+
+
+def _candidates(boxes: _Boxes, width: int) -> tuple[Array, Array]:
+    """Pairs (pixel, face) of the pixel centres in the boxes."""
+    count = boxes.columns * boxes.rows
+    number = np.repeat(np.arange(len(count)), count)
     step = np.arange(len(number)) - np.repeat(np.cumsum(count) - count, count)
-    row = step // columns[number]
-    first = top[wanted] * width + left[wanted]
-    return first[number] + row * width + step - row * columns[number], wanted[number]
+    row = step // boxes.columns[number]
+    first = boxes.top * width + boxes.left
+    return first[number] + row * width + step - row * boxes.columns[number], boxes.face[number]
 
 
 def view_masks(

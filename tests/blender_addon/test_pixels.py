@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from blender_addon.capture import pixels
 from blender_addon.capture.passes import clean_light
 from blender_addon.capture.pixels import cryptomatte_id, find_hits, object_coverage
 from interchange.cameras import look_at
@@ -51,6 +54,41 @@ def test_hits_choose_the_triangle_at_the_rendered_depth() -> None:
     uv, z = camera.project(world[None])
     np.testing.assert_allclose(uv[0], [3.5, 20.5], atol=1e-4)
     assert z[0] == pytest.approx(2.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("at_once", [1, 37, 700, 1 << 20])
+def test_hits_do_not_depend_on_how_many_are_tried_at_once(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faces that overlap, twins of equal depth among them, and a wall that is wider than a batch."""
+    rng = np.random.default_rng(3)
+    K = np.array([[60.0, 0, 24], [0, 60.0, 20], [0, 0, 1]])
+    camera = look_at(np.array([0, -2.0, 0]), np.zeros(3), np.array([0, 0, 1.0]), K, 48, 40)
+    soup = (rng.uniform(-0.6, 0.6, (25, 1, 3)) + rng.normal(0, 0.2, (25, 3, 3))).reshape(-1, 3)
+    wall = np.array([[-9, 1.0, -9], [9, 1.0, -9], [0, 1.0, 15]])
+    vertices = np.concatenate([soup, wall])
+    faces = np.arange(len(vertices)).reshape(-1, 3)
+    faces = np.concatenate([faces, faces[:6]])
+    depth = rng.choice([0, 1.7, 2.0, 2.2, 3.0], (40, 48)).astype(np.float32)
+    whole = find_hits(camera, vertices, faces, depth, 0.2)
+    monkeypatch.setattr(pixels, "_AT_ONCE", at_once)
+    parts = find_hits(camera, vertices, faces, depth, 0.2)
+    np.testing.assert_array_equal(parts.face, whole.face)
+    np.testing.assert_array_equal(parts.weights, whole.weights)
+    assert {25, 26} <= set(np.unique(whole.face)) and not (set(range(6)) & set(np.unique(whole.face)))
+
+
+def test_a_huge_triangle_takes_little_memory() -> None:
+    K = np.array([[1000.0, 0, 1000], [0, 1000.0, 1000], [0, 0, 1]])
+    camera = look_at(np.array([0, -2.0, 0]), np.zeros(3), np.array([0, 0, 1.0]), K, 2000, 2000)
+    vertices = np.array([[-50.0, 0, -50], [50, 0, -50], [0, 0, 90]])
+    faces, depth = np.array([[0, 1, 2]] * 3), np.full((2000, 2000), 2.0, np.float32)
+    tracemalloc.start()
+    try:
+        hits = find_hits(camera, vertices, faces, depth)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (hits.face == 2).all()
+    assert peak < 700 * 2**20  # 160 of them are the result; all pairs together take 2.8 GiB
 
 
 def test_clean_light_removes_noise_keeps_shadow_edges_and_leaves_the_rest() -> None:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -12,7 +14,9 @@ from numpy.testing import assert_allclose
 
 from backend.cli import main
 from backend.faceswap import registry
-from backend.faceswap.engines import choose_device
+from backend.faceswap import swap as swap_stage
+from backend.faceswap.consistency.stage import make_consistent
+from backend.faceswap.engines import OpenDevice, choose_device
 from backend.faceswap.gpu import GpuExchange
 from backend.faceswap.registry import UvSwapper
 from backend.faceswap.settings import SwapSettings
@@ -92,6 +96,30 @@ def test_a_whole_swap_on_the_device(
         assert (a != b).mean() < 1e-3
     again = swap(capture.folder, source, result.folder, SwapSettings(engine="cpu"))
     assert again.rendered == ()  # its views stay good
+
+
+def test_a_consistent_swap_names_what_each_part_used(
+    capture: Capture, source: Path, device: EmulatedDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def report_of(name: str, opened: OpenDevice, **settings: Any) -> dict[str, Any]:
+        monkeypatch.setattr(swap_stage, "make_consistent", partial(make_consistent, open_device=opened))
+        asked = SwapSettings(swapper="classical", **settings)
+        return swap(capture.folder, source, tmp_path / name, asked).report
+
+    before = device.launches.count("exchange_skin")
+    report = report_of("cuda", lambda progress: (device, "CUDA runs on the stand-in."))
+    assert device.launches.count("exchange_skin") >= before + len(capture.views)
+    assert report["engine"] == "cuda" == report["consistency"]["engine"]
+    assert report["engine_reason"] == (
+        "The classical swap uses the CPU; one skin is fused from it on the CPU; all views are made anew by cuda: CUDA "
+        "runs on the stand-in."
+    )
+    assert report["per_view"] == {"engine": "cpu", "engine_reason": "The classical swap uses the CPU."}
+    report = report_of("none", lambda progress: (None, "There is no driver here."))
+    assert report["engine"] == "cpu" == report["consistency"]["engine"]
+    assert report["engine_reason"].endswith("made anew by cpu: There is no driver here. The CPU swaps.")
+    report = report_of("alone", lambda progress: pytest.fail("no stage, no GPU"), consistency=False)
+    assert report["engine_reason"] == "The classical swap uses the CPU." and "per_view" not in report
 
 
 def test_the_command_line_takes_an_engine(

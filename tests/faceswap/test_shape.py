@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from backend.evaluation.metrics import psnr
 from backend.evaluation.silhouette import mesh_silhouette, performers_shape, silhouette_iou
+from backend.faceswap import swap as swap_stage
 from backend.faceswap.registration import register
 from backend.faceswap.settings import SwapSettings
 from backend.faceswap.shape import identity_shape, moved_mesh, reshape_view
@@ -18,7 +19,7 @@ from backend.faceswap.swap import swap
 from backend.kernels.mesh_rasterization import rasterize
 from interchange.capture import Bone, Capture
 from interchange.colour import linear_from_srgb
-from interchange.errors import InputError
+from interchange.errors import Cancelled, InputError
 
 from .synthetic import TODAY, Light, dome_camera, head, paint, render, write_capture, write_source
 
@@ -173,3 +174,23 @@ def test_a_swap_with_shape_moves_mesh_views_and_outline(tmp_path):
     again = swap(tmp_path / "capture", source, tmp_path / "out", SwapSettings(engine="cpu"), today=TODAY)
     assert again.rendered and not (tmp_path / "out" / "identity_offset.npz").exists()
     assert again.report["shape"] is None
+
+
+def test_a_view_is_left_between_its_steps_when_told(tmp_path, monkeypatch):
+    write_capture(tmp_path / "capture", views=(0, 60))
+    source, out, told = write_source(tmp_path / "source"), tmp_path / "out", []
+
+    def reshaped(*arguments):
+        told.append("stop")
+        return reshape_view(*arguments)
+
+    monkeypatch.setattr(swap_stage, "reshape_view", reshaped)
+    settings = SwapSettings(shape=0.5, threads=1, engine="cpu")
+    with pytest.raises(Cancelled):
+        swap(tmp_path / "capture", source, out, settings, cancelled=lambda: bool(told), today=TODAY)
+    assert told == ["stop"] and not list((out / "views").iterdir()) and not list((out / "previews").iterdir())
+    monkeypatch.undo()
+    seen = []
+    swap(tmp_path / "capture", source, out, settings, lambda *step: seen.append(step), today=TODAY)
+    assert [step[2] for step in seen if step[0] == "views"] == ["1 of 2 views", "2 of 2 views"]
+    assert swap(tmp_path / "capture", source, out, settings, today=TODAY).rendered == ()

@@ -17,7 +17,7 @@ from interchange.errors import Progress
 from interchange.mesh import Mesh
 
 from ..atlas import Atlas, build_atlas
-from ..engines import OpenDevice, choose_device, open_gpu, open_view_engine
+from ..engines import OpenDevice, ViewEngine, choose_device, open_gpu, open_view_engine
 from ..regions import Regions, face_regions
 from ..settings import SwapSettings
 from ..swapper import PreparedSwap
@@ -92,9 +92,9 @@ def make_consistent(
     engine = open_view_engine(
         choice, settings.engine == "cuda", target.head, target.skins(new8), settings.samples, target.noisy, cameras
     )
-    report = {**prepared.report, "views": _notes(capture, prepared, pictures, fused)}
-    report["consistency"] = {
-        **_summary(fused, settings.rounds), "engine": engine.name, "engine_reason": engine.reason,
+    report = {
+        **prepared.report, **_engines(prepared, engine), "views": _notes(capture, prepared, pictures, fused),
+        "consistency": _summary(fused, settings.rounds) | {"engine": engine.name, "engine_reason": engine.reason},
     }  # fmt: skip
     mask = np.zeros(target.old8.shape[:2], np.float32)
     mask[target.atlas.rows, target.atlas.columns] = fused.seen * target.regions.face
@@ -173,6 +173,14 @@ def _notes(
     for view, note in zip(capture.train_views, fused.views, strict=True):
         notes[view.name] = {**note, **notes.get(view.name, {}), **pictures.notes.get(view.name, {})}
     return notes
+
+
+def _engines(prepared: PreparedSwap, engine: ViewEngine) -> dict[str, Any]:
+    """What changed the views that the swap writes, and one sentence that names it for each part of the way there."""
+    own = {key: prepared.report[key] for key in ("engine", "engine_reason") if key in prepared.report}
+    first = own.get("engine_reason", "Each view is swapped by itself.").rstrip(".")
+    reason = f"{first}; one skin is fused from it on the CPU; all views are made anew by {engine.name}: {engine.reason}"
+    return {"engine": engine.name, "engine_reason": reason, "per_view": own}
 
 
 def _summary(fused: FusedSkin, rounds: int) -> dict[str, Any]:

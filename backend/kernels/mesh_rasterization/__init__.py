@@ -6,6 +6,6 @@ rasterization (Olano and Greer, "Triangle Scan Conversion using 2D Homogeneous C
 from the corners before the perspective division, so nothing has to be clipped and the weights are perspective-correct.
 """
 
-from .cpu import Raster, interpolate, rasterize, rasterize_uv
+from .cpu import Raster, covered_samples, interpolate, rasterize, rasterize_uv
 
-__all__ = ["Raster", "interpolate", "rasterize", "rasterize_uv"]
+__all__ = ["Raster", "covered_samples", "interpolate", "rasterize", "rasterize_uv"]

@@ -15,6 +15,8 @@ import numpy.typing as npt
 from interchange.cameras import Camera
 
 Floats = npt.NDArray[np.floating]
+_CHUNK = 8192  # vertices: a longer product of matrices is given to all cores, which wait for each other
+_TILE = 8  # samples a side: what is covered wholly is passed over
 
 
 def _njit(function: Callable) -> Any:
@@ -47,8 +49,17 @@ def rasterize(vertices: Floats, faces: npt.NDArray, camera: Camera, samples: int
     lower index; both sides of a face count. Vertices are in the camera's world, depth in the same unit.
     """
     view = camera.scaled(samples)
-    local = view.to_camera(vertices) @ view.K.T
-    return rasterize_homogeneous(local[np.asarray(faces)], view.width, view.height)
+    return rasterize_homogeneous(_corners(vertices, faces, view), view.width, view.height)
+
+
+def covered_samples(
+    vertices: Floats, faces: npt.NDArray, camera: Camera, samples: int = 1, into: npt.NDArray[np.uint8] | None = None
+) -> npt.NDArray[np.uint8]:  # (V, 3), (F, 3)
+    """(H, W) 1 where `rasterize` finds a face, at a part of its cost; `into` is added to, if given, and returned."""
+    view = camera.scaled(samples)
+    covered = np.zeros((view.height, view.width), np.uint8) if into is None else into
+    _mark_covered(_corners(vertices, faces, view), covered)
+    return covered
 
 
 def rasterize_uv(face_uvs: Floats, width: int, height: int) -> Raster:  # (F, 3, 2) v up
@@ -70,6 +81,14 @@ def rasterize_homogeneous(corners: Floats, width: int, height: int) -> Raster:  
     _nearest_faces(corners, face, inverse_depth)
     _weights(corners, face, weights, depth)
     return Raster(face, weights, depth)
+
+
+def _corners(vertices: Floats, faces: npt.NDArray, view: Camera) -> npt.NDArray[np.float64]:
+    """(F, 3, 3) what `rasterize_homogeneous` takes, from vertices in the world."""
+    seen = np.empty((len(vertices), 3))
+    for first in range(0, len(vertices), _CHUNK):
+        seen[first : first + _CHUNK] = view.to_camera(vertices[first : first + _CHUNK]) @ view.K.T
+    return seen[np.asarray(faces)]
 
 
 def interpolate(raster: Raster, corner_values: Floats) -> npt.NDArray[np.float32]:  # (F, 3, C)
@@ -115,6 +134,37 @@ def _bounds(corner, width, height):  # type: ignore[no-untyped-def]  # noqa: ANN
 
 
 @_njit
+def _first_inside(a0, a1, a2, d0, d1, d2, c0, c1, c2, x0, x1):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """First column of x0..x1 whose sample lies inside, x1 + 1 if there is none; edge functions are a x + d + c.
+
+    None of them ever falls along a row where it should rise, rounded as it is: each of its operations keeps the order.
+    So the samples inside are one span. Its start is estimated from the edges that rise and then put right by tests.
+    """
+    left = float(x0)
+    if a0 > 0:
+        left = max(left, -(d0 + c0) / a0 - 0.5)
+    if a1 > 0:
+        left = max(left, -(d1 + c1) / a1 - 0.5)
+    if a2 > 0:
+        left = max(left, -(d2 + c2) / a2 - 0.5)
+    column = int(min(left, x1 + 1.0)) if left >= x0 else x0
+    while column > x0:
+        x = column - 0.5
+        if (a0 > 0 and a0 * x + d0 + c0 < 0) or (a1 > 0 and a1 * x + d1 + c1 < 0) or (a2 > 0 and a2 * x + d2 + c2 < 0):
+            break
+        column -= 1
+    while column <= x1:
+        x = column + 0.5
+        e0, e1, e2 = a0 * x + d0 + c0, a1 * x + d1 + c1, a2 * x + d2 + c2
+        if e0 >= 0 and e1 >= 0 and e2 >= 0:
+            break
+        if (a0 <= 0 and e0 < 0) or (a1 <= 0 and e1 < 0) or (a2 <= 0 and e2 < 0):
+            return x1 + 1  # an edge that falls is below already
+        column += 1
+    return column
+
+
+@_njit
 def _nearest_faces(corners, face, inverse_depth):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     height, width = face.shape
     edge = np.empty((3, 3))
@@ -124,18 +174,59 @@ def _nearest_faces(corners, face, inverse_depth):  # type: ignore[no-untyped-def
             continue
         x0, x1, y0, y1 = _bounds(corners[f], width, height)
         sign = 1.0 if volume > 0 else -1.0
+        volume *= sign
+        a0, a1, a2 = edge[0, 0] * sign, edge[1, 0] * sign, edge[2, 0] * sign
+        c0, c1, c2 = edge[0, 2] * sign, edge[1, 2] * sign, edge[2, 2] * sign
         for row in range(y0, y1 + 1):
-            y = row + 0.5
-            for column in range(x0, x1 + 1):
+            y = (row + 0.5) * sign
+            d0, d1, d2 = edge[0, 1] * y, edge[1, 1] * y, edge[2, 1] * y
+            for column in range(_first_inside(a0, a1, a2, d0, d1, d2, c0, c1, c2, x0, x1), x1 + 1):
                 x = column + 0.5
-                e0 = edge[0, 0] * x + edge[0, 1] * y + edge[0, 2]
-                e1 = edge[1, 0] * x + edge[1, 1] * y + edge[1, 2]
-                e2 = edge[2, 0] * x + edge[2, 1] * y + edge[2, 2]
-                if e0 * sign >= 0 and e1 * sign >= 0 and e2 * sign >= 0:
-                    nearness = (e0 + e1 + e2) / volume
-                    if nearness > inverse_depth[row, column]:
-                        inverse_depth[row, column] = nearness
-                        face[row, column] = f
+                e0, e1, e2 = a0 * x + d0 + c0, a1 * x + d1 + c1, a2 * x + d2 + c2
+                if not (e0 >= 0 and e1 >= 0 and e2 >= 0):
+                    break
+                nearness = (e0 + e1 + e2) / volume
+                if nearness > inverse_depth[row, column]:
+                    inverse_depth[row, column] = nearness
+                    face[row, column] = f
+
+
+@_njit
+def _mark_covered(corners, covered):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    height, width = covered.shape
+    edge = np.empty((3, 3))
+    free = _free_samples(covered)
+    for f in range(len(corners)):
+        volume = _edges(corners[f], edge)
+        if volume == 0.0 or not math.isfinite(volume):
+            continue
+        x0, x1, y0, y1 = _bounds(corners[f], width, height)
+        if x0 > x1 or not free[y0 // _TILE : y1 // _TILE + 1, x0 // _TILE : x1 // _TILE + 1].any():
+            continue
+        sign = 1.0 if volume > 0 else -1.0
+        a0, a1, a2 = edge[0, 0] * sign, edge[1, 0] * sign, edge[2, 0] * sign
+        c0, c1, c2 = edge[0, 2] * sign, edge[1, 2] * sign, edge[2, 2] * sign
+        for row in range(y0, y1 + 1):
+            y = (row + 0.5) * sign
+            d0, d1, d2 = edge[0, 1] * y, edge[1, 1] * y, edge[2, 1] * y
+            for column in range(_first_inside(a0, a1, a2, d0, d1, d2, c0, c1, c2, x0, x1), x1 + 1):
+                x = column + 0.5
+                if not (a0 * x + d0 + c0 >= 0 and a1 * x + d1 + c1 >= 0 and a2 * x + d2 + c2 >= 0):
+                    break
+                if not covered[row, column]:
+                    covered[row, column] = 1
+                    free[row // _TILE, column // _TILE] -= 1
+
+
+@_njit
+def _free_samples(covered):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """By tile: how many samples are not covered."""
+    height, width = covered.shape
+    free = np.zeros((-(-height // _TILE), -(-width // _TILE)), np.int32)
+    for row in range(height):
+        for column in range(width):
+            free[row // _TILE, column // _TILE] += covered[row, column] == 0
+    return free
 
 
 @_njit

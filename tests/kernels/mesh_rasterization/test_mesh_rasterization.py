@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from backend.kernels.mesh_rasterization import cpu, reference
+from backend.kernels.mesh_rasterization import covered_samples, cpu, rasterize, reference
 from interchange.cameras import Camera, look_at
 
 
@@ -116,3 +116,35 @@ def test_a_mesh_outside_the_view_gives_nothing() -> None:
     vertices, faces = sphere(8, 8)
     assert not cpu.rasterize(vertices + [100, 0, 0], faces, camera()).covered.any()
     assert not cpu.rasterize(vertices - [0, 50, 0], faces, camera()).covered.any()  # behind
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_covered_samples_are_those_that_have_a_face(samples):
+    for vertices, faces in (sphere(30, 50), soup(60, 3), soup(400, 4)):
+        for view in (camera(), camera(64, (0.0, -1.2, 0.0))):
+            expected = rasterize(vertices, faces, view, samples).covered
+            assert_array_equal(covered_samples(vertices, faces, view, samples), expected)
+            half = covered_samples(vertices, faces[::2], view, samples)
+            assert covered_samples(vertices, faces[1::2], view, samples, into=half) is half
+            assert_array_equal(half, expected)
+
+
+def test_covered_samples_of_broken_faces():
+    corners = [[0, 0, 0], [0, 0, 0], [1, 0, 0], [np.nan, 0, 0], [0, 0, 1], [np.inf, 0, 0], [1e308, 0, 1e308]]
+    faces = np.array([[0, 1, 2], [0, 2, 3], [0, 4, 3], [0, 4, 5], [0, 2, 6], [3, 3, 3], [0, 2, 4]])
+    with np.errstate(all="ignore"):
+        expected = rasterize(np.array(corners), faces, camera()).covered
+        assert_array_equal(covered_samples(np.array(corners), faces, camera()), expected)
+    assert expected.any()
+
+
+def test_slivers_and_tilted_edges_begin_where_the_reference_says():
+    """Where a row's first sample lies is estimated; edges along rows and samples on edges are the hard cases."""
+    rng = np.random.default_rng(11)
+    corners = rng.integers(0, 40, (60, 3, 3)).astype(float) / 2
+    corners[::3, 1, 1] = corners[::3, 0, 1] + rng.choice([0, 1e-17, 1e-9, -1e-300], 20)
+    corners[..., 2] = 1
+    corners[1::4] *= rng.choice([1e-30, 1e-8, 3, 1e30], (15, 1, 1))
+    ours, slow = (kind.rasterize_homogeneous(corners, 20, 20) for kind in (cpu, reference))
+    for name in ("face", "weights", "depth"):
+        assert_array_equal(getattr(ours, name), getattr(slow, name))
