@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long Blender's main thread is ever away while a job of five minutes runs on the same computer and its service is
-killed twice. The Jobs panel is shown all the time. Software OpenGL draws slowly: the same window without a job, and
-Blender's own sidebar, are measured first; all figures are printed and written to `gaps.json` beside the screenshots.
+killed twice. The Jobs panel is shown all the time, and the double comes into the scene in the end. Software OpenGL
+draws slowly: the same window without a job, and Blender's own sidebar, are measured first; all figures are printed and
+written to `gaps.json` beside the screenshots, with what each gap above 50 ms was spent on.
 
 DIGIDOUBLE_GUI_JOB_S: length of the job in seconds, 300 otherwise.
 """
@@ -18,7 +19,7 @@ import numpy as np
 
 from interchange.connection import CONNECTION_FILE, Connection
 from tests.gui.conftest import LOCAL_BACKEND, MARKS
-from tests.gui.work import WORK
+from tests.gui.work import OURS_MS, WORK, ours
 
 if TYPE_CHECKING:
     from tests.gui.window import Window
@@ -106,6 +107,8 @@ def test_the_main_thread_is_never_away_for_long(window: Window) -> None:
     while job("state") == "RUNNING" and time.monotonic() - begun < 2 * JOB_S + 60:
         gaps += _watch(window, 2.0)
     window.wait(lambda: job("state") in ("DONE", "FAILED"), 120, "the job's end")
+    time.sleep(5)  # until the double has been drawn
+    gaps += window.ask("answer = gaps()")
     assert job("state") == "DONE", job("headline")
     assert all("does not answer" in sentence for sentence in said)
     figures["job, killed twice"] = _figures(gaps) | {"seconds": time.monotonic() - begun}
@@ -114,3 +117,4 @@ def test_the_main_thread_is_never_away_for_long(window: Window) -> None:
     print(json.dumps(figures))
     share = figures["job, killed twice"]["above_50_ms"] / len(gaps)
     assert share < 0.02, f"the main thread was away for more than 50 ms too often: {figures}"
+    assert all(ours(parts) < OURS_MS for _, parts in figures["above 50 ms, of what"])
