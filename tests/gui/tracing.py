@@ -96,7 +96,13 @@ class Trace:
             finally:
                 self.end(name)
 
-        return after
+        if not name.endswith(".draw"):
+            return after
+
+        def draw(panel: Any, context: Any) -> Any:  # Blender counts the arguments that are written here
+            return after(panel, context)
+
+        return draw
 
     def watch_blender(self) -> None:
         """Handlers around what Blender does itself; they see no other region than the 3D view's."""
