@@ -18,8 +18,8 @@ MARK = "digidouble_temporary"
 
 _BLOCKS = {
     "ACTION": "actions", "ARMATURE": "armatures", "CAMERA": "cameras", "IMAGE": "images", "KEY": "shape_keys",
-    "LIGHT": "lights", "MATERIAL": "materials", "MESH": "meshes", "OBJECT": "objects", "SCENE": "scenes",
-    "WORLD": "worlds",
+    "LIGHT": "lights", "MATERIAL": "materials", "MESH": "meshes", "NODETREE": "node_groups", "OBJECT": "objects",
+    "POINTCLOUD": "pointclouds", "SCENE": "scenes", "WORLD": "worlds",
 }  # fmt: skip
 _TEMPORARY = ("scenes", "objects", "cameras", "lights", "worlds")
 
@@ -103,7 +103,8 @@ def finder(owner: Any) -> Callable[[], Any]:
     block = owner.id_data
     if block is None:  # preferences, for one: no undo touches them
         return lambda: owner
-    blocks = getattr(bpy.data, _BLOCKS.get(block.id_type, ""), None)
+    kind = _BLOCKS.get(block.id_type, "")
+    blocks = getattr(bpy.data, kind, None)
     try:
         path = "" if owner == block else owner.path_from_id()
     except ValueError:
@@ -113,6 +114,7 @@ def finder(owner: Any) -> Callable[[], Any]:
     name, uid = block.name, block.session_uid
 
     def find() -> Any:
+        blocks = getattr(bpy.data, kind)  # anew: after another file was opened the list from before is freed memory
         found = blocks.get(name)
         if found is None or found.session_uid != uid:
             found = next((b for b in blocks if b.session_uid == uid), None)

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from .. import compat
 
 Array = npt.NDArray[Any]
+Attributes = dict[str, tuple[str, Array]]
+"""Name -> (Blender type, (N,) or (N, C) values)."""
 
 _FORM: dict[str, tuple[str, int, type]] = {  # Blender's type -> its field, width, numpy's type
     "FLOAT": ("value", 1, np.float32),

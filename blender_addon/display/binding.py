@@ -11,6 +11,7 @@ Mirror) are bound to their evaluated triangles instead.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,15 @@ import attrs
 import bpy
 import numpy as np
 import numpy.typing as npt
-from mathutils import Vector
-from mathutils.bvhtree import BVHTree
 
 from .._interchange import cameras, capture, errors
+from ..steps import Steps, at_once
+from .surfaces import Shape, across, base_triangles, best_triangle, first_vertices, nearest
 
 Array = npt.NDArray[Any]
 
 REGIONS = ("other", "face", "skin", "eye", "hair", "mouth", "lashes", "lips", "brows")
 """What `bind_region` counts: interchange.mesh.Region, then the two soft regions of the face."""
-_MOST_LEVELS = 6
 _DAMAGE = (OSError, KeyError, ValueError, TypeError, EOFError)
 
 
@@ -78,58 +78,101 @@ def bind(captured: capture.Capture, face: Array, barycentric: Array, pose: str, 
 
     Raises InputError if no part of the avatar is there, or none is as it was captured.
     """
-    described = next((p for p in captured.poses if p.name == pose), None)
-    mesh = captured.load_mesh(described)
-    if face.max(initial=-1) >= len(mesh.faces):
-        raise errors.InputError("The double was not fitted to this capture.", "Give the capture that it came from.")
-    face, barycentric = face.copy(), barycentric.copy()
-    lost = face < 0
-    if lost.any():
-        face[lost], barycentric[lost] = _nearest(mesh, means[lost])
-    points = np.einsum("ni,nij->nj", barycentric, mesh.vertices[mesh.faces[face]].astype(np.float64))
-    result = Binding(
-        [], np.full(len(face), -1, np.int32), np.zeros((len(face), 3), np.int32), np.zeros((len(face), 3, 3)),
-        _regions(mesh, face, barycentric), [],
-    )  # fmt: skip
-    starts = _first_vertices(mesh, len(captured.objects))
-    for number, described_part in enumerate(captured.objects):
-        mine = np.flatnonzero(mesh.face_object[face] == number)
-        if len(mine):
-            _bind_part(result, captured, mesh, described_part, starts[number : number + 2], mine, face, points)
-    if not result.parts:
-        raise errors.InputError(" ".join(result.notes), "Open the file that the avatar was captured from.")
-    result.corners = result.corners @ cameras.SPLAT_FROM_BLENDER.T
-    flat = np.linalg.norm(_across(result.corners), axis=1) < 1e-14
-    result.part[flat] = -1
-    return result
+    return at_once(binding(captured, face, barycentric, pose, means))
 
 
-def _bind_part(
-    result: Binding, captured: capture.Capture, mesh: Any, described: Any, span: Array, mine: Array, face: Array,
-    points: Array,
-) -> None:  # fmt: skip
-    item = find_part(captured.name, described.name)
-    if item is None:
-        result.notes.append(f"The avatar's part {described.name!r} is not in this file.")
-        return
-    start, end = (int(v) for v in span)
-    triangles = slice(described.first_face, described.first_face + described.face_count)
-    own = mesh.faces[triangles] - start
-    places = mesh.vertices[start:end].astype(np.float64)
-    base = _base_triangles(item.data, own, places)
-    if base is not None:
-        corners, candidates, coarse = base
-        polygon = candidates.polygon_of_face[face[mine] - described.first_face]
-        chosen = _best_triangle(candidates, corners, places, polygon, points[mine])
-        vertices, needed = corners[chosen], len(item.data.vertices)
-    elif _evaluated_counts(item) == (len(places), len(own)):
-        vertices, coarse, needed = own[face[mine] - described.first_face], -1, len(places)
-    else:
-        result.notes.append(f"The mesh {described.name!r} is not as it was captured (other vertices or modifiers).")
-        return
-    result.part[mine] = len(result.parts)
-    result.vertices[mine], result.corners[mine] = vertices, places[vertices]
-    result.parts.append(BoundPart(item.name, coarse, needed))
+def binding(captured: capture.Capture, face: Array, barycentric: Array, pose: str, means: Array) -> Steps[Binding]:
+    """The steps of `bind`."""
+    work = yield partial(_Work, captured, face, barycentric, pose, means)
+    for number, described in enumerate(captured.objects):
+        if not len(work.splats[number]):
+            continue
+        item = find_part(captured.name, described.name)
+        if item is None:
+            work.result.notes.append(f"The avatar's part {described.name!r} is not in this file.")
+            continue
+        name, shape = item.name, read_shape(item.data)
+        if (yield partial(work.hang_on_base, number, name, shape)):
+            continue
+        item = find_part(captured.name, described.name)
+        if item is not None and _evaluated_counts(item) == work.captured_counts(number):
+            yield partial(work.hang_on_evaluated, number, name)
+        else:
+            said = f"The mesh {described.name!r} is not as it was captured (other vertices or modifiers)."
+            work.result.notes.append(said)
+    return (yield work.finish)
+
+
+class _Work:
+    """The arithmetic of binding. No bpy: it may run in a thread, one call at a time."""
+
+    def __init__(self, captured: capture.Capture, face: Array, barycentric: Array, pose: str, means: Array) -> None:
+        described = next((p for p in captured.poses if p.name == pose), None)
+        self._mesh = mesh = captured.load_mesh(described)
+        if face.max(initial=-1) >= len(mesh.faces):
+            raise errors.InputError("The double was not fitted to this capture.", "Give the capture that it came from.")
+        face, barycentric = face.copy(), barycentric.copy()
+        lost = face < 0
+        if lost.any():
+            face[lost], barycentric[lost] = nearest(mesh, means[lost])
+        self._face, self._objects = face, captured.objects
+        self._points = np.einsum("ni,nij->nj", barycentric, mesh.vertices[mesh.faces[face]].astype(np.float64))
+        self.result = Binding(
+            [], np.full(len(face), -1, np.int32), np.zeros((len(face), 3), np.int32), np.zeros((len(face), 3, 3)),
+            _regions(mesh, face, barycentric), [],
+        )  # fmt: skip
+        self._starts = first_vertices(mesh, len(captured.objects))
+        part = mesh.face_object[face]
+        self.splats = [np.flatnonzero(part == number) for number in range(len(captured.objects))]
+
+    def captured_counts(self, number: int) -> tuple[int, int]:
+        """Vertices and triangles that a part was captured with."""
+        own, places = self._surface(number)
+        return len(places), len(own)
+
+    def hang_on_base(self, number: int, name: str, shape: Shape) -> bool:
+        """Hang a part's splats on the base mesh of the object of that name; False if it was not captured from it."""
+        own, places = self._surface(number)
+        found = base_triangles(shape, own, places)
+        if found is None:
+            return False
+        candidates, coarse = found
+        mine = self.splats[number]
+        polygon = candidates.polygon_of_face[self._own_face(number)]
+        chosen = best_triangle(candidates, shape.corners, places, polygon, self._points[mine])
+        self._hang(number, shape.corners[chosen], BoundPart(name, coarse, shape.vertices))
+        return True
+
+    def hang_on_evaluated(self, number: int, name: str) -> None:
+        """Hang a part's splats on the triangles that its object has with all modifiers, which are those captured."""
+        own, places = self._surface(number)
+        self._hang(number, own[self._own_face(number)], BoundPart(name, -1, len(places)))
+
+    def finish(self) -> Binding:
+        """The whole. Raises InputError if there is nothing to hang on."""
+        result = self.result
+        if not result.parts:
+            raise errors.InputError(" ".join(result.notes), "Open the file that the avatar was captured from.")
+        result.corners = result.corners @ cameras.SPLAT_FROM_BLENDER.T
+        flat = np.linalg.norm(across(result.corners), axis=1) < 1e-14
+        result.part[flat] = -1
+        return result
+
+    def _surface(self, number: int) -> tuple[Array, Array]:
+        """(F, 3) triangles and (V, 3) world places of a part's captured mesh."""
+        described = self._objects[number]
+        start, end = (int(v) for v in self._starts[number : number + 2])
+        own = self._mesh.faces[described.first_face : described.first_face + described.face_count] - start
+        return own, self._mesh.vertices[start:end].astype(np.float64)
+
+    def _own_face(self, number: int) -> Array:
+        return self._face[self.splats[number]] - self._objects[number].first_face
+
+    def _hang(self, number: int, vertices: Array, part: BoundPart) -> None:
+        mine, (_, places) = self.splats[number], self._surface(number)
+        self.result.part[mine] = len(self.result.parts)
+        self.result.vertices[mine], self.result.corners[mine] = vertices, places[vertices]
+        self.result.parts.append(part)
 
 
 def find_part(avatar: str, name: str) -> Any | None:
@@ -142,83 +185,16 @@ def find_part(avatar: str, name: str) -> Any | None:
     return item if item is not None and item.type == "MESH" else None
 
 
-@attrs.frozen(eq=False)
-class _Candidates:
-    """The triangles of each polygon of a base mesh, and the polygon under each captured triangle."""
-
-    first: Array  # (P,)
-    count: Array  # (P,)
-    polygon_of_face: Array  # (F,)
-
-
-def _base_triangles(data: Any, own: Array, places: Array) -> tuple[Array, _Candidates, int] | None:
-    """Base triangles (T, 3), and how captured ones lie on them; None if the captured mesh is no subdivision of it."""
+def read_shape(data: Any) -> Shape:
+    """What a mesh data-block is made of."""
     sizes = np.empty(len(data.polygons), np.int32)
     data.polygons.foreach_get("loop_total", sizes)
-    count = len(data.vertices)
-    if count > len(places) or not len(sizes):
-        return None
-    for level in range(_MOST_LEVELS + 1):
-        quads = np.where(sizes == 4, 4**level, sizes * 4 ** max(level - 1, 0))
-        each = sizes - 2 if level == 0 else 2 * quads  # triangles that a polygon became
-        if each.sum() == len(own):
-            break
-    else:
-        return None
     data.calc_loop_triangles()
-    flat: Array = np.empty(len(data.loop_triangles) * 3, np.int32)
-    data.loop_triangles.foreach_get("vertices", flat)
-    corners = flat.reshape(-1, 3)
-    owner = np.empty(len(corners), np.int32)
+    corners = np.empty(len(data.loop_triangles) * 3, np.int32)
+    data.loop_triangles.foreach_get("vertices", corners)
+    owner = np.empty(len(data.loop_triangles), np.int32)
     data.loop_triangles.foreach_get("polygon_index", owner)
-    first = np.searchsorted(owner, np.arange(len(sizes)))
-    under = np.repeat(np.arange(len(sizes)), each)
-    if not _lies_on(own, places, corners, owner, under, len(sizes)):
-        return None
-    return corners, _Candidates(first, sizes - 2, under), count if level else -1
-
-
-def _lies_on(own: Array, places: Array, corners: Array, owner: Array, under: Array, polygons: int) -> bool:
-    """Whether the middle of the captured triangles over a polygon is near the polygon's own, for all but a few."""
-    size = np.zeros(polygons)
-    np.maximum.at(size, owner, np.ptp(places[corners], axis=1).max(axis=1))
-
-    def middles(triangles: Array, of: Array) -> Array:
-        total = np.stack(
-            [np.bincount(of, places[triangles][:, :, k].mean(axis=1), polygons) for k in range(3)], axis=1
-        )
-        return total / np.maximum(np.bincount(of, minlength=polygons), 1)[:, None]
-
-    apart = np.linalg.norm(middles(own, under) - middles(corners, owner), axis=1)
-    return bool((apart <= 0.5 * size + 1e-9).mean() > 0.99)
-
-
-def _best_triangle(candidates: _Candidates, corners: Array, places: Array, polygon: Array, points: Array) -> Array:
-    """(M,) of each point's polygon the triangle that it lies in, or is least outside of."""
-    best, score = np.zeros(len(points), np.int64), np.full(len(points), -np.inf)
-    for turn in range(int(candidates.count.max())):
-        triangle = candidates.first[polygon] + np.minimum(turn, candidates.count[polygon] - 1)
-        inside = _barycentric(places[corners[triangle]], points).min(axis=1)
-        better = inside > score
-        best[better], score[better] = triangle[better], inside[better]
-    return best
-
-
-def _barycentric(triangles: Array, points: Array) -> Array:  # (M, 3, 3), (M, 3)
-    """(M, 3) of the points' feet on the triangles' planes; far outside where a triangle has no area."""
-    edge_1, edge_2 = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
-    across = np.cross(edge_1, edge_2)
-    doubled = np.einsum("ij,ij->i", across, across)
-    offset = points - triangles[:, 0]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        second = np.einsum("ij,ij->i", np.cross(offset, edge_2), across) / doubled
-        third = np.einsum("ij,ij->i", np.cross(edge_1, offset), across) / doubled
-    result = np.stack([1 - second - third, second, third], axis=1)
-    return np.where(np.isfinite(result), result, -1e9)
-
-
-def _across(triangles: Array) -> Array:
-    return np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    return Shape(len(data.vertices), sizes, corners.reshape(-1, 3), owner)
 
 
 def _evaluated_counts(item: Any) -> tuple[int, int]:
@@ -233,16 +209,6 @@ def _evaluated_counts(item: Any) -> tuple[int, int]:
         evaluated.to_mesh_clear()
 
 
-def _first_vertices(mesh: Any, parts: int) -> Array:
-    """(parts + 1,) where the vertices of each part begin: behind the last one that the part before it uses."""
-    starts = np.zeros(parts + 1, np.int64)
-    for number in range(parts):
-        used = mesh.faces[mesh.face_object == number]
-        starts[number + 1] = used.max() + 1 if len(used) else starts[number]
-    starts[parts] = len(mesh.vertices)
-    return starts
-
-
 def _regions(mesh: Any, face: Array, barycentric: Array) -> Array:
     region = mesh.face_region[face].astype(np.int32)
     corners = mesh.faces[face]
@@ -250,12 +216,3 @@ def _regions(mesh: Any, face: Array, barycentric: Array) -> Array:
         soft = np.einsum("ni,ni->n", getattr(mesh, f"region_{name}")[corners], barycentric)
         region[soft > 0.5] = REGIONS.index(name)
     return region
-
-
-def _nearest(mesh: Any, means: Array) -> tuple[Array, Array]:
-    """The captured triangle nearest to splats that were born on none, and their feet on it."""
-    tree = BVHTree.FromPolygons(mesh.vertices.tolist(), mesh.faces.tolist(), all_triangles=True)
-    points = means @ cameras.SPLAT_FROM_BLENDER  # the inverse, since these are rows
-    found = np.array([tree.find_nearest(Vector(point))[2] for point in points.tolist()], np.int64)
-    weights = np.clip(_barycentric(mesh.vertices[mesh.faces[found]].astype(np.float64), points), 0, 1)
-    return found, weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)

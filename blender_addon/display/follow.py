@@ -6,11 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
+import numpy as np
 
 from .. import compat
 from ..capture.avatar import STANDS_IN
-from .attributes import remove_attributes, write_attribute
-from .binding import Binding
+from .attributes import Attributes, remove_attributes, write_attribute
+from .binding import Binding, BoundPart
 from .follow_nodes import COARSE, CORNERS, NEEDED, NUMBER, OBJECT, PART, REST, follow_group
 
 REGION = "bind_region"
@@ -20,17 +21,27 @@ _PREFIX = "Follow "
 def attach(item: Any, binding: Binding) -> None:
     """Write the binding on a splat object and have it follow."""
     detach(item)
-    data = item.data
-    write_attribute(data, PART, "INT", binding.part)
-    write_attribute(data, REGION, "INT", binding.region)
+    for name, (kind, values) in binding_attributes(binding).items():
+        write_attribute(item.data, name, kind, values)
+    hang(item, binding.parts)
+
+
+def binding_attributes(binding: Binding) -> Attributes:
+    """What a binding writes on the splats."""
+    found: Attributes = {PART: ("INT", binding.part), REGION: ("INT", binding.region)}
     for number in range(3):
-        write_attribute(data, CORNERS[number], "INT", binding.vertices[:, number])
-        write_attribute(data, REST[number], "FLOAT_VECTOR", binding.corners[:, number])
-    for number, part in enumerate(binding.parts):
+        found[CORNERS[number]] = ("INT", np.ascontiguousarray(binding.vertices[:, number]))
+        found[REST[number]] = ("FLOAT_VECTOR", np.ascontiguousarray(binding.corners[:, number], np.float32))
+    return found
+
+
+def hang(item: Any, parts: list[BoundPart]) -> None:
+    """Have a splat object whose splats know their triangles follow these objects."""
+    for number, part in enumerate(parts):
         modifier = item.modifiers.new(f"{_PREFIX}{part.name}", "NODES")
         modifier.node_group = follow_group()
         for name, value in (
-            (OBJECT, bpy.data.objects[part.name]), (NUMBER, number), (COARSE, part.coarse), (NEEDED, part.needed),
+            (OBJECT, bpy.data.objects.get(part.name)), (NUMBER, number), (COARSE, part.coarse), (NEEDED, part.needed),
         ):  # fmt: skip
             compat.set_modifier_input(modifier, name, value)
         modifier.show_expanded = False

@@ -16,6 +16,7 @@ FOLLOW = "Digidouble Follow"
 PART, CORNERS, REST = "bind_part", ("bind_0", "bind_1", "bind_2"), ("bind_rest_0", "bind_rest_1", "bind_rest_2")
 TURN = "bind_turn"
 """How far a splat has turned since the capture; its colours are looked up turned back."""
+_GROWTH = "bind_growth"
 OBJECT, NUMBER, COARSE, NEEDED = "Avatar Part", "Part", "Coarse Vertices", "Needed Vertices"
 
 
@@ -46,8 +47,11 @@ def _build(b: Builder, source: Any) -> Any:
     growth = b.math("SQRT", b.math("DIVIDE", after.doubled_area, b.math("MAXIMUM", before.doubled_area, 1e-20)))
     turn = _turn(b, before, after)
 
+    # every field is computed anew for each node that takes it, so what is dear is stored once and read again
     position = b.node("GeometryNodeInputPosition").outputs[0]
     geometry = b.store(source.outputs["Geometry"], TURN, "QUATERNION", turn, chosen)
+    geometry = b.store(geometry, _GROWTH, "FLOAT", growth, chosen)
+    turn, growth = b.attribute(TURN, "QUATERNION"), b.attribute(_GROWTH, "FLOAT")
     rotation = b.node(
         "FunctionNodeRotateRotation",
         {"Rotation": b.attribute("rotation", "QUATERNION"), "Rotate By": turn}, rotation_space="GLOBAL",
@@ -65,7 +69,7 @@ def _build(b: Builder, source: Any) -> Any:
         ],
         b.vector,
     )  # fmt: skip
-    # last, since every field above is computed anew for each node, and reads positions
+    # last, since the fields above read positions
     return b.node(
         "GeometryNodeSetPosition", {"Geometry": geometry, "Selection": chosen, "Position": place}
     ).outputs[0]  # fmt: skip

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import bpy
+import numpy as np
 
-VERSION = 1
+VERSION = 2
 """Raise it when a group's nodes change: files that were saved with older ones get new ones."""
 _MADE = "digidouble_version"
 _ROWS = 12
@@ -23,13 +24,19 @@ class Builder:
     def node(self, kind: str, inputs: Mapping[Any, Any] | None = None, **settings: Any) -> Any:
         """A node with settings, its inputs linked or set; inputs are found by number, identifier or name."""
         node = self.tree.nodes.new(kind)
-        place = len(self.tree.nodes) - 1
-        node.location, node.hide = (220 * (place // _ROWS), -60 * (place % _ROWS)), True
         for name, value in settings.items():
-            setattr(node, name, value)
+            if getattr(node, name) != value:  # writing it has Blender go over the whole tree
+                setattr(node, name, value)
         for key, value in (inputs or {}).items():  # after the settings, which decide what inputs there are
             self.connect(value, _input(node, key))
         return node
+
+    def arrange(self) -> None:
+        """Put all nodes in rows and columns, folded, at once: one after the other took a sixth of the time."""
+        places = np.arange(len(self.tree.nodes))
+        rows = np.stack([220.0 * (places // _ROWS), -60.0 * (places % _ROWS)], axis=1)
+        self.tree.nodes.foreach_set("location", rows.astype(np.float32).ravel())
+        self.tree.nodes.foreach_set("hide", np.ones(len(places), bool))
 
     def connect(self, value: Any, socket: Any) -> None:
         """Link a socket to an input, or give the input a value."""
@@ -105,8 +112,8 @@ def group(name: str, inputs: list[tuple[str, str, Any]], build: Callable[[Builde
     inputs: name, socket type and default value (None: none) beside the geometry. `build` gets the builder and the
     group's input node, and returns the geometry that goes out.
     """
-    existing = bpy.data.node_groups.get(name)
-    if existing is not None and existing.get(_MADE) == VERSION and existing.library is None:
+    existing = _known(name)
+    if existing is not None:
         return existing
     tree = bpy.data.node_groups.new(name, "GeometryNodeTree")
     tree.is_modifier = True
@@ -121,7 +128,17 @@ def group(name: str, inputs: list[tuple[str, str, Any]], build: Callable[[Builde
     source = builder.node("NodeGroupInput")
     result = build(builder, source)
     builder.node("NodeGroupOutput", {0: result})
+    builder.arrange()
     return tree
+
+
+def _known(name: str) -> Any | None:
+    """The file's own group of this name and the present version; one of an older version may hold the name itself."""
+    for tree in bpy.data.node_groups:
+        stem, _, number = tree.name.partition(".")
+        if stem == name and (not number or number.isdigit()) and tree.get(_MADE) == VERSION and tree.library is None:
+            return tree
+    return None
 
 
 def _input(node: Any, key: str | int) -> Any:

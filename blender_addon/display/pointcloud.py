@@ -8,6 +8,8 @@ frame; the object's matrix carries the rotation to Blender's world. `radius` and
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,9 @@ from mathutils import Matrix
 
 from .. import compat
 from .._interchange import cameras, colour, errors, splats
-from .attributes import read_attribute, write_attribute
+from ..capture.restore import Gone, finder
+from ..steps import Steps, at_once
+from .attributes import Attributes, read_attribute, write_attribute
 from .materials import point_material
 
 BASE, SH, COLOUR = "radiance:base", "radiance:sh_{}", "display_color"
@@ -29,22 +33,22 @@ _IS_UNIT = 1e-6  # off the square of a length that is 1 but for rounding
 _STEPS = 4096  # of the display colours, which are only looked at
 
 
-def splat_attributes(cloud: splats.SplatCloud) -> dict[str, tuple[str, npt.NDArray[np.float32]]]:
-    """Attribute name -> (Blender type, (N, C) float32 values) of a cloud.
+def splat_attributes(cloud: splats.SplatCloud) -> Attributes:
+    """Attribute name -> (Blender type, (N, C) float32 values) of a cloud. No bpy: it may run in a thread.
 
     Exponentials are taken in double precision, so that the logarithm on the way back finds the file's own number:
     export, import, export gives the same bytes. Quaternions that are of unit length already are left alone, likewise.
     """
     opacity = 1 / (1 + np.exp(-np.maximum(cloud.opacity_logits.astype(np.float64), -700.0)))
     base = np.concatenate([cloud.sh[:, 0], opacity[:, None].astype(np.float32)], axis=1)
-    found: dict[str, tuple[str, npt.NDArray[np.float32]]] = {
+    found: Attributes = {
         "position": ("FLOAT_VECTOR", cloud.means),
         "scale": ("FLOAT_VECTOR", np.exp(cloud.log_scales.astype(np.float64)).astype(np.float32)),
         "rotation": ("QUATERNION", _unit(cloud.quats_wxyz)),
         BASE: ("FLOAT_COLOR", base),
     }
     for k in range(cloud.sh.shape[1] - 1):
-        found[SH.format(k)] = ("FLOAT_VECTOR", cloud.sh[:, k + 1])
+        found[SH.format(k)] = ("FLOAT_VECTOR", np.ascontiguousarray(cloud.sh[:, k + 1]))
     found["radius"] = ("FLOAT", display_radius(found["scale"][1], base[:, 3])[:, None])
     found[COLOUR] = ("FLOAT_COLOR", colour_of_base(base))
     return found
@@ -86,14 +90,38 @@ def import_splats(path: Path | str, scene: Any, name: str = "double") -> Any:
 
 def add_splats(cloud: splats.SplatCloud, scene: Any, name: str = "double") -> Any:
     """Link a cloud to the scene as a new POINTCLOUD object that shows coloured points."""
-    data = compat.new_point_cloud(name, len(cloud))
+    item = new_object(at_once(new_data(name, splat_attributes(cloud)))(), name, cloud)
+    scene.collection.objects.link(item)
+    return item
+
+
+def new_data(name: str, attributes: Attributes) -> Steps[Callable[[], Any]]:
+    """A new point cloud data-block with these attributes, one a step; returns what finds it (it may raise Gone).
+
+    It belongs to no object, so that a file that is saved meanwhile does not hold it; it is removed if it is not to be
+    finished.
+    """
+    data = compat.new_point_cloud(name, len(attributes["position"][1]))
     data.name = name
-    write_cloud(data, cloud)
+    find = finder(data)
+    try:
+        for attribute, (kind, values) in attributes.items():
+            yield None
+            write_attribute(find(), attribute, kind, values)
+        find().update_tag()
+    except BaseException:
+        with contextlib.suppress(Gone, ReferenceError):
+            bpy.data.pointclouds.remove(find())
+        raise
+    return find
+
+
+def new_object(data: Any, name: str, cloud: splats.SplatCloud) -> Any:
+    """An object, not in any scene yet, that shows the data of a cloud as coloured points where it was captured."""
     data.materials.append(point_material())
     item = bpy.data.objects.new(name, data)
     item.matrix_world = resting_matrix()
     item[ANTIALIASED], item[MARK] = cloud.antialiased, cloud.degree
-    scene.collection.objects.link(item)
     return item
 
 

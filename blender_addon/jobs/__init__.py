@@ -4,7 +4,7 @@
     operators ──▶ desk ──orders──▶ control, transfer (threads) ──▶ backend
     panels ◀── mirror ◀── inbox's timer ◀──messages──┘
 
-Only inbox, mirror, submission and pictures know bpy.
+Only inbox, arrival, mirror, submission and pictures know bpy.
 """
 
 from __future__ import annotations

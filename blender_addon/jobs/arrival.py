@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A double has arrived: put it into the scene that it belongs to, when the artist's hands are free."""
+"""A double has arrived: put it into the scene that it belongs to, when the artist's hands are free.
+
+In a window this is done in steps of a few milliseconds, and what needs no bpy in a thread (steps.py). The object comes
+into the scene in the last step, with an undo step of its own. An undo, a cancellation or another file in between end
+the work, and nothing of it is left; if the double still belongs here it begins again.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +14,82 @@ from typing import Any
 import bpy
 
 from .._interchange import errors
+from ..capture.restore import Gone
+from ..display.double import Shown, beside, settle, showing
+from ..display.modes import POINTS_MODE
+from ..steps import BUDGET_S, Stepped
 from .desk import Desk
+from .messages import Surprise
 from .records import IMPORTING, RESULT, JobRecord
+from .words import problem_and_hint
 
 
-def import_arrived(context: Any, desk: Desk) -> None:
-    """Import one arrived double, if there is one and it may be done now."""
-    for record in desk.records.values():
-        if record.state == IMPORTING and desk.is_ours(record):
-            _import(context, desk, record)
-            return
+class Arrivals:
+    """Doubles that come in, one after the other."""
+
+    def __init__(self, *, waits: bool, budget_s: float = BUDGET_S) -> None:
+        """waits: bring a double in at once, whatever time that takes, since there is no window to keep alive."""
+        self._waits, self._budget_s = waits, budget_s
+        self._at_work: tuple[str, Stepped[Shown]] | None = None
+
+    def step(self, context: Any, desk: Desk) -> bool:
+        """Go on with the double that is coming in, or begin with one. True if there is more to do soon."""
+        record = self._next(desk)
+        if record is None or self._at_work is not None and self._at_work[0] != record.job_id:
+            self.drop()  # it was cancelled
+        if record is None:
+            return False
+        if not _may_come(context, desk, record):
+            self.drop()  # nothing half done lies about while the artist works
+            return False
+        try:
+            if self._waits:
+                put_into_scene(context, record)
+                desk.imported(record, note="In the scene.")
+                return False
+            return self._go_on(context, desk, record)
+        except (Gone, ReferenceError):
+            self.drop()  # deleted under our hands: once more
+        except (errors.InputError, OSError) as error:
+            self.drop()
+            problem, hint = problem_and_hint(error)
+            desk.imported(record, problem=problem, hint=hint)
+        except Exception as error:
+            self.drop()
+            desk.surprises.append(Surprise(f"import of {record.name}", error))
+            problem = "Something went wrong inside Digidouble."
+            desk.imported(record, problem=problem, hint="Copy the error report from the panel.")
+        return False
+
+    def drop(self) -> None:
+        """Give up what is half done, because data-blocks are about to change or have changed; it begins again."""
+        if self._at_work is not None:
+            steps, self._at_work = self._at_work[1], None
+            steps.close()
+
+    def _next(self, desk: Desk) -> JobRecord | None:
+        waiting = [r for r in desk.records.values() if r.state == IMPORTING and desk.is_ours(r)]
+        begun = [r for r in waiting if self._at_work is not None and r.job_id == self._at_work[0]]
+        return next(iter(begun or waiting), None)
+
+    def _go_on(self, context: Any, desk: Desk, record: JobRecord) -> bool:
+        with _in_a_view(context):
+            if self._at_work is None:
+                steps = showing(_file_of(record), _capture_of(record), context.scene)
+                self._at_work = record.job_id, Stepped(steps, self._budget_s)
+            if self._at_work[1].step():
+                return True
+            shown = self._at_work[1].result
+            self._at_work = None
+            settle(shown, _capture_of(record), POINTS_MODE, True, context)
+            bpy.ops.ed.undo_push(message="Show Double")
+        desk.imported(record, note=" ".join(["In the scene.", *shown.notes]))
+        return False
 
 
 def put_into_scene(context: Any, record: JobRecord) -> None:
     """Show a job's double. Raises InputError if it is not there or cannot be shown."""
-    path = Path(record.results) / RESULT
-    if not path.is_file():
-        raise errors.InputError(f"{path} is not there any more.", "Press Retry: what is missing is fetched again.")
+    path = _file_of(record)
     if not hasattr(bpy.types, "DIGIDOUBLE_OT_show_double"):
         raise errors.InputError("This build cannot show doubles.", f"Use File > Import > Gaussian Splats on {path}.")
     try:
@@ -42,22 +106,27 @@ def belongs_here(desk: Desk, record: JobRecord) -> bool:
     return record.visit == desk.visit or (bool(record.file) and record.file == bpy.data.filepath)
 
 
-def _import(context: Any, desk: Desk, record: JobRecord) -> None:
+def _may_come(context: Any, desk: Desk, record: JobRecord) -> bool:
+    """Whether the double may come in now; if it may not, the record says why, or that it has ended."""
     if not belongs_here(desk, record):
         name = Path(record.file).name if record.file else "its scene"
         desk.imported(record, note=f"Fetched. Open {name} and press Import.")
-        return
+        return False
     reason = _why_later(context)
-    if reason is not None:
-        desk.changed |= record.message != reason
-        record.message = reason
-        return
-    try:
-        put_into_scene(context, record)
-    except errors.InputError as error:
-        desk.imported(record, problem=error.message, hint=error.hint)
-    else:
-        desk.imported(record, note="In the scene.")
+    desk.changed |= record.message != (reason or "")
+    record.message = reason or ""
+    return reason is None
+
+
+def _file_of(record: JobRecord) -> Path:
+    path = Path(record.results) / RESULT
+    if not path.is_file():
+        raise errors.InputError(f"{path} is not there any more.", "Press Retry: what is missing is fetched again.")
+    return path
+
+
+def _capture_of(record: JobRecord) -> Path | None:
+    return Path(record.capture) if record.capture.strip() else beside(_file_of(record))
 
 
 def _why_later(context: Any) -> str | None:

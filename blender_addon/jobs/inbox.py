@@ -22,7 +22,7 @@ from ..preferences import preferences
 from ..redrawing import redraw_sidebars
 from ..reporting import describe
 from . import local_backend, messages, mirror
-from .arrival import import_arrived
+from .arrival import Arrivals
 from .backends import LOCAL_ID
 from .desk import Desk
 from .line import has_connection
@@ -31,7 +31,7 @@ from .rescue import Rescue
 from .words import STARTING
 
 BUDGET_S = 0.003
-BUSY_S, IDLE_S = 0.1, 0.5
+ARRIVING_S, BUSY_S, IDLE_S = 0.02, 0.1, 0.5
 REDRAW_S = 0.25  # an upload moves with each tick, but nobody reads that fast
 LOOK_S = 10.0
 NOTICE_S = 60.0
@@ -42,6 +42,7 @@ class Reception:
 
     def __init__(self) -> None:
         self.pictures = Pictures()
+        self.arrivals = Arrivals(waits=bpy.app.background)
         self.forget()
 
     def forget(self) -> None:
@@ -92,7 +93,7 @@ def tick() -> float:
     _look_after_local(office)
     window_manager = bpy.context.window_manager
     _tell(office, window_manager.digidouble)
-    import_arrived(bpy.context, office)
+    arriving = _reception.arrivals.step(bpy.context, office)
     if _reception.looked_at and time.monotonic() - _reception.asked_at > LOOK_S:
         _reception.asked_at = time.monotonic()
         office.glance(office.backends.active)
@@ -103,6 +104,8 @@ def tick() -> float:
     if _reception.has_news and time.monotonic() - _reception.drawn_at >= REDRAW_S:
         _reception.has_news, _reception.drawn_at = False, time.monotonic()
         redraw_sidebars()
+    if arriving:
+        return ARRIVING_S
     return BUSY_S if any(not record.ended for record in office.records.values()) else IDLE_S
 
 
@@ -227,8 +230,15 @@ def _timer() -> float:
 @bpy.app.handlers.persistent
 def _file_opened(*_: Any) -> None:
     """Another file: the window manager's properties are new, the jobs are not."""
+    _reception.arrivals.drop()
     if _reception.desk is not None:
         _reception.desk.file_opened()
+
+
+@bpy.app.handlers.persistent
+def _blocks_changed(*_: Any) -> None:
+    """An undo or a redo: what is half done holds nodes that may be others now."""
+    _reception.arrivals.drop()
 
 
 @bpy.app.handlers.persistent
@@ -241,6 +251,8 @@ def register() -> None:
     """Called by registration."""
     bpy.app.handlers.load_post.append(_file_opened)
     bpy.app.handlers.save_post.append(_file_saved)
+    for handlers in (bpy.app.handlers.undo_pre, bpy.app.handlers.redo_pre):
+        handlers.append(_blocks_changed)
     if not bpy.app.background:
         bpy.app.timers.register(_timer, first_interval=IDLE_S, persistent=True)
 
@@ -249,6 +261,9 @@ def unregister() -> None:
     """Called by registration: threads end within two seconds, jobs go on at their backends."""
     if bpy.app.timers.is_registered(_timer):
         bpy.app.timers.unregister(_timer)
+    _reception.arrivals.drop()
+    for handlers in (bpy.app.handlers.redo_pre, bpy.app.handlers.undo_pre):
+        handlers.remove(_blocks_changed)
     bpy.app.handlers.save_post.remove(_file_saved)
     bpy.app.handlers.load_post.remove(_file_opened)
     if _reception.desk is not None:

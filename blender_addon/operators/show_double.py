@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from ..display.double import MANIFEST, select_only, show_double, splats_in
+from ..display.double import beside, settle, show_double
 from ._base import Operator
 from ._double import count_words
 
@@ -37,14 +37,9 @@ class DIGIDOUBLE_OT_show_double(Operator, bpy.types.Operator):
     def run(self, context: Any) -> set[str] | None:
         """See Operator."""
         path = Path(bpy.path.abspath(self.filepath))
-        captured = Path(bpy.path.abspath(self.capture)) if self.capture.strip() else _beside(path)
+        captured = Path(bpy.path.abspath(self.capture)) if self.capture.strip() else beside(path)
         shown = show_double(path, captured, context.scene)
-        said = shown.item.digidouble
-        said.mode = self.mode
-        if shown.follows:
-            said.capture, said.follow = str(captured), True
-            said.show_avatar = not self.hide_avatar
-        select_only(shown.item, context)
+        settle(shown, captured, self.mode, self.hide_avatar, context)
         for note in shown.notes:
             self.report({"WARNING"}, note)  # type: ignore[attr-defined]
         follows = ", following its avatar" if shown.follows else ""
@@ -57,12 +52,6 @@ class DIGIDOUBLE_OT_show_double(Operator, bpy.types.Operator):
             return self.execute(context)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
-
-
-def _beside(path: Path) -> Path | None:
-    """The capture that a demo or a job leaves beside the double."""
-    folder = splats_in(path).parent
-    return next((c for c in (folder.parent / "capture", folder / "capture") if (c / MANIFEST).is_file()), None)
 
 
 def register() -> None:

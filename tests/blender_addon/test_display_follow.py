@@ -10,15 +10,17 @@ import bpy
 import numpy as np
 import pytest
 from mathutils import Euler, Matrix
+from mathutils.bvhtree import BVHTree
 
 from blender_addon.capture.capture import capture_avatar
 from blender_addon.capture.rigs import Dome
 from blender_addon.capture.settings import CaptureSettings, PoseSettings, RenderSettings
-from blender_addon.display import follow
+from blender_addon.display import follow, surfaces
 from blender_addon.display.attributes import read_attribute
 from blender_addon.display.binding import bind, read_birth
 from blender_addon.display.double import show_double
 from blender_addon.display.edits import posed_cloud
+from blender_addon.display.follow_nodes import FOLLOW, follow_group
 from blender_addon.display.pointcloud import add_splats
 from interchange.cameras import SPLAT_FROM_BLENDER
 from interchange.capture import Capture
@@ -284,3 +286,27 @@ def test_a_hidden_double_is_not_exported_as_if_it_stood_still(shown: Any, hide: 
         posed_cloud(item, bpy.context)
     follow.set_following(item, False)
     np.testing.assert_allclose(posed_cloud(item, bpy.context).means, cloud.means, atol=1e-6)
+
+
+def test_a_group_of_an_older_version_is_left_alone_and_replaced_once(empty: Any) -> None:
+    old = bpy.data.node_groups.new(FOLLOW, "GeometryNodeTree")
+    old["digidouble_version"] = 1
+    new = follow_group()
+    assert new != old and not old.nodes and follow_group() == new
+    locations = {tuple(node.location) for node in new.nodes}
+    assert len(locations) == len(new.nodes) and all(node.hide for node in new.nodes)
+
+
+def test_the_nearest_surface_is_found_in_parts(captured: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trees of a large mesh are built one after the other, so that Blender gets its turn."""
+    mesh, means = captured.load_mesh(), some_splats(600).means * 0.1
+
+    def distances() -> list[float]:
+        faces, points = surfaces.nearest(mesh, means)[0], means @ SPLAT_FROM_BLENDER
+        trees = [BVHTree.FromPolygons(mesh.vertices[corners].tolist(), [(0, 1, 2)]) for corners in mesh.faces[faces]]
+        return [tree.find_nearest(point)[3] for tree, point in zip(trees, points.tolist(), strict=True)]
+
+    whole = distances()
+    monkeypatch.setattr(surfaces, "_TRIANGLES", 100)
+    assert len(mesh.faces) > 300
+    np.testing.assert_allclose(distances(), whole, atol=1e-6)

@@ -3,7 +3,7 @@
 
 `ask.json` {"id": n, "code": "..."} is executed on a timer, as an add-on's own timer would be; the value of `answer`
 goes into `answer.json`. Buttons are pressed by the real mouse; only looking is done from here. A second timer measures
-how long the main thread is ever away.
+how long the main thread is ever away, and tracing.py, if the test asks for it, what it did meanwhile.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ from typing import Any
 
 import bpy
 
+sys.path.insert(0, str(Path(__file__).parent))
+import tracing  # noqa: E402 (beside this file, which Blender runs as a script)
+
 FOLDER = Path(sys.argv[sys.argv.index("--") + 1])
-_state: dict[str, Any] = {"id": 0, "beat": time.perf_counter(), "gaps": []}
+LONG_S = 0.05
+_state: dict[str, Any] = {"id": 0, "beat": time.perf_counter(), "gaps": [], "long": [], "trace": None}
 
 
 def button_under_mouse() -> str:
@@ -112,9 +116,26 @@ def gaps() -> list[float]:
     return found
 
 
+def trace(*names: str) -> list[str]:
+    """From now on explain gaps by these functions of the add-on, and by Blender's own work; those that are missing."""
+    if _state["trace"] is None:
+        _state["trace"] = tracing.Trace()
+        _state["trace"].watch_blender()
+    return _state["trace"].wrap(tracing.package(), *names)  # type: ignore[no-any-return]
+
+
+def long_gaps() -> list[tuple[float, dict[str, float]]]:
+    """Gaps above 50 ms since the last call: milliseconds, and of what."""
+    found, _state["long"] = _state["long"], []
+    return found
+
+
 def _beat() -> float:
     now = time.perf_counter()
-    _state["gaps"].append(max(0.0, now - _state["beat"] - 0.01))
+    gap = max(0.0, now - _state["beat"] - 0.01)
+    _state["gaps"].append(gap)
+    if gap > LONG_S and _state["trace"] is not None:
+        _state["long"].append((round(1e3 * gap, 1), _state["trace"].explained(_state["beat"] + 0.01, now)))
     _state["beat"] = now
     return 0.01
 
@@ -127,7 +148,7 @@ def _listen() -> float:
     if asked["id"] == _state["id"]:
         return 0.05
     _state["id"] = asked["id"]
-    tools = (button_under_mouse, sidebar, open_tab, redraw_sidebar, gaps, scan, scanned)
+    tools = (button_under_mouse, sidebar, open_tab, redraw_sidebar, gaps, long_gaps, trace, scan, scanned)
     names: dict[str, Any] = {"bpy": bpy, **{tool.__name__: tool for tool in tools}}
     reply: dict[str, Any] = {"id": asked["id"]}
     try:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long Blender's main thread is ever away while a job of five minutes runs on the same computer and its service is
-killed twice. The Jobs panel is shown all the time. Software OpenGL draws slowly: the same window without a job, and
-Blender's own sidebar, are measured first; all figures are printed and written to `gaps.json` beside the screenshots.
+killed twice. The Jobs panel is shown all the time, and the double comes into the scene in the end. Software OpenGL
+draws slowly: the same window without a job, and Blender's own sidebar, are measured first; all figures are printed and
+written to `gaps.json` beside the screenshots, with what each gap above 50 ms was spent on.
 
 DIGIDOUBLE_GUI_JOB_S: length of the job in seconds, 300 otherwise.
 """
@@ -18,6 +19,7 @@ import numpy as np
 
 from interchange.connection import CONNECTION_FILE, Connection
 from tests.gui.conftest import LOCAL_BACKEND, MARKS
+from tests.gui.work import OURS_MS, WORK, ours
 
 if TYPE_CHECKING:
     from tests.gui.window import Window
@@ -73,7 +75,7 @@ def test_the_main_thread_is_never_away_for_long(window: Window) -> None:
             time.sleep(1)
 
     tab("View")
-    figures = {"Blender's own tab, drawn again": _figures(_watch(window, 10.0, 0.3))}
+    figures: dict[str, Any] = {"Blender's own tab, drawn again": _figures(_watch(window, 10.0, 0.3))}
     tab("Digidouble")
     window.ask(PREPARE.format(seconds=JOB_S))
     window.ask("bpy.ops.digidouble.capture('INVOKE_DEFAULT')")
@@ -87,8 +89,9 @@ def test_the_main_thread_is_never_away_for_long(window: Window) -> None:
     figures["no job"] = _figures(_watch(window, 10.0))
     figures["no job, drawn again"] = _figures(_watch(window, 10.0, 0.3))
 
+    assert window.ask(f"answer = trace(*{WORK!r})") == []
     window.ask("bpy.ops.digidouble.job_submit('INVOKE_DEFAULT')")
-    window.ask("gaps()")
+    window.ask("gaps(); long_gaps()")
     window.wait(lambda: job("state") == "RUNNING" and job("fraction") > 0.1, 120, "the job's start")
     gaps, said = window.ask("answer = gaps()"), []
     begun = time.monotonic()
@@ -104,10 +107,13 @@ def test_the_main_thread_is_never_away_for_long(window: Window) -> None:
     while job("state") == "RUNNING" and time.monotonic() - begun < 2 * JOB_S + 60:
         gaps += _watch(window, 2.0)
     window.wait(lambda: job("state") in ("DONE", "FAILED"), 120, "the job's end")
+    time.sleep(5)  # until the double has been drawn
+    gaps += window.ask("answer = gaps()")
     assert job("state") == "DONE", job("headline")
     assert all("does not answer" in sentence for sentence in said)
     figures["job, killed twice"] = _figures(gaps) | {"seconds": time.monotonic() - begun}
+    figures["above 50 ms, of what"] = window.ask("answer = long_gaps()")
     (window.folder / "gaps.json").write_text(json.dumps(figures, indent=1))
     print(json.dumps(figures))
-    share = figures["job, killed twice"]["above_50_ms"] / len(gaps)
-    assert share < 0.02, f"the main thread was away for more than 50 ms too often: {figures}"
+    most = max((ours(parts) for _, parts in figures["above 50 ms, of what"]), default=0.0)
+    assert most < OURS_MS, f"the add-on itself held Blender up for {most} ms: {figures['above 50 ms, of what']}"
