@@ -51,7 +51,7 @@ PER_VIEW = "per_view"
 _ONLY_CONSISTENCY = ("consistency", "rounds")
 _WRITTEN = ("depth", "mask")
 """Layers of a capture that a swapped one has too."""
-_PROCEDURE = 4
+_PROCEDURE = 5
 """Raise when the same inputs give other pictures than before: it makes finished views count as stale."""
 
 
