@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="list the identities")
     parser.add_argument("--name", default="avatar", help="name of the avatar in the file")
     parser.add_argument("--seed", type=int, default=0, help="varies skin and hair in detail")
+    parser.add_argument("--one-sided", action="store_true", help="marks on one half: scar, moles, birthmark")
     parser.add_argument("--texture-size", type=int, default=1024, metavar="PIXELS", help="edge of the skin image")
     parser.add_argument("--expression", action="append", default=[], metavar="KEY=VALUE", help="e.g. smile=0.4; repeat")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the .blend file to write")
@@ -52,7 +53,8 @@ def _build(options: argparse.Namespace) -> None:
         raise InputError(f"{options.out} is not a .blend file.", "Give --out a name that ends in .blend.")
     expression = parse_expression(options.expression)
     spec = AvatarSpec(
-        options.kind, options.identity, options.name, options.seed, options.texture_size, options.makehuman
+        options.kind, options.identity, options.name, options.seed, options.texture_size, options.makehuman,
+        options.one_sided,
     )
     from .studio import aim, light_face, new_studio
 

@@ -17,6 +17,7 @@ from .painting.eyes import paint_iris_disc, paint_lids
 from .painting.features import paint_base, paint_marks, paint_mouth, paint_scalp
 from .painting.hairs import paint_beard, paint_brows
 from .painting.noise import Noise
+from .painting.onesided import paint_one_sided
 from .painting.raster import fill_gaps, rasterize_uv
 from .painting.wrinkles import paint_wrinkles
 
@@ -51,7 +52,8 @@ class Look:
 
     tone: skin. lips: colour of the lips. hair, brows: hair colours; iris: eye colour. brow_thickness, brow_density and
     brow_arch (0 straight .. 1 arched) shape the brows. freckles, blush, stubble (shadow to short beard), wrinkles,
-    makeup (lids, lashes, lips): amounts. moles: how many. seed: places all that is random.
+    makeup (lids, lashes, lips): amounts. moles: how many. one_sided: amount of what one half of the face has alone
+    (painting/onesided.py). seed: places all that is random.
     """
 
     tone: Colour = (0.80, 0.62, 0.53)
@@ -68,6 +70,7 @@ class Look:
     blush: float = 0.2
     makeup: float = 0.0
     wrinkles: float = 0.0
+    one_sided: float = 0.0
     seed: int = 0
 
 
@@ -84,6 +87,7 @@ def paint_skin(surface: SkinSurface, look: Look, size: int) -> Float:
     paint_base(canvas, look, regions)
     paint_wrinkles(canvas, look)
     paint_marks(canvas, look, regions)
+    paint_one_sided(canvas, look)
     paint_beard(canvas, look)
     paint_mouth(canvas, look, regions)
     paint_lids(canvas, look, regions)

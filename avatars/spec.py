@@ -41,7 +41,8 @@ class AvatarSpec:
 
     kind: procedural or makehuman. identity: one of `avatars.identities(kind)`. name: of the collection and prefix of
     all objects, e.g. "A". seed: varies skin detail, never topology or UVs. texture_size: edge of the square skin image
-    in pixels. data_dir: folder of the MakeHuman CC0 files, None for the default places.
+    in pixels. data_dir: folder of the MakeHuman CC0 files, None for the default places. one_sided: marks
+    on one half of the face, as real people have.
     Raises InputError on an unknown kind or an impossible texture size.
     """
 
@@ -51,6 +52,7 @@ class AvatarSpec:
     seed: int = 0
     texture_size: int = attrs.field(default=1024, validator=_texture_size)
     data_dir: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    one_sided: bool = False
 
 
 @attrs.frozen(eq=False)

@@ -9,6 +9,7 @@ rendered again.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -55,20 +56,21 @@ class Sitting:
 @attrs.frozen
 class Performer:
     """name: of its folder. identity, seed: for the avatar's builder. kin: those of one kin look alike. sittings: by the
-    folder that each portrait becomes."""
+    folder that each portrait becomes. one_sided: marks on one half of the face (avatars/painting/onesided.py)."""
 
     name: str
     identity: str
     seed: int
     kin: str
     sittings: dict[str, Sitting]
+    one_sided: bool = False
 
 
 @attrs.frozen
 class CastSettings:
     """Who and how. target: identity. makehuman: folder of its files, None for procedural heads. count: of performers.
     size: of the target's views in pixels, portrait_size: of portraits. side: degrees of the outer views from the front.
-    turned: how many performers also sit for portraits with their head turned."""
+    views: how many there are, in one row. turned: how many performers also sit for portraits with their head turned."""
 
     target: str
     makehuman: Path | None
@@ -77,6 +79,7 @@ class CastSettings:
     portrait_size: int = 512
     samples: int = 12
     side: float = 35.0
+    views: int = 3
     turned: int = 3
 
     @property
@@ -156,25 +159,33 @@ def _neutral(draw: np.random.Generator) -> Sitting:
     return Sitting({}, (nod, turn, tilt), lamp, (round(1 + warmth, 3), 1.0, round(1 - warmth, 3)))
 
 
-def render_cast(settings: CastSettings, root: Path) -> Cast:
-    """Render what is missing in `root`. Raises InputError if it holds another cast, or Blender's environment is not
-    there."""
+def render_cast(
+    settings: CastSettings,
+    root: Path,
+    people: Sequence[Performer] | None = None,
+    truths: Mapping[str, str] = TRUTHS,
+) -> Cast:
+    """Render what is missing in `root`; `people` instead of those that the settings draw. Raises InputError
+    if it holds another cast, or Blender's environment is not there."""
     root.mkdir(parents=True, exist_ok=True)
-    cast = Cast(root, tuple(performers(settings.makehuman is not None, settings.count, settings.turned)))
+    if people is None:
+        people = performers(settings.makehuman is not None, settings.count, settings.turned)
+    cast = Cast(root, tuple(people))
     wanted = attrs.asdict(settings) | {
         "makehuman": str(settings.makehuman.resolve()) if settings.makehuman else None,
         "kind": settings.kind,
         "performers": [attrs.asdict(p) for p in cast.performers],
-        "truths": TRUTHS,
+        "truths": dict(truths),
     }
     wanted = json.loads(json.dumps(wanted))
     path = root / _SETTINGS
     if path.exists() and json.loads(path.read_text()) != wanted:
         raise InputError(f"{root} holds another cast.", "Choose another --folder.")
     write_json(path, wanted)
-    print(f"  rendering {settings.count} performers in {root}", flush=True)
+    print(f"  rendering {len(people)} performers in {root}", flush=True)
     run_blender("benchmarks.performers_blender", [path], _tell, log=root / "blender.log")
-    toned = [p for p in cast.performers if not cast.of(p, "toned.png").exists()]
+    wanted_toned = cast.performers if "toned.png" in truths else ()
+    toned = [p for p in wanted_toned if not cast.of(p, "toned.png").exists()]
     for performer in toned:
         skin = read_png(cast.of(performer, "skin.png"))[..., :3].astype(np.float32) / 255
         write_png(cast.of(performer, "toned.png"), in_targets_tone(Capture.load(cast.capture), skin))

@@ -48,10 +48,10 @@ def _render(asked: dict[str, Any], root: Path) -> None:
     for index, person in enumerate(people):
         _tell(0.5 * index / len(people), f"photographing {person['name']}")
         _photograph(asked, person, root / "performers" / person["name"])
-    light_face(_build(asked, asked["target"], 0).eye_centre)
+    light_face(_build(asked, asked["target"], 0, False).eye_centre)
     _tell(0.5, "capturing the target")
     quality = RenderSettings(size=asked["size"], samples=asked["samples"])
-    rig = LightStage(rows=1, columns=3, azimuth=asked["side"], low=5, high=5, held_out=0)
+    rig = LightStage(rows=1, columns=asked["views"], azimuth=asked["side"], low=5, high=5, held_out=0)
     capture_avatar(root / "capture", CaptureSettings(rig=rig, render=quality), None, lambda: False, bpy.context)
     capture = Capture.load(root / "capture")
     for index, person in enumerate(people):
@@ -66,7 +66,7 @@ def _photograph(asked: dict[str, Any], person: dict[str, Any], folder: Path) -> 
     missing = {k: v for k, v in person["sittings"].items() if not (folder / k / "consent.json").exists()}
     if not missing and (folder / "skin.png").exists():
         return
-    avatar = _build(asked, person["identity"], person["seed"])
+    avatar = _build(asked, person["identity"], person["seed"], person["one_sided"])
     save_skin(avatar.head, folder / "skin.png")
     quality = RenderSettings(size=asked["portrait_size"], samples=asked["samples"])
     for where, sitting in missing.items():
@@ -76,11 +76,12 @@ def _photograph(asked: dict[str, Any], person: dict[str, Any], folder: Path) -> 
         bpy.data.objects.remove(lamp)
 
 
-def _build(asked: dict[str, Any], identity: str, seed: int) -> Any:
+def _build(asked: dict[str, Any], identity: str, seed: int, one_sided: bool) -> Any:
     """An avatar in an otherwise empty file."""
     new_studio()
     folder = asked["makehuman"]
-    return build(AvatarSpec(asked["kind"], identity, TARGET, seed, data_dir=Path(folder) if folder else None))
+    data_dir = Path(folder) if folder else None
+    return build(AvatarSpec(asked["kind"], identity, TARGET, seed, data_dir=data_dir, one_sided=one_sided))
 
 
 def _lamp(middle: Vector, place: list[float], tint: list[float]) -> Any:

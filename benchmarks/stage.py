@@ -51,11 +51,19 @@ class Stage:
 
     def truth_psnr(self, performer: Performer, pictures: Sequence[Picture], truth_folder: str = "truth") -> float:
         """dB in the face against the performer's true skin on the target, mean over views."""
-        truth = self.pictures(self.cast.of(performer, truth_folder))
-        figures = [psnr(through_8_bit(a), through_8_bit(b), i.masks["face"])
-                   for a, b, i in zip(pictures, truth, self.images, strict=True)]  # fmt: skip
-        return round(float(np.mean(figures)), 3)
+        return round(float(np.mean(self.truth_psnrs(performer, pictures, truth_folder))), 3)
 
+    def truth_psnrs(self, performer: Performer, pictures: Sequence[Picture], truth_folder: str = "truth"
+                    ) -> list[float]:  # fmt: skip
+        """The same by view."""
+        truth = self.pictures(self.cast.of(performer, truth_folder))
+        return [psnr(through_8_bit(a), through_8_bit(b), i.masks["face"])
+                for a, b, i in zip(pictures, truth, self.images, strict=True)]  # fmt: skip
+
+    def azimuths(self) -> list[float]:
+        """Degrees of each view from the front."""
+        forward = np.array([v.camera.forward for v in self.capture.views])
+        return [float(angle) for angle in np.degrees(np.arctan2(forward[:, 0], forward[:, 1]))]
 
     def swapped(self, performer: Performer, name: str, settings: SwapSettings, source: Path | None = None
                 ) -> list[Picture]:  # fmt: skip

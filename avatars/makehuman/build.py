@@ -79,6 +79,7 @@ def build(spec: AvatarSpec) -> AvatarHandle:
 
 def _plan(spec: AvatarSpec) -> _Plan:
     person = identity(spec.identity, spec.seed)
+    person = attrs.evolve(person, look=attrs.evolve(person.look, one_sided=float(spec.one_sided)))
     data = DataFolder(spec.data_dir)
     base = data.base()
     layout = cut_head(base)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from .canvas import Canvas
 from .chart import distance_to_polyline, smoothstep, spline
+from .onesided import BROW_GAP
 
 if TYPE_CHECKING:
     from ..skin import Look
@@ -85,6 +86,8 @@ def _brow(canvas: Canvas, look: Look, arch: npt.NDArray, outward: float) -> None
     bends = -outward * np.abs(rng.normal(np.radians(18), np.radians(10), count))
     edge = 1 - 0.45 * np.abs(v) ** 2
     opacity = rng.uniform(0.55, 0.95, count) * edge * np.interp(t, [0, 0.1, 1], [0.65, 1, 0.9])
+    if outward > 0 and look.one_sided > 0:
+        opacity = opacity * (1 - look.one_sided * (np.abs(t + 0.03 * v - BROW_GAP[0]) < BROW_GAP[1]))
     _brow_shadow(canvas, look, centre, half)
     paint_strokes(canvas, np.asarray(look.brows), roots, angle, lengths, bends, 0.00022, opacity)
 

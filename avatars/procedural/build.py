@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import attrs
 import bpy
 import numpy as np
 
@@ -40,6 +41,7 @@ def build_procedural(spec: AvatarSpec) -> AvatarHandle:
     if spec.identity not in IDENTITIES:
         raise unknown_identity(spec.identity, "procedural", sorted(IDENTITIES))
     identity = varied(IDENTITIES[spec.identity], spec.seed)
+    identity = attrs.evolve(identity, look=attrs.evolve(identity.look, one_sided=float(spec.one_sided)))
     anatomy = build_anatomy()
     person = personify(anatomy, identity.shape)
     collection = bpy.data.collections.new(spec.name)

@@ -23,6 +23,8 @@ _BROAD = 4.0  # stiffness of the membrane that follows broad unevenness
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _GLARE = 1.15  # times the usual skin's brightness: beyond that it is light
 _HAIR_RIM = 0.012  # of the texture's width
+_SPOT = (0.025, 0.28)  # a mole: at most so large (of the width), at least so round (area over diagonal squared)
+_REDDENED = (0.45, 1.6)  # how far red may fall (natural logarithm), how many times as far green must
 
 
 def statistics_of(encoded: Floats, where: npt.NDArray[np.bool_]) -> SkinStatistics:  # (T, 3) sRGB, (T,)
@@ -36,11 +38,13 @@ def statistics_of(encoded: Floats, where: npt.NDArray[np.bool_]) -> SkinStatisti
 
 def off_hair(albedo: Floats, trust: Floats, regions: Regions, atlas: Atlas) -> Floats:
     """(T,) 0 on hair that grows into the face from outside, and on a rim around it: what is not skin and hangs together
-    with the mask's edge. Brows, moles and lips do not, so they stay."""
+    with the mask's edge. Brows and lips do not, so they stay; moles and birthmarks stay even there."""
     encoded = srgb_from_linear(albedo)
     asked = (trust > 0) & (regions.core | (regions.face <= 0.6))
     foreign = asked.copy()
-    foreign[asked] = membership(encoded[asked], statistics_of(encoded, (trust > 0.5) & regions.core)) < 0.5
+    skin = statistics_of(encoded, (trust > 0.5) & regions.core)
+    foreign[asked] = (membership(encoded[asked], skin) < 0.5) & ~reddened(albedo[asked], skin)
+    foreign &= ~_spots(foreign, atlas)
     image = np.zeros((atlas.height, atlas.width), np.uint8)
     image[atlas.rows, atlas.columns] = foreign | (regions.face < 0.3)
     labels = cv2.connectedComponents(image, connectivity=4)[1]
@@ -55,6 +59,29 @@ def off_hair(albedo: Floats, trust: Floats, regions: Regions, atlas: Atlas) -> F
     return 1 - np.clip(2 * atlas.of_image(soft), 0, 1)
 
 
+def reddened(albedo: Floats, skin: SkinStatistics) -> npt.NDArray[np.bool_]:  # (N, 3) linear
+    """(N,) whether a colour is this skin with more blood in it, as a birthmark or a flush is: haemoglobin takes green
+    and blue alike and leaves red (Jacques, "Optical properties of biological tissues", 2013). Hair and shade take red
+    too, fair hair takes blue before green."""
+    usual = linear_from_srgb(skin.mean.astype(np.float32))
+    red, green, blue = -np.log(np.maximum(albedo, 1e-4) / np.maximum(usual, 1e-4)).T
+    deepest, steepness = _REDDENED
+    alike = np.abs(green - blue) < 0.15 + 0.4 * np.abs(green)
+    return (red > -0.2) & (red < deepest) & (green > 0.1) & (green > steepness * red) & alike
+
+
+def _spots(foreign: npt.NDArray[np.bool_], atlas: Atlas) -> npt.NDArray[np.bool_]:
+    """(T,) what is foreign, small and round, and stands alone."""
+    image = np.zeros((atlas.height, atlas.width), np.uint8)
+    image[atlas.rows, atlas.columns] = foreign
+    labels, measures = cv2.connectedComponentsWithStats(image, connectivity=8)[1:3]
+    size, roundness = _SPOT
+    diagonal = np.hypot(measures[:, cv2.CC_STAT_WIDTH], measures[:, cv2.CC_STAT_HEIGHT])
+    spot = (diagonal < 2 * size * atlas.width) & (measures[:, cv2.CC_STAT_AREA] > roundness * diagonal**2)
+    spot[0] = False
+    return np.asarray(spot[labels[atlas.rows, atlas.columns]])
+
+
 def believable(albedo: Floats, trust: Floats, regions: Regions) -> Floats:
     """(T,) 1, but 0 for what is not skin where that is hardly the face's own: at the mask's soft edge (hair,
     background) and where the photo sees the surface at a slant (somebody else's jaw line, shadows behind it)."""
@@ -63,7 +90,7 @@ def believable(albedo: Floats, trust: Floats, regions: Regions) -> Floats:
     doubt = np.maximum(np.clip((1 - regions.face) / 0.1, 0, 1), np.clip((0.9 - trust) / 0.3, 0, 1))
     doubt[trust == 0] = 0
     asked = doubt > 0
-    doubt[asked] *= 1 - membership(encoded[asked], skin)
+    doubt[asked] *= np.where(reddened(albedo[asked], skin), 0, 1 - membership(encoded[asked], skin))
     return 1 - doubt
 
 

@@ -67,13 +67,13 @@ def membrane(
     ) / np.maximum(gathered, 1e-9)[:, None]  # fmt: skip
     seen = np.bincount(corner_vertex.ravel(), atlas.weights.ravel(), len(used))
     confidence = np.clip(gathered / np.maximum(seen, 1e-9), 0, 1)
-    laplacian = _laplacian(local, mesh.rest_vertices[used])
-    system = sparse.diags(confidence + 1e-6) + stiffness * laplacian
+    graph = laplacian(local, mesh.rest_vertices[used])
+    system = sparse.diags(confidence + 1e-6) + stiffness * graph
     solved = splu(sparse.csc_matrix(system)).solve(confidence[:, None] * average)
     return np.einsum("tc,tcv->tv", atlas.weights, solved[corner_vertex]).astype(np.float32)
 
 
-def _laplacian(faces: npt.NDArray, vertices: Floats) -> sparse.csr_matrix:
+def laplacian(faces: npt.NDArray, vertices: Floats) -> sparse.csr_matrix:
     """Graph Laplacian with weights that fall with edge length, scaled to a mean weight of 1 an edge."""
     count = len(vertices)
     start, end = faces.astype(np.int64).ravel(), np.roll(faces, -1, axis=1).astype(np.int64).ravel()

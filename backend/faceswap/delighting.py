@@ -18,6 +18,7 @@ Floats = npt.NDArray[np.floating]
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 _FLOOR = 0.08  # of the brightest: light never gets darker than that, or noise in deep shadow would be blown up
 _ROUNDS = 15
+_HUES = 0.6  # natural logarithm of green or blue over red: skin beyond is none
 _RIDGE = 1e-4 * np.array([0.0, 1, 1, 1, 10, 10, 10, 10, 10])
 
 
@@ -54,6 +55,7 @@ def fit_shading(colour: Floats, normals: Floats, weight: Floats) -> Shading:  # 
         chosen = chosen[:: len(chosen) // 60_000 + 1]
     basis, values = harmonics(normals[chosen]), np.asarray(colour[chosen], np.float64)
     prior, robust = np.asarray(weight[chosen], np.float64), np.ones(len(chosen))
+    prior *= _of_one_hue(values, prior)
     coefficients = np.zeros((9, 3))
     for _ in range(_ROUNDS):
         share = prior * robust
@@ -70,6 +72,18 @@ def fit_shading(colour: Floats, normals: Floats, weight: Floats) -> Shading:  # 
     inlying = np.abs(error) < 4 * scale
     exposure = np.percentile(fitted[inlying], 95, axis=0)
     return Shading(coefficients / exposure, exposure, float(1 - inlying.mean()))
+
+
+def _of_one_hue(colour: Floats, weight: Floats) -> npt.NDArray[np.float64]:  # (T, 3), (T,)
+    """(T,) 0..1: how near each colour's hue is to the usual one. Light changes brightness far more than hue; hair that
+    falls over a cheek has another hue, and taken for skin it would be taken for shade."""
+    logs = np.log(np.maximum(colour, 1e-4))
+    hue = logs[:, 1:] - logs[:, :1]
+    order = np.argsort(hue, axis=0)
+    share = np.cumsum(weight[order], axis=0) / weight.sum()
+    usual = np.array([hue[order[np.searchsorted(share[:, c], 0.5), c], c] for c in range(2)])
+    away = np.abs(hue - usual).max(1)
+    return np.clip(1 - (away / _HUES) ** 2, 0.001, 1) ** 2
 
 
 def remove_light(

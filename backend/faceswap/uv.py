@@ -14,6 +14,7 @@ from interchange.colour import srgb_from_linear
 from interchange.errors import Cancelled, InputError, Progress
 from interchange.mesh import Mesh
 
+from .agreement import laid_over
 from .atlas import Atlas, build_atlas
 from .blending import gradient_shift, laplacian_blend
 from .cleaning import believable, evened, off_hair, without_glare
@@ -21,7 +22,7 @@ from .completion import complete_by_symmetry, membrane
 from .delighting import Shading, fit_shading, remove_light
 from .fusion import Layer, fuse
 from .regions import Regions, face_regions, part_share
-from .registration import Registration, register
+from .registration import Registration
 from .settings import SwapSettings
 from .source import Photo, Source
 from .textures import as_bytes, as_linear, working_texture
@@ -31,6 +32,7 @@ from .unprojection import Unprojected, unproject
 Floats = npt.NDArray[Any]
 _FULL_TRUST = 0.25  # weight of an unprojected texel from which on it needs no help
 _CARRIED = 10.0  # stiffness of the membrane that carries the face's tone to where no photo shows it
+_MATCHED = 0.3  # of the face's mask: where several photos are matched
 _STEEP = 65.0  # degrees of yaw beyond which half of the face is guessed
 
 
@@ -85,10 +87,12 @@ def make_skin(
     old8 = working_texture(old_linear, settings.texture_size)
     atlas = build_atlas(mesh, head, *old8.shape[:2])
     regions = face_regions(mesh, atlas, source.mask)
+    step(0.1, "Laying the photos over the face")
+    fits = laid_over(mesh, head, source.photos, atlas, regions.face > _MATCHED, settings.smoothing)
     photos = []
-    for index, photo in enumerate(source.photos):
-        step(0.1 + 0.4 * index / len(source.photos), f"Laying {photo.path.name} over the face")
-        photos.append(_take_from_photo(photo, mesh, head, atlas, regions, settings))
+    for index, (photo, fit) in enumerate(zip(source.photos, fits, strict=True)):
+        step(0.2 + 0.3 * index / len(fits), f"Taking the face from {photo.path.name}")
+        photos.append(_take_from_photo(photo, fit, mesh, head, atlas, regions, settings))
     albedo, trust = fuse([photo.layer for photo in photos], regions.core, atlas)
     if settings.symmetry:
         step(0.5, "Completing the hidden side")
@@ -133,9 +137,9 @@ def _changed(back: Floats, old: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _take_from_photo(
-    photo: Photo, mesh: Mesh, head: int, atlas: Atlas, regions: Regions, settings: SwapSettings
-) -> _FromPhoto:
-    registration = register(mesh, photo, settings.smoothing)
+    photo: Photo, registration: Registration, mesh: Mesh, head: int, atlas: Atlas, regions: Regions,
+    settings: SwapSettings,
+) -> _FromPhoto:  # fmt: skip
     seen = unproject(photo, registration, mesh, atlas, regions.face > 0)
     weight = seen.weight * (regions.face > 0)
     shading = None

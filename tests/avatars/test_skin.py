@@ -172,3 +172,17 @@ def test_curves() -> None:
         False,
         False,
     ]
+
+
+def test_one_sided_marks_lie_on_one_half_each_and_leave_the_rest() -> None:
+    plain, marked = (paint_skin(surface(), Look(one_sided=amount, seed=4), SIZE) for amount in (0.0, 1.0))
+    assert np.array_equal(plain, paint_skin(surface(), Look(seed=4), SIZE))
+    assert np.array_equal(marked, paint_skin(surface(), Look(one_sided=1.0, seed=4), SIZE))
+    change = np.abs(marked - plain).max(-1)
+    strong = change > 0.12
+    assert 0.002 < strong.mean() < 0.06
+    mirrored = strong & strong[:, ::-1]  # the test's surface unwraps symmetrically
+    assert mirrored.sum() < 0.1 * strong.sum()
+    left, right = marked[:, SIZE // 2 :], marked[:, : SIZE // 2]
+    rows = slice(SIZE // 3, SIZE // 2)  # eyes and cheeks: the sunny side is darker as a whole
+    assert np.median(left[rows]) < np.median(right[rows]) - 0.005

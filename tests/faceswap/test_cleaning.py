@@ -52,6 +52,23 @@ def test_hair_from_outside_goes_and_moles_stay(mesh: Mesh, atlas: Atlas) -> None
     assert_array_equal(off_hair(plain_skin(atlas), trust, regions, atlas), 1)
 
 
+def test_a_birthmark_and_a_mole_at_the_masks_edge_stay_and_hair_there_does_not(mesh: Mesh, atlas: Atlas) -> None:
+    regions, (azimuth, elevation) = face_regions(mesh, atlas), angles(atlas)
+    stain = (np.abs(elevation) < 12) & (azimuth > 45)  # to the edge and beyond
+    mole = np.hypot(azimuth + 60, elevation + 10) < 3
+    trust = (regions.face > 0).astype(np.float32)
+    for colour, stays in (((0.42, 0.15, 0.12), True), ((0.10, 0.05, 0.03), False), ((0.34, 0.20, 0.07), False)):
+        albedo = plain_skin(atlas)  # blood; brown hair; fair hair
+        albedo[stain] *= np.array(colour, np.float32) / SKIN
+        albedo[mole] = [0.03, 0.02, 0.015]
+        keep = off_hair(albedo, trust, regions, atlas)
+        assert keep[mole & (regions.face > 0.3)].min() == 1
+        kept = keep[stain & (regions.face > 0.3)]
+        assert kept.min() == 1 if stays else kept.max() < 0.5
+        belief = believable(albedo, trust, regions)[stain & (regions.face > 0.1) & (regions.face < 0.85)]
+        assert belief.min() > 0.9 if stays else belief.max() < 0.1, colour
+
+
 def test_foreign_colours_count_only_where_the_face_is_seen_well(mesh: Mesh, atlas: Atlas) -> None:
     regions, (azimuth, elevation) = face_regions(mesh, atlas), angles(atlas)
     albedo = plain_skin(atlas)

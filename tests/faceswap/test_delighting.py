@@ -75,3 +75,18 @@ def test_too_little_skin_is_an_error() -> None:
     normals = hemisphere(49)
     with pytest.raises(ValueError, match="too little"):
         fit_shading(np.ones((49, 3)), normals, np.ones(49))
+
+
+def test_hair_over_a_cheek_is_not_taken_for_shade() -> None:
+    draw = np.random.default_rng(2)
+    normals = draw.normal(size=(6000, 3))
+    normals[:, 1] = -np.abs(normals[:, 1]) - 0.3
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    light = 0.6 - 0.4 * normals[:, 1:2]
+    skin, hair = np.array([0.7, 0.43, 0.33]), np.array([0.25, 0.07, 0.02])
+    covered = normals[:, 0] > 0.35
+    colour = light * np.where(covered[:, None], hair, skin)
+    assert 0.2 < covered.mean() < 0.4
+    fitted = fit_shading(colour, normals, np.ones(len(normals))).on(normals)
+    relative = (fitted / light)[:, 1]
+    assert relative[covered].mean() > 0.93 * relative[~covered].mean()
