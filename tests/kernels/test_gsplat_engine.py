@@ -21,7 +21,7 @@ from backend.kernels.rasterizer import LossWeights, Step, Target
 from interchange.errors import InputError
 from interchange.splats import SplatCloud
 
-from .cuda import checks
+from .cuda import checks, checks_between_steps
 from .gsplat_standin import STANDIN, EngineOnCpu
 from .scenes import camera_for, random_cloud
 
@@ -58,16 +58,16 @@ def test_other_splats_can_take_over():
 
 
 def test_changes_between_steps_are_the_cpu_engines():
-    checks.check_changes_between_steps(EngineOnCpu())
-    checks.check_faces_follow_the_splats(EngineOnCpu())
+    checks_between_steps.check_changes_between_steps(EngineOnCpu())
+    checks_between_steps.check_faces_follow_the_splats(EngineOnCpu())
 
 
 def test_splats_made_of_others_can_take_over():
-    checks.check_rearrange(EngineOnCpu())
+    checks_between_steps.check_rearrange(EngineOnCpu())
 
 
 def test_other_pictures_can_take_over():
-    checks.check_retarget(EngineOnCpu())
+    checks_between_steps.check_retarget(EngineOnCpu())
 
 
 def test_broken_splats_are_not_mended_by_a_change():
@@ -75,7 +75,7 @@ def test_broken_splats_are_not_mended_by_a_change():
     for column, (row, value) in enumerate({0: np.nan, 3: np.inf, 7: 50.0, 10: np.nan}.items()):
         parameters.block[row, column] = value
     before = parameters.block.copy()
-    after = checks.changed_between_steps(EngineOnCpu(), parameters, target)[-1]
+    after = checks_between_steps.changed_between_steps(EngineOnCpu(), parameters, target)[-1]
     np.testing.assert_array_equal(after[11:], before[11:])
     np.testing.assert_array_equal(after[3:, :4], before[3:, :4])
     assert (after[3:11, 4:192] != before[3:11, 4:192]).any(axis=1).all()

@@ -16,7 +16,7 @@ from backend.kernels.rasterization.reference import rasterize
 from backend.kernels.rasterizer import LossWeights, Step, Target
 from interchange.errors import InputError
 
-from .cuda import checks
+from .cuda import checks_between_steps
 from .scenes import camera_for, random_cloud
 
 WIDTH, HEIGHT, COUNT = 70, 50, 192
@@ -71,11 +71,11 @@ def test_statistics_do_not_change_the_steps():
 
 
 def test_splats_made_of_others_can_take_over():
-    checks.check_rearrange(CpuEngine(COUNT, WIDTH, HEIGHT, 1))
+    checks_between_steps.check_rearrange(CpuEngine(COUNT, WIDTH, HEIGHT, 1))
 
 
 def test_other_pictures_can_take_over():
-    checks.check_retarget(CpuEngine(COUNT, WIDTH, HEIGHT, 1))
+    checks_between_steps.check_retarget(CpuEngine(COUNT, WIDTH, HEIGHT, 1))
 
 
 def test_statistics_must_be_asked_for():

@@ -13,9 +13,11 @@ import attrs
 import numpy as np
 
 from backend.kernels.cuda import sources
-from backend.kernels.cuda.launches import Operation
+from backend.kernels.cuda.launches import Launch, Operation, Pointer
 from backend.kernels.cuda.sources import TRAINING, Program, Variant
 
+THREADS = {"SPLAT_THREADS": 128, "SORT_THREADS": 256, "LOSS_THREADS": 256, "RASTER_WARPS * 32": 64, "256": 256}
+"""What the sources' names for a block's threads stand for."""
 _GAP = 4096  # between allocations, so that one byte too far is outside
 
 
@@ -116,3 +118,10 @@ def signatures(program: Program = TRAINING) -> dict[str, Signature]:
                 threads, tuple(Parameter(p[3], p[2] is not None, p[1] is not None) for p in parts if p)
             )
     return found
+
+
+def assert_inside(device: RecordingDevice, launch: Launch) -> None:
+    """Every pointer points into something that is allocated now."""
+    for argument in launch.arguments:
+        if isinstance(argument, Pointer) and argument.address:
+            assert device.holds(argument.address, 1), launch.kernel

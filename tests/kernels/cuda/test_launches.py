@@ -11,21 +11,16 @@ import math
 from collections.abc import Callable
 
 import attrs
-import numpy as np
 import pytest
 
 from backend.kernels.cuda import sources
-from backend.kernels.cuda.engine import CudaEngine
 from backend.kernels.cuda.frame import _GROWTH, MAX_ENTRIES, Pipeline
-from backend.kernels.cuda.launches import Clear, Launch, Operation, Pointer, Sizes, change, rearrange
+from backend.kernels.cuda.launches import Clear, Launch, Operation, Pointer, Sizes
 from backend.kernels.cuda.memory import Buffers, fit_bytes, frame_bytes
-from backend.kernels.cuda.records import CHANGE, CONTROL, FRAME, VIEW, step_dtype
+from backend.kernels.cuda.records import CONTROL, FRAME, VIEW, step_dtype
 from backend.kernels.cuda.session import STEPS_IN_FLIGHT
-from backend.kernels.parameters import AdamState
-from backend.kernels.rasterizer import LossWeights, Step, Target
 
-from ..scenes import camera_for, scene
-from .recorder import RecordingDevice, signatures
+from .recorder import THREADS, RecordingDevice, assert_inside, signatures
 
 SIGNATURES = signatures()
 VIEWS = 3
@@ -102,7 +97,6 @@ MAY_BE_NULL = {("radix_pass", name) for name in ("values", "payload", "payload_o
     ("rasterize", "snapshots"), ("rasterize", "stops"), ("emit_entries", "slot_used"),
     ("project_backward", "statistics"), ("project_backward", "output"),
 }  # fmt: skip
-THREADS = {"SPLAT_THREADS": 128, "SORT_THREADS": 256, "LOSS_THREADS": 256, "RASTER_WARPS * 32": 64, "256": 256}
 
 SIZES = [
     Sizes(stride, rows, width, height, capacity)
@@ -395,62 +389,6 @@ def test_no_index_overflows_32_bits():
 # -- sessions ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("degree", "depth"), [(0, 0.0), (3, 0.0), (1, 0.5)])
-def test_a_session_makes_the_plan_and_gives_everything_back(degree, depth):
-    device = RecordingDevice()
-    engine = CudaEngine(device)
-    parameters, camera = scene(degree, 1)
-    other = camera_for(60, 90)
-    targets = [Target(c, np.zeros((c.height, c.width, 3), np.float32)) for c in (camera, other)]
-    targets[0] = attrs.evolve(targets[0], depth=np.ones((camera.height, camera.width), np.float32))
-    weights = LossWeights(depth=depth)
-    session = engine.begin(parameters, AdamState.like(parameters), targets, weights, statistics=True)
-    depths = 8 * camera.height * camera.width  # two planes
-    assert any(size == depths for _, size in device.uploads) == bool(depth)
-    rates = np.zeros(len(parameters.block), np.float32)
-    _, operations = session.stages_at(Step(1, 1, rates))
-    kernels = [operation.kernel for operation in operations if isinstance(operation, Launch)]
-    assert kernels[0] == "project" and kernels[-1] == "finish_step"
-    for operation in operations:
-        if isinstance(operation, Launch):
-            assert_inside(device, operation)
-            assert operation.grid[:2] == (3, 3) or operation.kernel not in ("compare", "differentiate")
-    session.render(camera, (0.1, 0.2, 0.3))
-    for operation in device.operations:
-        if isinstance(operation, Launch):
-            assert_inside(device, operation)
-    session.close()
-    assert device.allocations == {}
-
-
-def test_other_pictures_of_the_same_sizes_go_where_the_old_ones_lie():
-    device = RecordingDevice()
-    parameters, camera = scene(1, 1)
-    black = Target(camera, np.zeros((camera.height, camera.width, 3), np.float32))
-    weighted = attrs.evolve(black, pixel_weights=np.ones((camera.height, camera.width), np.float32))
-    session = CudaEngine(device).begin(parameters, AdamState.like(parameters), [black, black], LossWeights())
-    _, before = session.stages_at(Step(0, 1, np.zeros(23, np.float32)))
-    lie = dict(device.allocations)
-    session.retarget([black, black])
-    assert device.allocations == lie
-    session.retarget([black, weighted])
-    assert sum(device.allocations.values()) == sum(lie.values()) + 256 * math.ceil(4 * 70 * 50 / 256)
-    again = dict(device.allocations)
-    session.retarget([black, weighted])
-    assert device.allocations == again
-    _, after = session.stages_at(Step(0, 1, np.zeros(23, np.float32)))
-    assert after == before  # nothing to record anew
-    session.close()
-    assert device.allocations == {}
-
-
-def assert_inside(device: RecordingDevice, launch: Launch) -> None:
-    """Every pointer points into something that is allocated now."""
-    for argument in launch.arguments:
-        if isinstance(argument, Pointer) and argument.address:
-            assert device.holds(argument.address, 1), launch.kernel
-
-
 def test_growing_makes_new_buffers_and_forgets_the_old():
     plan = Plan(SIZES[2], True, False, False)
     before, graphs = dict(plan.device.allocations), plan.pipeline.sizes.capacity
@@ -477,107 +415,3 @@ def test_the_estimate_before_a_fit_is_what_the_fit_takes(sizes):
     small = STEPS_IN_FLIGHT * (step_dtype(sizes.rows).itemsize + 16) + 64 * 256  # plans, results, alignment
     assert estimate <= taken <= estimate + small
     assert frame_bytes(sizes, training=False) < frame_bytes(sizes, training=True) < estimate
-
-
-# -- between steps ----------------------------------------------------------------------------------------------------
-
-BETWEEN = signatures(sources.CHANGES)
-
-
-@pytest.mark.parametrize("kernel", ["decay", "align", "wander"])
-@pytest.mark.parametrize(("stride", "count"), [(16, 1), (16, 16), (144, 129), (100_000, 99_999), (5_000_000, 4 << 20)])
-def test_a_change_between_steps_reaches_all_splats_and_no_further(kernel, stride, count):
-    device = RecordingDevice()
-    buffers = Buffers(device)
-    buffers.add({"block": 4 * 23 * stride, "change": CHANGE.itemsize, "normals": 12 * 77, "columns": 4 * count})
-    (launch,) = change(kernel, stride, count, buffers.at)
-    signature = BETWEEN[kernel]
-    assert signature.threads == "SPLAT_THREADS" and launch.threads == THREADS["SPLAT_THREADS"]
-    assert launch.kernel == kernel and launch.grid == (math.ceil(count / 128), 1, 1)
-    reach = {"block": 4 * 11 * stride, "change": CHANGE.itemsize, "normals": 12 * 77, "columns": 4 * count}
-    named = dict(zip([p.name for p in signature.parameters], launch.arguments, strict=True))
-    for parameter in signature.parameters:
-        argument = named[parameter.name]
-        assert isinstance(argument, Pointer if parameter.is_pointer else int)
-        if isinstance(argument, Pointer):
-            assert argument.address == buffers.at[parameter.name]
-            assert device.holds(argument.address, reach[parameter.name])
-            assert parameter.is_read_only == (parameter.name != "block")
-    assert (named["stride"], named["count"]) == (stride, count)
-
-
-@pytest.mark.parametrize(("rows", "old", "new"), [(14, 16, 16), (59, 5_000_000, 16), (23, 144, 100_016)])
-def test_a_rearrangement_reaches_all_numbers_and_no_further(rows, old, new):
-    device = RecordingDevice()
-    before, after = Buffers(device), Buffers(device)
-    before.add({name: 4 * rows * old for name in ("block", "first", "second")})
-    room = {name: 4 * rows * new for name in ("block", "first", "second")}
-    after.add({**room, "source": 4 * new, "rested": new})
-    launch = rearrange(rows, old, new, before.at, after.at)
-    signature = BETWEEN["rearrange"]
-    assert launch.grid == (math.ceil(new / 128), rows, 1) and launch.threads == THREADS[signature.threads] == 128
-    named = dict(zip([p.name for p in signature.parameters], launch.arguments, strict=True))
-    assert (named["old_stride"], named["stride"]) == (old, new)
-    for parameter in signature.parameters:
-        name, argument = parameter.name, named[parameter.name]
-        assert isinstance(argument, Pointer if parameter.is_pointer else int)
-        if isinstance(argument, Pointer):
-            place = (after if name in ("source", "rested") or name.endswith("_out") else before).at
-            assert argument.address == place[name.removesuffix("_out")]
-            assert parameter.is_read_only == (not name.endswith("_out"))
-
-
-def test_a_rearrangement_moves_only_the_rows_of_the_shape():
-    device = RecordingDevice()
-    parameters, camera = scene(3, 1, count=300)
-    targets = [Target(camera, np.zeros((camera.height, camera.width, 3), np.float32))]
-    session = CudaEngine(device).begin(parameters, AdamState.like(parameters), targets, LossWeights())
-    other, _ = scene(3, 2, count=500)
-    width = other.block.shape[1]
-    device.uploads.clear()
-    device.operations.clear()
-    session.rearrange(other, AdamState.like(other), np.zeros(width, np.int32), np.zeros(width, bool))
-    sent = [size for _, size in device.uploads if size]
-    assert sorted(sent) == [width, 4 * width, 4 * 11 * width]
-    (launch,) = [operation for operation in device.operations if isinstance(operation, Launch)]
-    assert launch.kernel == "rearrange"
-    session.close()
-    assert device.allocations == {}
-
-
-def test_the_kernels_between_steps_are_those_that_we_name():
-    assert set(BETWEEN) == set(sources.CHANGES.kernels)
-    assert change("decay", 16, 0, {"block": 0, "change": 0}) == []
-
-
-def test_normals_and_faces_go_to_the_device_once():
-    device = RecordingDevice()
-    parameters, camera = scene(1, 1, count=300)
-    targets = [Target(camera, np.zeros((camera.height, camera.width, 3), np.float32))]
-    session = CudaEngine(device).begin(parameters, AdamState.like(parameters), targets, LossWeights())
-    normals, face = np.ones((50, 3), np.float32), np.zeros(300, np.int32)
-    device.operations.clear()
-
-    def sent(work):
-        device.uploads.clear()
-        work()
-        return sorted(size for _, size in device.uploads)
-
-    assert sent(lambda: session.align(0.1, normals, face)) == [CHANGE.itemsize, 12 * 50, 4 * 300]
-    assert sent(lambda: session.align(0.1, normals, face)) == [CHANGE.itemsize]
-    assert sent(lambda: session.decay(0.9, 0.0)) == sent(lambda: session.wander(0.1, 1, 2, 3)) == [CHANGE.itemsize]
-    assert sent(lambda: session.align(0.1, normals, face.copy())) == [CHANGE.itemsize, 4 * 300]
-    assert sent(lambda: session.align(0.1, normals.copy(), face)) == [CHANGE.itemsize, 12 * 50, 4 * 300]
-    more, _ = scene(1, 2, count=500)
-    session.replace(more, AdamState.like(more))
-    mesh, born = normals.copy(), np.zeros(500, np.int32)
-    session.align(0.1, mesh, born)
-    other, _ = scene(1, 3, count=500)
-    session.replace(other, AdamState.like(other))  # the same faces, but of splats in another order
-    assert sent(lambda: session.align(0.1, mesh, born)) == [CHANGE.itemsize, 4 * 500]
-    for launch in device.operations:
-        if isinstance(launch, Launch):
-            assert launch.kernel in ("align", "decay", "wander")
-    assert_inside(device, device.operations[-1])
-    session.close()
-    assert device.allocations == {}
