@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +62,27 @@ def results(captured: Capture, file: Path, tmp_path: Path) -> Iterator[Path]:
     blender_addon.unregister()
 
 
-def _desk(tmp_path: Path, results: Path, captured: Capture | None) -> tuple[Desk, JobRecord]:
-    """A desk with a job whose double has just been fetched."""
-    desk = Desk(tmp_path / "user", lambda: tmp_path / "service")
-    folder = "" if captured is None else str(captured.folder)
-    record = JobRecord("j", "job", "fit", "local", {}, folder, "", str(results), visit=desk.visit, fetched=True)
-    record.move(IMPORTING)
-    desk._claim(record)
-    desk.records["j"] = record
-    return desk, record
+MakeDesk = Callable[[Path, Capture | None], tuple[Desk, JobRecord]]
+
+
+@pytest.fixture
+def make_desk(tmp_path: Path) -> Iterator[MakeDesk]:
+    """Gives a desk with a job whose double has just been fetched, by its results and capture."""
+    made: list[Desk] = []
+
+    def make(results: Path, captured: Capture | None) -> tuple[Desk, JobRecord]:
+        desk = Desk(tmp_path / "user", lambda: tmp_path / "service")
+        made.append(desk)
+        folder = "" if captured is None else str(captured.folder)
+        record = JobRecord("j", "job", "fit", "local", {}, folder, "", str(results), visit=desk.visit, fetched=True)
+        record.move(IMPORTING)
+        desk._claim(record)
+        desk.records["j"] = record
+        return desk, record
+
+    yield make
+    for desk in made:
+        desk.ledger.close()  # its thread outlives the desk otherwise
 
 
 def _bring_in(arrivals: Arrivals, desk: Desk, record: JobRecord) -> int:
@@ -100,8 +112,8 @@ def _blocks() -> dict[str, list[str]]:
     return {kind: sorted(block.name for block in getattr(bpy.data, kind)) for kind in kinds}
 
 
-def test_it_is_the_one_that_the_operator_brings_in(captured: Capture, results: Path, tmp_path: Path) -> None:
-    desk, record = _desk(tmp_path, results, captured)
+def test_it_is_the_one_that_the_operator_brings_in(captured: Capture, results: Path, make_desk: MakeDesk) -> None:
+    desk, record = make_desk(results, captured)
     assert _bring_in(Arrivals(waits=False), desk, record) > 5
     assert record.message == "In the scene." and not record.problem
     stepped = bpy.context.object
@@ -156,8 +168,8 @@ def test_whatever_ends_it_in_between_leaves_nothing(captured: Capture, results: 
     assert len(_blocks()["pointclouds"]) == 1
 
 
-def test_a_cancelled_one_is_dropped(captured: Capture, results: Path, tmp_path: Path) -> None:
-    desk, record = _desk(tmp_path, results, captured)
+def test_a_cancelled_one_is_dropped(captured: Capture, results: Path, make_desk: MakeDesk) -> None:
+    desk, record = make_desk(results, captured)
     arrivals, before = Arrivals(waits=False), _blocks()
     assert arrivals.step(bpy.context, desk)
     desk.cancel(record)
@@ -165,8 +177,8 @@ def test_a_cancelled_one_is_dropped(captured: Capture, results: Path, tmp_path: 
     assert record.message == "Fetched." and _blocks() == before
 
 
-def test_another_file_gets_nothing_of_it(captured: Capture, results: Path, tmp_path: Path) -> None:
-    desk, record = _desk(tmp_path, results, captured)
+def test_another_file_gets_nothing_of_it(captured: Capture, results: Path, make_desk: MakeDesk) -> None:
+    desk, record = make_desk(results, captured)
     arrivals = Arrivals(waits=False)
     while not bpy.data.pointclouds:
         assert arrivals.step(bpy.context, desk)
@@ -186,8 +198,8 @@ def _delete(_: Arrivals) -> None:
 
 
 @pytest.mark.parametrize("happens", [_undo, _delete])
-def test_it_begins_again_after(happens: Any, captured: Capture, results: Path, tmp_path: Path) -> None:
-    desk, record = _desk(tmp_path, results, captured)
+def test_it_begins_again_after(happens: Any, captured: Capture, results: Path, make_desk: MakeDesk) -> None:
+    desk, record = make_desk(results, captured)
     arrivals = Arrivals(waits=False, budget_s=0.0)
     while not bpy.data.pointclouds:
         assert arrivals.step(bpy.context, desk)
@@ -197,8 +209,8 @@ def test_it_begins_again_after(happens: Any, captured: Capture, results: Path, t
     assert len(bpy.context.object.data.points) == COUNT
 
 
-def test_it_waits_for_the_artists_hands(captured: Capture, results: Path, tmp_path: Path) -> None:
-    desk, record = _desk(tmp_path, results, captured)
+def test_it_waits_for_the_artists_hands(captured: Capture, results: Path, make_desk: MakeDesk) -> None:
+    desk, record = make_desk(results, captured)
     arrivals = Arrivals(waits=False, budget_s=0.0)
     while not bpy.data.pointclouds:
         assert arrivals.step(bpy.context, desk)
@@ -212,7 +224,7 @@ def test_it_waits_for_the_artists_hands(captured: Capture, results: Path, tmp_pa
 
 
 def test_what_goes_wrong_is_said_on_the_job(
-    captured: Capture, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    captured: Capture, results: Path, monkeypatch: pytest.MonkeyPatch, make_desk: MakeDesk
 ) -> None:
     path = results / "double" / "splats.ply"
     whole = path.read_bytes()
@@ -220,22 +232,22 @@ def test_what_goes_wrong_is_said_on_the_job(
         path.unlink()
         if content is not None:
             path.write_bytes(content)
-        desk, record = _desk(tmp_path, results, captured)
+        desk, record = make_desk(results, captured)
         _bring_in(Arrivals(waits=False), desk, record)
         assert words in record.problem and not bpy.data.pointclouds
         if content is None:
             path.write_bytes(whole)
-    desk, record = _desk(tmp_path, results, None)
+    desk, record = make_desk(results, None)
     monkeypatch.setattr(double, "new_object", lambda *_: 1 / 0)
     _bring_in(Arrivals(waits=False), desk, record)
     assert "Something went wrong inside Digidouble" in record.problem
     assert isinstance(desk.surprises[0].error, ZeroDivisionError)
 
 
-def test_an_avatar_that_is_away_is_said_on_the_job(captured: Capture, results: Path, tmp_path: Path) -> None:
+def test_an_avatar_that_is_away_is_said_on_the_job(captured: Capture, results: Path, make_desk: MakeDesk) -> None:
     for item in [o for o in bpy.data.objects if o.type == "MESH"]:
         bpy.data.objects.remove(item)
-    desk, record = _desk(tmp_path, results, captured)
+    desk, record = make_desk(results, captured)
     _bring_in(Arrivals(waits=False), desk, record)
     assert record.message.startswith("In the scene. The double does not follow the avatar: the avatar 'A' is not in")
     assert not bpy.context.object.modifiers
