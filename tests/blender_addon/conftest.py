@@ -25,6 +25,16 @@ def empty() -> Any:
     return bpy.context.scene
 
 
+@pytest.fixture(scope="module")
+def standin_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in in a file, since its polygons come in another order each time that it is built."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    build_standin("A")
+    path: Path = tmp_path_factory.mktemp("file") / "avatar.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    return path
+
+
 @pytest.fixture
 def addon(empty: Any) -> Iterator[Any]:
     """The add-on, registered in an empty file; yields its avatar settings."""

@@ -29,23 +29,12 @@ from interchange.capture import Capture
 from interchange.errors import InputError
 from interchange.splats import write_ply
 from tests.blender_addon.doubles import born_on, some_splats
-from tests.blender_addon.standin import build_standin
 
 COUNT = 400
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stand-in in a file, since its polygons come in another order each time that it is built."""
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    build_standin("A")
-    path: Path = tmp_path_factory.mktemp("file") / "avatar.blend"
-    bpy.ops.wm.save_as_mainfile(filepath=str(path))
-    return path
-
-
-@pytest.fixture(scope="module")
-def captured(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Capture:
+def captured(standin_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Capture:
     """A capture of that file."""
     folder: Path = tmp_path_factory.mktemp("capture")
     capture_avatar(folder, CaptureSettings(rig=Dome(1, 1), render=RenderSettings(size=64, samples=1)))
@@ -53,9 +42,9 @@ def captured(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Capture:
 
 
 @pytest.fixture
-def results(captured: Capture, file: Path, tmp_path: Path) -> Iterator[Path]:
+def results(captured: Capture, standin_file: Path, tmp_path: Path) -> Iterator[Path]:
     """A job's results, and the file with the avatar open; the extension is turned on."""
-    bpy.ops.wm.open_mainfile(filepath=str(file))
+    bpy.ops.wm.open_mainfile(filepath=str(standin_file))
     blender_addon.register()
     born_on(captured, tmp_path / "results" / "double", COUNT)
     yield tmp_path / "results"

@@ -33,17 +33,7 @@ NODE_REACHES_THE_LIMIT = bpy.app.version >= (4, 3, 0)  # of subdivision; the sta
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stand-in in a file, since its polygons come in another order each time that it is built."""
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    build_standin("A")
-    path: Path = tmp_path_factory.mktemp("file") / "avatar.blend"
-    bpy.ops.wm.save_as_mainfile(filepath=str(path))
-    return path
-
-
-@pytest.fixture(scope="module")
-def captured(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Capture:
+def captured(standin_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Capture:
     """A capture of that file."""
     folder: Path = tmp_path_factory.mktemp("capture")
     render, pose = RenderSettings(size=64, samples=1), PoseSettings({"smile": 0.5}, {"head": (0.0, 0.0, 12.0)})
@@ -52,9 +42,9 @@ def captured(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Capture:
 
 
 @pytest.fixture
-def shown(captured: Capture, file: Path, tmp_path: Path) -> Any:
+def shown(captured: Capture, standin_file: Path, tmp_path: Path) -> Any:
     """The stand-in in the captured pose, and a double that follows it."""
-    bpy.ops.wm.open_mainfile(filepath=str(file))
+    bpy.ops.wm.open_mainfile(filepath=str(standin_file))
     _pose(head=12.0, smile=0.5)
     cloud, face, barycentric = born_on(captured, tmp_path / "double")
     found = show_double(tmp_path / "double", captured.folder, bpy.context.scene)
@@ -222,7 +212,7 @@ def test_colours_turn_with_the_splats(shown: Any) -> None:
     assert np.abs(posed.sh - cloud.sh).max() > 0.1
 
 
-def test_what_cannot_be_followed_is_said(captured: Capture, file: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_followed_is_said(captured: Capture, standin_file: Path, tmp_path: Path) -> None:
     born_on(captured, tmp_path / "double")
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
@@ -236,7 +226,7 @@ def test_what_cannot_be_followed_is_said(captured: Capture, file: Path, tmp_path
     (tmp_path / "double" / "binding.npz").write_bytes(b"no archive")
     with pytest.raises(InputError, match="cannot be read"):
         read_birth(tmp_path / "double" / "binding.npz", 400)
-    bpy.ops.wm.open_mainfile(filepath=str(file))
+    bpy.ops.wm.open_mainfile(filepath=str(standin_file))
     found = show_double(tmp_path / "double", captured.folder, bpy.context.scene)
     assert found.follows and "nearest surface" in found.notes[0]
     bpy.data.objects.remove(bpy.data.objects["A_hair"])

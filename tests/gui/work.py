@@ -15,9 +15,8 @@ WORK = (
     "panels.status.DIGIDOUBLE_PT_status.draw",
 )  # fmt: skip
 
-OURS_MS = 100.0
-"""What the add-on itself may have of a gap on a machine that does other things too; on a calm one it stays below 50.
-Drawing and evaluating are Blender's."""
+OURS_MS = 50.0
+"""What the add-on itself may have of a gap; calm it had at most 8. Drawing and evaluating are Blender's."""
 
 
 def ours(parts: dict[str, float]) -> float:
