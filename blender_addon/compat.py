@@ -23,6 +23,16 @@ _PASS_NAMES = {  # our word -> Blender's, newest first (5.0 wrote them out)
     "depth": ("Depth",),
     "normal": ("Normal",),
 }
+_REFUSALS = ("Writing to ID classes in this context is not allowed", "can't modify blend data in this state")
+
+
+def changes_refused(error: BaseException) -> bool:
+    """Whether Blender has refused a change because it is drawing, or believes that it is. Trying again soon helps.
+
+    Its mark for that is one for all threads. A panel that is drawn while a render's thread asks an add-on for the items
+    of a property can leave it set until Blender next calls Python; seen in a window of 4.3 once in seven long runs.
+    """
+    return isinstance(error, AttributeError | RuntimeError) and any(words in str(error) for words in _REFUSALS)
 
 
 def eevee_engine() -> str:
