@@ -23,7 +23,7 @@ _PASS_NAMES = {  # our word -> Blender's, newest first (5.0 wrote them out)
     "depth": ("Depth",),
     "normal": ("Normal",),
 }
-_REFUSALS = ("Writing to ID classes in this context is not allowed", "can't modify blend data in this state")
+_REFUSALS = ("Writing to ID classes in this context is not allowed", "modify blend data in this state")
 
 
 def changes_refused(error: BaseException) -> bool:

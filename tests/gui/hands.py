@@ -66,7 +66,7 @@ class Scan:
             try:
                 name = button_under_mouse()
             except RuntimeError as error:
-                if "can't modify blend data in this state" not in str(error):
+                if "modify blend data in this state" not in str(error):
                     raise
                 return 0.03  # a mark that Blender leaves set now and then until it next calls Python: see compat.py
             if name:
