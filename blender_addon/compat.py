@@ -63,6 +63,12 @@ def persistent_data_in_window() -> bool:
     return bpy.app.version >= (5, 0, 0)
 
 
+def eevee_beside_window() -> bool:
+    """Whether EEVEE can render in a thread beside the window: 4.3 hung at the first view of a capture (GLXBadContext on
+    software OpenGL), 5.2 did not."""
+    return bpy.app.version >= (5, 0, 0)
+
+
 def hide_cycles_display(hide: bool) -> bool:
     """Before 5.0, let Cycles render without drawing what it renders; whether that was done.
 

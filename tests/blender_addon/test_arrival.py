@@ -104,7 +104,7 @@ def _blocks() -> dict[str, list[str]]:
 
 def test_it_is_the_one_that_the_operator_brings_in(captured: Capture, results: Path, make_desk: MakeDesk) -> None:
     desk, record = make_desk(results, captured)
-    assert _bring_in(Arrivals(waits=False), desk, record) > 5
+    assert _bring_in(Arrivals(waits=False, budget_s=0.0), desk, record) > 5
     assert record.message == "In the scene." and not record.problem
     stepped = bpy.context.object
     assert follow.is_bound(stepped) and len(stepped.data.points) == COUNT
