@@ -23,6 +23,16 @@ _PASS_NAMES = {  # our word -> Blender's, newest first (5.0 wrote them out)
     "depth": ("Depth",),
     "normal": ("Normal",),
 }
+_REFUSALS = ("Writing to ID classes in this context is not allowed", "modify blend data in this state")
+
+
+def changes_refused(error: BaseException) -> bool:
+    """Whether Blender has refused a change because it is drawing, or believes that it is. Trying again soon helps.
+
+    Its mark for that is one for all threads. A panel that is drawn while a render's thread asks an add-on for the items
+    of a property can leave it set until Blender next calls Python; seen in a window of 4.3 once in seven long runs.
+    """
+    return isinstance(error, AttributeError | RuntimeError) and any(words in str(error) for words in _REFUSALS)
 
 
 def eevee_engine() -> str:
@@ -50,6 +60,12 @@ def has_pass(grabbed: dict[str, npt.NDArray[np.float32]], name: str) -> bool:
 
 def persistent_data_in_window() -> bool:
     """Whether renders beside the window may keep their data: 4.3 crashed at the second one (GLXBadContext), 5.2 not."""
+    return bpy.app.version >= (5, 0, 0)
+
+
+def eevee_beside_window() -> bool:
+    """Whether EEVEE can render in a thread beside the window: 4.3 hung at the first view of a capture (GLXBadContext on
+    software OpenGL), 5.2 did not."""
     return bpy.app.version >= (5, 0, 0)
 
 

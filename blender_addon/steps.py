@@ -50,12 +50,19 @@ class Stepped(Generic[Result]):
         self._result: list[Result] = []
 
     @property
+    def is_over(self) -> bool:
+        """Whether the work has returned something."""
+        return bool(self._result)
+
+    @property
     def result(self) -> Result:
         """What the work has returned, once `step` was False."""
         return self._result[0]
 
     def step(self) -> bool:
         """Go on. True as long as there is more to do. Raises what the work raises."""
+        if self._result:
+            return False
         until = self._clock() + self._budget_s
         while True:
             if self._errand is not None and not self._errand.is_over:

@@ -9,20 +9,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
-import bpy
 import numpy as np
 
 from .._interchange import capture, errors, mesh
 from .digest import Fingerprint
 from .finishing import finish_view
 from .rendering import Renderer
-from .restore import Gone, Restore
+from .restore import Gone, Restore, close_later
 from .resume import Finished
 from .scene import CameraMan, set_up_render
 from .settings import LAYERS, RenderSettings
 from .stage import Stage
-
-_LOOK_AGAIN_S = 0.1
 
 
 def _nothing(*_: Any) -> None:
@@ -118,19 +115,13 @@ class RenderJob:
     def close(self) -> None:
         """Give the file back as it was; if a render of ours still goes on, when that is over."""
         if self.busy:
-            bpy.app.timers.register(self._close_later, first_interval=_LOOK_AGAIN_S)
+            close_later(lambda: self.busy, self.close)
             return
         with contextlib.suppress(errors.InputError, OSError):  # whoever closes has another reason to tell
             self._collect()
         if self._renderer is not None:
             self._renderer.close()
         self._restore.close()
-
-    def _close_later(self) -> float | None:
-        if self.busy:
-            return _LOOK_AGAIN_S
-        self.close()
-        return None
 
     def _views(self) -> Iterator[bool]:
         pose = ""

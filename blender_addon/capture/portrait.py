@@ -20,7 +20,7 @@ from .geometry import extract, frame_of
 from .holding import Holder
 from .passes import images_from_passes
 from .rendering import Renderer
-from .restore import Restore
+from .restore import Restore, close_later
 from .scene import CameraMan, light_studio, possible_render, set_up_render, show_only
 from .settings import PoseSettings, RenderSettings
 from .stage import Stage
@@ -95,7 +95,7 @@ class PortraitJob:
     def close(self) -> None:
         """Give the file back as it was, if need be when the render in progress is over."""
         if self.busy:
-            bpy.app.timers.register(lambda: self.close() if not self.busy else 0.1, first_interval=0.1)
+            close_later(lambda: self.busy, self.close)
             return
         if self._renderer is not None:
             self._renderer.close()

@@ -2,7 +2,8 @@
 """One render after another of a stage's camera, and the passes of each: tapped from Cycles (see passes.py), or from
 EEVEE, which has no such place, by way of a multilayer EXR.
 
-In a window a render runs beside the artist's work, in a thread of Blender's.
+In a window a render runs beside the artist's work, in a thread of Blender's. EEVEE's before 5.0 does not: the window
+then stands still while a view is drawn.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ class Renderer:
     """Renders the camera of a stage. waits: `start` returns when the picture is there; else ask `running`."""
 
     def __init__(self, stage: Stage, restore: Restore, engine: str, *, waits: bool) -> None:
-        self._stage, self._waits, self._name = stage, waits, stage.scene.name
+        self._stage, self._name = stage, stage.scene.name
+        self._waits = waits or (engine == "EEVEE" and not compat.eevee_beside_window())
         self._source: _Source = CyclesTap(stage.scene.name) if engine == "CYCLES" else _EeveeFile(stage)
         self._cancelled = False
-        if not waits:
+        if not self._waits:
             view = bpy.context.preferences.view
             restore.set(view, "render_display_type", "NONE")  # no window pops up for each view
             bpy.app.handlers.render_cancel.append(self._on_cancel)

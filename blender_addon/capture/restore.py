@@ -13,6 +13,8 @@ from typing import Any
 
 import bpy
 
+from ..compat import changes_refused
+
 MARK = "digidouble_temporary"
 """Custom property of data-blocks that a capture has made for itself."""
 
@@ -21,6 +23,7 @@ _BLOCKS = {
     "LIGHT": "lights", "MATERIAL": "materials", "MESH": "meshes", "NODETREE": "node_groups", "OBJECT": "objects",
     "POINTCLOUD": "pointclouds", "SCENE": "scenes", "WORLD": "worlds",
 }  # fmt: skip
+_LOOK_AGAIN_S = 0.1
 _TEMPORARY = ("scenes", "objects", "cameras", "lights", "worlds")
 
 
@@ -69,14 +72,20 @@ class Restore:
         return block
 
     def close(self) -> None:
-        """Undo everything. Raises the first failure after having tried the rest."""
+        """Undo everything. Raises the first failure after having tried the rest; where Blender refuses changes for the
+        moment (`compat.changes_refused`) at once, and closing again goes on from there.
+        """
         failure: Exception | None = None
         while self._undo:
+            undo = self._undo.pop()
             try:
-                self._undo.pop()()
+                undo()
             except (Gone, ReferenceError):
                 pass  # deleted or undone by the artist: there is nothing to give back
             except Exception as error:  # the rest of the scene must come back all the same
+                if changes_refused(error):
+                    self._undo.append(undo)
+                    raise
                 failure = failure or error
         if failure is not None:
             raise failure
@@ -86,6 +95,23 @@ class Restore:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def close_later(busy: Callable[[], bool], close: Callable[[], None]) -> None:
+    """Have a timer call `close` as soon as nothing is busy any more and Blender takes changes."""
+
+    def look() -> float | None:
+        if busy():
+            return _LOOK_AGAIN_S
+        try:
+            close()
+        except Exception as error:
+            if not changes_refused(error):
+                raise
+            return _LOOK_AGAIN_S
+        return None
+
+    bpy.app.timers.register(look, first_interval=_LOOK_AGAIN_S)
 
 
 _ARRAYS = ("bpy_prop_array", "Vector", "Euler", "Quaternion", "Color")

@@ -76,11 +76,15 @@ def showing(path: Path, captured_in: Path | None, scene: Any) -> Steps[Shown]:
         yield None
         follow_group()
     find_data = yield from new_data(name, attributes)
-    scene = find_scene()
-    item = new_object(find_data(), name, cloud)
-    if hangs is not None:
-        hang(item, hangs.parts)
-    scene.collection.objects.link(item)
+    data = find_data()
+    try:
+        item = new_object(data, name, cloud)
+        if hangs is not None:
+            hang(item, hangs.parts)
+        find_scene().collection.objects.link(item)
+    except BaseException:
+        bpy.data.pointclouds.remove(data)  # and with it the object that shows it
+        raise
     return Shown(item, notes, hangs is not None)
 
 

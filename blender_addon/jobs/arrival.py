@@ -15,6 +15,7 @@ import bpy
 
 from .._interchange import errors
 from ..capture.restore import Gone
+from ..compat import changes_refused
 from ..display.double import Shown, beside, settle, showing
 from ..display.modes import POINTS_MODE
 from ..steps import BUDGET_S, Stepped
@@ -55,6 +56,10 @@ class Arrivals:
             problem, hint = problem_and_hint(error)
             desk.imported(record, problem=problem, hint=hint)
         except Exception as error:
+            if changes_refused(error):
+                if self._at_work is not None and not self._at_work[1].is_over:
+                    self.drop()  # it has ended the steps
+                return True
             self.drop()
             desk.surprises.append(Surprise(f"import of {record.name}", error))
             problem = "Something went wrong inside Digidouble."
@@ -75,14 +80,15 @@ class Arrivals:
     def _go_on(self, context: Any, desk: Desk, record: JobRecord) -> bool:
         with _in_a_view(context):
             if self._at_work is None:
-                steps = showing(_file_of(record), _capture_of(record), context.scene)
-                self._at_work = record.job_id, Stepped(steps, self._budget_s)
-            if self._at_work[1].step():
+                work = showing(_file_of(record), _capture_of(record), context.scene)
+                self._at_work = record.job_id, Stepped(work, self._budget_s)
+            steps = self._at_work[1]
+            if steps.step():
                 return True
-            shown = self._at_work[1].result
-            self._at_work = None
+            shown = steps.result
             settle(shown, _capture_of(record), POINTS_MODE, True, context)
             bpy.ops.ed.undo_push(message="Show Double")
+        self._at_work = None
         desk.imported(record, note=" ".join(["In the scene.", *shown.notes]))
         return False
 

@@ -16,6 +16,7 @@ from typing import Any
 import bpy
 
 from .._interchange import errors
+from ..compat import changes_refused
 from ..folders import user_folder
 from ..lately import Lately
 from ..preferences import preferences
@@ -221,6 +222,8 @@ def _timer() -> float:
         bpy.context.window_manager.digidouble.problem = str(error)
         return 60.0
     except Exception as error:  # a timer that raises is never called again
+        if changes_refused(error):
+            return BUSY_S
         session = bpy.context.window_manager.digidouble
         session.problem = "Something went wrong inside Digidouble. Copy the error report from the panel."
         session.error_report = describe("the inbox", error)

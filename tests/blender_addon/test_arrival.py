@@ -29,6 +29,7 @@ from interchange.capture import Capture
 from interchange.errors import InputError
 from interchange.splats import write_ply
 from tests.blender_addon.doubles import born_on, some_splats
+from tests.blender_addon.refusing import while_drawing
 
 COUNT = 400
 
@@ -103,7 +104,7 @@ def _blocks() -> dict[str, list[str]]:
 
 def test_it_is_the_one_that_the_operator_brings_in(captured: Capture, results: Path, make_desk: MakeDesk) -> None:
     desk, record = make_desk(results, captured)
-    assert _bring_in(Arrivals(waits=False), desk, record) > 5
+    assert _bring_in(Arrivals(waits=False, budget_s=0.0), desk, record) > 5
     assert record.message == "In the scene." and not record.problem
     stepped = bpy.context.object
     assert follow.is_bound(stepped) and len(stepped.data.points) == COUNT
@@ -196,6 +197,35 @@ def test_it_begins_again_after(happens: Any, captured: Capture, results: Path, m
     _bring_in(arrivals, desk, record)
     assert record.message == "In the scene." and len(bpy.data.pointclouds) == 1
     assert len(bpy.context.object.data.points) == COUNT
+
+
+@pytest.mark.parametrize("when", ["all along", "when its object is made", "when it is shown"])
+def test_it_comes_once_though_blender_refuses_changes_for_a_while(
+    when: str, captured: Capture, results: Path, make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, record = make_desk(results, captured)
+    arrivals, before, refused = Arrivals(waits=False), len(bpy.data.objects), []
+
+    def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any) -> Any:
+            refused.append(len(refused) < 3)
+            return while_drawing(lambda: function(*arguments)) if refused[-1] else function(*arguments)
+
+        return called
+
+    if when == "all along":
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            assert while_drawing(lambda: arrivals.step(bpy.context, desk))
+    elif when == "when its object is made":
+        monkeypatch.setattr(double, "new_object", refusing(double.new_object))
+    else:
+        monkeypatch.setattr("blender_addon.jobs.arrival.settle", refusing(double.settle))
+    _bring_in(arrivals, desk, record)
+    assert refused in ([], [True, True, True, False]) and not desk.surprises
+    assert record.message == "In the scene." and not record.problem
+    assert len(bpy.data.pointclouds) == 1 and len(bpy.data.objects) == before + 1
+    assert bpy.context.object.digidouble.follow and bpy.context.object.select_get()
 
 
 def test_it_waits_for_the_artists_hands(captured: Capture, results: Path, make_desk: MakeDesk) -> None:

@@ -63,7 +63,12 @@ class Scan:
 
     def _step(self) -> float | None:
         if self._at is not None:
-            name = button_under_mouse()
+            try:
+                name = button_under_mouse()
+            except RuntimeError as error:
+                if "modify blend data in this state" not in str(error):
+                    raise
+                return 0.03  # a mark that Blender leaves set now and then until it next calls Python: see compat.py
             if name:
                 self.found.setdefault(name, self._at)
         if not self._points:

@@ -123,9 +123,14 @@ class Window:
         self.mouse(x, y, "click", "--repeat", "30", "4")  # to the top
         time.sleep(0.3)
         self.mouse(*self.headers()[0], "keydown", "ctrl", "click", "1", "keyup", "ctrl")
+
+        def only_these() -> list[tuple[int, int]]:
+            found = self.headers()
+            assert len(found) == count, f"{len(found)} panels can be seen instead of {count}"
+            return found
+
         time.sleep(0.6)
-        found = self.headers()
-        assert len(found) == count, f"{len(found)} panels can be seen instead of {count}"
+        found = self.wait(only_these, 15, "the other panels' closing")  # a busy Blender draws it late
         if number:
             self.mouse(*found[number], "click", "1")
             time.sleep(0.6)
