@@ -314,3 +314,21 @@ def test_a_broken_profile_is_one_sentence(folder: Path) -> None:
     write_consent(folder)
     with pytest.raises(InputError, match="colour profile of the photo .* cannot be read"):
         load_source(folder)
+
+
+FOUND_BY = [{"role": "landmarker", "file": "2dfan4.onnx", "sha256": "ab" * 32, "kind": "2dfan4"}]
+
+
+def test_networks_that_found_the_points_are_remembered(folder: Path) -> None:
+    assert load_source(folder).photos[0].origin == {}
+    marks = json.loads((folder / "landmarks.json").read_text())
+    (folder / "landmarks.json").write_text(json.dumps(marks | {"found_by": FOUND_BY}))
+    photo = load_source(folder).photos[0]
+    assert photo.origin == {"found_by": FOUND_BY} and len(photo.landmarks) == 68
+
+
+@pytest.mark.parametrize("value", ["somebody", [1], [{"file": "a.onnx"}], [{"role": "x", "file": "y", "sha256": 3}], None])
+def test_an_origin_that_says_nothing_is_passed_over(folder: Path, value: object) -> None:
+    marks = json.loads((folder / "landmarks.json").read_text())
+    (folder / "landmarks.json").write_text(json.dumps(marks | {"found_by": value}))
+    assert load_source(folder).photos[0].origin == {}
