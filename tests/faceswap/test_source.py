@@ -327,7 +327,10 @@ def test_networks_that_found_the_points_are_remembered(folder: Path) -> None:
     assert photo.origin == {"found_by": FOUND_BY} and len(photo.landmarks) == 68
 
 
-@pytest.mark.parametrize("value", ["somebody", [1], [{"file": "a.onnx"}], [{"role": "x", "file": "y", "sha256": 3}], None])
+NO_ORIGIN = ["somebody", [1], [{"file": "a.onnx"}], [{"role": "x", "file": "y", "sha256": 3}], None]
+
+
+@pytest.mark.parametrize("value", NO_ORIGIN)
 def test_an_origin_that_says_nothing_is_passed_over(folder: Path, value: object) -> None:
     marks = json.loads((folder / "landmarks.json").read_text())
     (folder / "landmarks.json").write_text(json.dumps(marks | {"found_by": value}))

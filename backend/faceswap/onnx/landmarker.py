@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The 68 points of a face in a photo, by a network: where to look, looking again closer and upright, what to believe.
+
+A landmarker needs a crop in which the face stands as it stood in its training: upright, about half the crop. The first
+crop comes from a detector, or is tried all over the photo; each look says where the next one has to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from interchange.errors import Cancelled, InputError
+from interchange.landmarks import FEWEST_LANDMARKS, Points
+from interchange.mean_face import MEAN_FACE, MIRRORED, face_size, misfit, pose, turned
+
+from .face_crop import Box, Crop, crop_of_box, crop_of_points, first_crops, upright_angle
+from .landmark_decoding import landmark_tensor, points_from
+from .landmark_kinds import LandmarkKind
+
+Floats = npt.NDArray[Any]
+Detect = Callable[[Floats], Sequence[Box]]
+"""(H, W, 3) RGB display-referred 0..1 to the faces in it, largest first."""
+
+ROUNDS, MOST_ROUNDS = 3, 6
+"""Looks at a face, each from where the one before found it; more than three while the points still move."""
+STRAY = 0.2
+"""Of the face's size: a point this far from where the mean face has it is left out."""
+SMALLEST_FACE = 40
+"""Pixels, the diagonal of the points' box."""
+_SETTLED = 0.01  # of the face's size: points that move less from look to look have been found
+_LOST = 0.05  # points that still move so much are on nothing
+_WIDEST = 3.0  # times the photo: the widest crop that is looked at
+_SHIFT = 0.08  # of a crop's side, for networks without scores
+_SHIFTS = ((_SHIFT, 0.0), (-_SHIFT, 0.0), (0.0, _SHIFT), (0.0, -_SHIFT))
+_TRIED = 3  # first crops that are followed
+_LOOSE = 0.1  # of the face's size: median distance from the mean face of what is taken for a face
+_SURE = 0.75  # of all points: a face with so many of them ends the search
+_NO_FACE_HINT = (
+    "Use a photo that shows the face large and upright, put a detector (YuNet) into the models folder, or place the "
+    "points by hand."
+)
+_SEARCHED = 1024  # pixels a side of the photo in which first crops are tried
+
+
+class Net(Protocol):
+    """A network of session.py."""
+
+    def run(self, inputs: dict[str, Floats]) -> dict[str, npt.NDArray[np.float32]]:
+        """Outputs by name."""
+
+
+@attrs.frozen(eq=False)
+class Landmarker:
+    """A landmarker's network, opened. name: its file's; entry: its input's."""
+
+    net: Net
+    kind: LandmarkKind
+    name: str
+    entry: str
+
+    def look(self, picture: Floats, crop: Crop) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
+        """(68, 2) pixels of the photo and (68,) scores, None where it gives none; `picture`: (H, W, 3) RGB 0..1."""
+        tensor = landmark_tensor(crop.draw(picture, self.kind.size), self.kind)
+        points, scores = points_from(self.net.run({self.entry: tensor}), self.kind, self.name)
+        return crop.to_photo(points, self.kind.size), scores
+
+    def judge(
+        self, picture: Floats, crop: Crop, points: Floats, shifts: Sequence[tuple[float, float]] = _SHIFTS
+    ) -> npt.NDArray[np.float64]:
+        """(68,) scores of what a network without any sees in a crop. It is shown the crop shifted: points that stay on
+        the photo count (1), those that move with the crop were not seen but expected there (0)."""
+        moves = [np.linalg.norm(self.look(picture, crop.moved(*s))[0] - points, axis=1) for s in shifts]
+        shift = crop.side * float(np.mean([np.hypot(*s) for s in shifts]))
+        return np.clip(1 - np.mean(moves, axis=0) / shift, 0, 1)
+
+
+@attrs.frozen(eq=False)
+class Found:
+    """points: by id, in pixels of the photo, centres at +0.5; scores: (68,) 0..1, of all; crop: the last one. warnings:
+    sentences for the user."""
+
+    points: Points
+    scores: npt.NDArray[np.float64]
+    crop: Crop
+    warnings: tuple[str, ...] = ()
+
+
+@attrs.frozen(eq=False)
+class _Sight:
+    """Points somewhere on the photo. moved: since the look before, of the face's size."""
+
+    points: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    crop: Crop
+    moved: float
+    kept: Points
+
+    @property
+    def worth(self) -> float:
+        """To compare sights by: the mean score of all points, those that are left out counting nothing."""
+        return float(self.scores[list(self.kept)].sum() / len(self.scores)) if self.kept else 0.0
+
+
+def find_landmarks(
+    picture: Floats,
+    landmarker: Landmarker,
+    detect: Detect | None = None,
+    name: str = "the photo",
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Found:  # (H, W, 3) RGB display-referred 0..1
+    """The points of the largest face. Points whose score is below the kind's least, that lie far from where a face has
+    them, or outside the photo, are left out.
+
+    name: of the photo, for messages. Raises InputError when there is no face with five points, or it is too small,
+    Cancelled when told between two looks.
+    """
+    warnings: tuple[str, ...] = ()
+    height, width = picture.shape[:2]
+    if detect is None:
+        factor = max(max(height, width) // _SEARCHED, 1)
+        small = _reduced(picture, factor)
+        sight = _search(picture, small, factor, landmarker, cancelled)
+    else:
+        boxes = detect(picture)
+        if not boxes:
+            raise _no_face(name, "The detector sees none: check the photo, or go without one (--detector none).")
+        if len(boxes) > 1:
+            warnings = (f"{name} shows {len(boxes)} faces: the largest is taken.",)
+        sight = _follow(picture, landmarker, crop_of_box(boxes[0], landmarker.kind), cancelled)
+    if sight is None or len(sight.kept) < FEWEST_LANDMARKS:
+        raise _no_face(name, _NO_FACE_HINT)
+    if (size := face_size(sight.kept)) < SMALLEST_FACE:
+        raise InputError(f"The face in {name} is only {size:.0f} pixels large.", "Use a larger photo.")
+    return Found(sight.kept, sight.scores, sight.crop, warnings)
+
+
+def _search(
+    picture: Floats, small: Floats, factor: int, landmarker: Landmarker, cancelled: Callable[[], bool]
+) -> _Sight | None:
+    """The best face of the whole photo: of each level's crops the most promising ones are followed."""
+    best = None
+    for crops in first_crops(small.shape[1], small.shape[0]):
+        sights = []
+        for crop in crops:
+            _stop_if(cancelled)
+            points, scores = landmarker.look(small, crop)
+            scores = landmarker.judge(small, crop, points, _SHIFTS[::2]) if scores is None else scores
+            sights.append(_sight(points, scores, crop, landmarker.kind, 1.0, small))
+        sights.sort(key=lambda s: -s.worth)
+        for sight in sights[:_TRIED]:
+            if sight.worth <= 0:
+                continue
+            found = _follow(picture, landmarker, sight.crop.scaled(factor), cancelled)
+            if found is not None and (best is None or found.worth > best.worth):
+                best = found
+            if best is not None and len(best.kept) >= _SURE * len(best.scores):
+                return best
+    return best
+
+
+def _follow(
+    picture: Floats, landmarker: Landmarker, crop: Crop, cancelled: Callable[[], bool]
+) -> _Sight | None:
+    """Look, go to where the face is, look again; None where there is no face, or it cannot be pinned down."""
+    before = None
+    for number in range(MOST_ROUNDS):
+        _stop_if(cancelled)
+        points, scores = landmarker.look(picture, crop)
+        size = max(float(np.linalg.norm(np.ptp(points, axis=0))), 1e-9)
+        moved = 1.0 if before is None else float(np.linalg.norm(points - before, axis=1).mean() / size)
+        if number + 1 >= ROUNDS and moved < _SETTLED or number + 1 == MOST_ROUNDS:
+            break
+        before, whole = points, _completed(points, scores, landmarker.kind)
+        crop = crop_of_points(whole, landmarker.kind, upright_angle(whole))
+        if not 1 <= crop.side <= _WIDEST * max(picture.shape[:2]):
+            return None
+    if moved > _LOST:
+        return None
+    scores = landmarker.judge(picture, crop, points) if scores is None else scores
+    sight = _sight(points, scores, crop, landmarker.kind, moved, picture)
+    return sight if sight.kept else None
+
+
+def _completed(points: Floats, scores: Floats | None, kind: LandmarkKind) -> npt.NDArray[np.float64]:
+    """(68, 2) points that say where the whole face is: the mean face stands in for those that were hardly seen."""
+    if scores is None:
+        return np.asarray(points)
+    seen = np.flatnonzero(scores >= kind.least_score).tolist()
+    if not FEWEST_LANDMARKS <= len(seen) < len(points):
+        return np.asarray(points)
+    view = pose({i: (float(points[i, 0]), float(points[i, 1])) for i in seen})
+    whole = MEAN_FACE @ view[:, :3].T + view[:, 3]
+    whole[seen] = points[seen]
+    return np.asarray(whole)
+
+
+def _sight(
+    points: Floats, scores: Floats, crop: Crop, kind: LandmarkKind, moved: float, picture: Floats
+) -> _Sight:
+    """What of a look is kept: scored, on the photo, where a face has it. Nothing, if all of it is no face."""
+    height, width = picture.shape[:2]
+    inside = ((points >= 0) & (points <= [width, height])).all(axis=1)
+    ids = np.flatnonzero(inside & (scores >= kind.least_score)).tolist()
+    kept: Points = {i: (float(points[i, 0]), float(points[i, 1])) for i in ids}
+    if len(kept) >= FEWEST_LANDMARKS and face_size(kept) > 1e-6:
+        off = misfit(kept)
+        is_face = turned(kept) >= MIRRORED and float(np.median(list(off.values()))) < _LOOSE
+        kept = {i: p for i, p in kept.items() if off[i] < STRAY} if is_face else {}
+    return _Sight(points, scores, crop, moved, kept if len(kept) >= FEWEST_LANDMARKS else {})
+
+
+def _reduced(picture: Floats, factor: int) -> Floats:
+    """Means of squares of `factor` pixels; what is left at the right and at the bottom is cut off."""
+    if factor == 1:
+        return picture
+    height, width = (side // factor for side in picture.shape[:2])
+    squares = picture[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
+    return squares.mean(axis=(1, 3), dtype=np.float32)
+
+
+def _stop_if(cancelled: Callable[[], bool]) -> None:
+    if cancelled():
+        raise Cancelled
+
+
+def _no_face(name: str, hint: str) -> InputError:
+    return InputError(f"No face was found in {name}.", hint)
