@@ -16,7 +16,7 @@ from interchange.colour import linear_from_srgb, srgb_from_linear
 from interchange.consent import sha256_of_file
 from interchange.errors import InputError
 
-from .synthetic import write_consent, write_landmarks
+from .synthetic import FOUND_BY, write_consent, write_landmarks
 
 
 @pytest.fixture
@@ -314,9 +314,6 @@ def test_a_broken_profile_is_one_sentence(folder: Path) -> None:
     write_consent(folder)
     with pytest.raises(InputError, match="colour profile of the photo .* cannot be read"):
         load_source(folder)
-
-
-FOUND_BY = [{"role": "landmarker", "file": "2dfan4.onnx", "sha256": "ab" * 32, "kind": "2dfan4"}]
 
 
 def test_networks_that_found_the_points_are_remembered(folder: Path) -> None:
