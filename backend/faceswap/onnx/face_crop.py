@@ -21,6 +21,7 @@ _FAN_SIDE = 200 / 195  # of a box's width and height together, FAN's own trainin
 _FAN_LIFT = 0.12  # of its height: brows are the topmost points, not the top of a face
 _SPACE_SIDE = 1.5  # of the longer side of a detector's box
 _FOREHEAD = 0.25  # of the height of the points' box: how far a detector's box reaches above the brows
+_FINER = 2.0  # pixels of a photo for one of a crop, on each side
 _STEP = 0.5  # from one first crop to the next, of its side
 _RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)
 
@@ -81,6 +82,29 @@ class Crop:
     def scaled(self, factor: float) -> Crop:
         """In the pixels of a photo that is so many times as large."""
         return attrs.evolve(self, x=self.x * factor, y=self.y * factor, side=self.side * factor)
+
+
+class Pyramid:
+    """A photo, and smaller versions of it for crops that need no more: drawing a crop costs what its own pixels do."""
+
+    def __init__(self, picture: Floats) -> None:  # (H, W, 3)
+        self.height, self.width = picture.shape[:2]
+        self._levels = {1: picture}
+
+    def draw(self, crop: Crop, size: int) -> npt.NDArray[np.float32]:
+        """(size, size, 3) of a crop, which is in the photo's pixels, out of a photo at least twice as fine."""
+        factor = max(int(crop.side / (_FINER * size)), 1)
+        factor = min(factor, self.height, self.width)
+        if factor not in self._levels:
+            self._levels[factor] = _reduced(self._levels[1], factor)
+        return crop.scaled(1 / factor).draw(self._levels[factor], size)
+
+
+def _reduced(picture: Floats, factor: int) -> Floats:
+    """Means of squares of `factor` pixels; what is left at the right and at the bottom is cut off."""
+    height, width = (side // factor for side in picture.shape[:2])
+    squares = picture[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
+    return squares.mean(axis=(1, 3), dtype=np.float32)
 
 
 def crop_of_box(box: Box, kind: LandmarkKind, angle: float = 0.0) -> Crop:

@@ -18,7 +18,7 @@ from interchange.errors import Cancelled, InputError
 from interchange.landmarks import FEWEST_LANDMARKS, Points
 from interchange.mean_face import MEAN_FACE, MIRRORED, face_size, misfit, pose, turned
 
-from .face_crop import Box, Crop, crop_of_box, crop_of_points, first_crops, upright_angle
+from .face_crop import Box, Crop, Pyramid, crop_of_box, crop_of_points, first_crops, upright_angle
 from .landmark_decoding import landmark_tensor, points_from
 from .landmark_kinds import LandmarkKind
 
@@ -44,7 +44,6 @@ _NO_FACE_HINT = (
     "Use a photo that shows the face large and upright, put a detector (YuNet) into the models folder, or place the "
     "points by hand."
 )
-_SEARCHED = 1024  # pixels a side of the photo in which first crops are tried
 
 
 class Net(Protocol):
@@ -63,18 +62,18 @@ class Landmarker:
     name: str
     entry: str
 
-    def look(self, picture: Floats, crop: Crop) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
-        """(68, 2) pixels of the photo and (68,) scores, None where it gives none; `picture`: (H, W, 3) RGB 0..1."""
-        tensor = landmark_tensor(crop.draw(picture, self.kind.size), self.kind)
+    def look(self, photo: Pyramid, crop: Crop) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
+        """(68, 2) pixels of the photo and (68,) scores, None where it gives none."""
+        tensor = landmark_tensor(photo.draw(crop, self.kind.size), self.kind)
         points, scores = points_from(self.net.run({self.entry: tensor}), self.kind, self.name)
         return crop.to_photo(points, self.kind.size), scores
 
     def judge(
-        self, picture: Floats, crop: Crop, points: Floats, shifts: Sequence[tuple[float, float]] = _SHIFTS
+        self, photo: Pyramid, crop: Crop, points: Floats, shifts: Sequence[tuple[float, float]] = _SHIFTS
     ) -> npt.NDArray[np.float64]:
         """(68,) scores of what a network without any sees in a crop. It is shown the crop shifted: points that stay on
         the photo count (1), those that move with the crop were not seen but expected there (0)."""
-        moves = [np.linalg.norm(self.look(picture, crop.moved(*s))[0] - points, axis=1) for s in shifts]
+        moves = [np.linalg.norm(self.look(photo, crop.moved(*s))[0] - points, axis=1) for s in shifts]
         shift = crop.side * float(np.mean([np.hypot(*s) for s in shifts]))
         return np.clip(1 - np.mean(moves, axis=0) / shift, 0, 1)
 
@@ -120,18 +119,16 @@ def find_landmarks(
     Cancelled when told between two looks.
     """
     warnings: tuple[str, ...] = ()
-    height, width = picture.shape[:2]
+    photo = Pyramid(picture)
     if detect is None:
-        factor = max(max(height, width) // _SEARCHED, 1)
-        small = _reduced(picture, factor)
-        sight = _search(picture, small, factor, landmarker, cancelled)
+        sight = _search(photo, landmarker, cancelled)
     else:
         boxes = detect(picture)
         if not boxes:
             raise _no_face(name, "The detector sees none: check the photo, or go without one (--detector none).")
         if len(boxes) > 1:
             warnings = (f"{name} shows {len(boxes)} faces: the largest is taken.",)
-        sight = _follow(picture, landmarker, crop_of_box(boxes[0], landmarker.kind), cancelled)
+        sight = _follow(photo, landmarker, crop_of_box(boxes[0], landmarker.kind), cancelled)
     if sight is None or len(sight.kept) < FEWEST_LANDMARKS:
         raise _no_face(name, _NO_FACE_HINT)
     if (size := face_size(sight.kept)) < SMALLEST_FACE:
@@ -139,23 +136,21 @@ def find_landmarks(
     return Found(sight.kept, sight.scores, sight.crop, warnings)
 
 
-def _search(
-    picture: Floats, small: Floats, factor: int, landmarker: Landmarker, cancelled: Callable[[], bool]
-) -> _Sight | None:
+def _search(photo: Pyramid, landmarker: Landmarker, cancelled: Callable[[], bool]) -> _Sight | None:
     """The best face of the whole photo: of each level's crops the most promising ones are followed."""
     best = None
-    for crops in first_crops(small.shape[1], small.shape[0]):
+    for crops in first_crops(photo.width, photo.height):
         sights = []
         for crop in crops:
             _stop_if(cancelled)
-            points, scores = landmarker.look(small, crop)
-            scores = landmarker.judge(small, crop, points, _SHIFTS[::2]) if scores is None else scores
-            sights.append(_sight(points, scores, crop, landmarker.kind, 1.0, small))
+            points, scores = landmarker.look(photo, crop)
+            scores = landmarker.judge(photo, crop, points, _SHIFTS[::2]) if scores is None else scores
+            sights.append(_sight(points, scores, crop, landmarker.kind, 1.0, photo))
         sights.sort(key=lambda s: -s.worth)
         for sight in sights[:_TRIED]:
             if sight.worth <= 0:
                 continue
-            found = _follow(picture, landmarker, sight.crop.scaled(factor), cancelled)
+            found = _follow(photo, landmarker, sight.crop, cancelled)
             if found is not None and (best is None or found.worth > best.worth):
                 best = found
             if best is not None and len(best.kept) >= _SURE * len(best.scores):
@@ -164,47 +159,45 @@ def _search(
 
 
 def _follow(
-    picture: Floats, landmarker: Landmarker, crop: Crop, cancelled: Callable[[], bool]
+    photo: Pyramid, landmarker: Landmarker, crop: Crop, cancelled: Callable[[], bool]
 ) -> _Sight | None:
     """Look, go to where the face is, look again; None where there is no face, or it cannot be pinned down."""
-    before = None
+    before, moved = None, 1.0
     for number in range(MOST_ROUNDS):
         _stop_if(cancelled)
-        points, scores = landmarker.look(picture, crop)
-        size = max(float(np.linalg.norm(np.ptp(points, axis=0))), 1e-9)
-        moved = 1.0 if before is None else float(np.linalg.norm(points - before, axis=1).mean() / size)
+        points, scores = landmarker.look(photo, crop)
+        seen = np.ones(len(points), bool) if scores is None else scores >= landmarker.kind.least_score
+        if before is not None and seen.any():
+            size = max(float(np.linalg.norm(np.ptp(points[seen], axis=0))), 1e-9)
+            moved = float(np.linalg.norm(points - before, axis=1)[seen].mean() / size)
         if number + 1 >= ROUNDS and moved < _SETTLED or number + 1 == MOST_ROUNDS:
             break
-        before, whole = points, _completed(points, scores, landmarker.kind)
+        before, whole = points, _completed(points, seen)
         crop = crop_of_points(whole, landmarker.kind, upright_angle(whole))
-        if not 1 <= crop.side <= _WIDEST * max(picture.shape[:2]):
+        if not 1 <= crop.side <= _WIDEST * max(photo.width, photo.height):
             return None
     if moved > _LOST:
         return None
-    scores = landmarker.judge(picture, crop, points) if scores is None else scores
-    sight = _sight(points, scores, crop, landmarker.kind, moved, picture)
+    scores = landmarker.judge(photo, crop, points) if scores is None else scores
+    sight = _sight(points, scores, crop, landmarker.kind, moved, photo)
     return sight if sight.kept else None
 
 
-def _completed(points: Floats, scores: Floats | None, kind: LandmarkKind) -> npt.NDArray[np.float64]:
+def _completed(points: Floats, seen: Floats) -> npt.NDArray[np.float64]:  # (68, 2), (68,) true where it counts
     """(68, 2) points that say where the whole face is: the mean face stands in for those that were hardly seen."""
-    if scores is None:
+    if seen.all() or seen.sum() < FEWEST_LANDMARKS:
         return np.asarray(points)
-    seen = np.flatnonzero(scores >= kind.least_score).tolist()
-    if not FEWEST_LANDMARKS <= len(seen) < len(points):
-        return np.asarray(points)
-    view = pose({i: (float(points[i, 0]), float(points[i, 1])) for i in seen})
+    view = pose({i: (float(points[i, 0]), float(points[i, 1])) for i in np.flatnonzero(seen).tolist()})
     whole = MEAN_FACE @ view[:, :3].T + view[:, 3]
     whole[seen] = points[seen]
     return np.asarray(whole)
 
 
 def _sight(
-    points: Floats, scores: Floats, crop: Crop, kind: LandmarkKind, moved: float, picture: Floats
+    points: Floats, scores: Floats, crop: Crop, kind: LandmarkKind, moved: float, photo: Pyramid
 ) -> _Sight:
     """What of a look is kept: scored, on the photo, where a face has it. Nothing, if all of it is no face."""
-    height, width = picture.shape[:2]
-    inside = ((points >= 0) & (points <= [width, height])).all(axis=1)
+    inside = ((points >= 0) & (points <= [photo.width, photo.height])).all(axis=1)
     ids = np.flatnonzero(inside & (scores >= kind.least_score)).tolist()
     kept: Points = {i: (float(points[i, 0]), float(points[i, 1])) for i in ids}
     if len(kept) >= FEWEST_LANDMARKS and face_size(kept) > 1e-6:
@@ -212,15 +205,6 @@ def _sight(
         is_face = turned(kept) >= MIRRORED and float(np.median(list(off.values()))) < _LOOSE
         kept = {i: p for i, p in kept.items() if off[i] < STRAY} if is_face else {}
     return _Sight(points, scores, crop, moved, kept if len(kept) >= FEWEST_LANDMARKS else {})
-
-
-def _reduced(picture: Floats, factor: int) -> Floats:
-    """Means of squares of `factor` pixels; what is left at the right and at the bottom is cut off."""
-    if factor == 1:
-        return picture
-    height, width = (side // factor for side in picture.shape[:2])
-    squares = picture[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
-    return squares.mean(axis=(1, 3), dtype=np.float32)
 
 
 def _stop_if(cancelled: Callable[[], bool]) -> None:

@@ -9,6 +9,7 @@ order, another range of values, dots too small to be seen.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def face_points(x: float, y: float, size: float, angle: float = 0.0) -> np.ndarr
     return flat @ np.array([[cos, sin], [-sin, cos]]) + [x, y]
 
 
-def paint(width: int, height: int, points: np.ndarray, ids: range = range(68)) -> np.ndarray:
+def paint(width: int, height: int, points: np.ndarray, ids: Sequence[int] = range(68)) -> np.ndarray:
     """(h, w, 3) float32 0..1: a photo of that face."""
     radius = 0.023 * np.hypot(*(points[45] - points[36]))  # the closest two are 2.4 of these apart
     image = np.full((height, width, 3), GREY, np.float32)

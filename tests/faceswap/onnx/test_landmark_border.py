@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from backend.faceswap.onnx.face_crop import Box, Crop, crop_of_box, crop_of_points, first_crops, upright_angle
+from backend.faceswap.onnx.face_crop import Box, Crop, Pyramid, crop_of_box, crop_of_points, first_crops, upright_angle
 from backend.faceswap.onnx.landmark_decoding import decode_heatmaps, landmark_tensor, points_from
 from backend.faceswap.onnx.landmark_kinds import FAN, SPACE, check_detector, recognise_landmarker
 from backend.faceswap.onnx.onnx_file import read_first_operations, read_signature
@@ -110,6 +110,18 @@ def test_the_crop_of_points_stands_as_the_crop_of_their_box(degrees: float) -> N
         crop = crop_of_points(points, kind, np.radians(degrees))
         middle = reference.to_photo((x + 1, y + 1), (500.0, 400.0, 2.0), degrees, 2)
         assert_allclose([crop.x, crop.y, crop.side], [*middle, side], atol=1e-9)
+
+
+def test_a_pyramid_draws_what_the_photo_would() -> None:
+    """Where a crop is not much coarser than the photo, bit by bit; elsewhere but for the noise that it averages."""
+    y, x = np.indices((700, 900)) + 0.5
+    waves = np.stack([np.sin(x / 40), np.cos(y / 55), np.sin((x + y) / 60)], axis=-1) / 2 + 0.5
+    photo = (waves + np.random.default_rng(0).normal(0, 0.02, waves.shape)).astype(np.float32)
+    fine, coarse = Crop(430.0, 320.0, 100.0, 0.4), Crop(450.0, 350.0, 520.0, 0.4)
+    pyramid = Pyramid(photo)
+    assert np.array_equal(pyramid.draw(fine, 64), fine.draw(photo, 64))
+    assert np.abs(pyramid.draw(coarse, 64) - coarse.draw(waves, 64)).max() < 0.02
+    assert np.abs(Pyramid(photo[:3]).draw(coarse, 8)).max() < 2  # a photo of three rows
 
 
 def test_first_crops_leave_no_place_out() -> None:
