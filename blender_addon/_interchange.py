@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         errors,
         exr,
         landmarks,
+        mean_face,
         mesh,
         paths,
         png,
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     )
 else:
     for _name in (
-        "cameras", "capture", "colmap", "colour", "consent", "errors", "exr", "landmarks", "mesh", "paths", "png",
-        "service_errors", "splats", "whole_files",
+        "cameras", "capture", "colmap", "colour", "consent", "errors", "exr", "landmarks", "mean_face", "mesh",
+        "paths", "png", "service_errors", "splats", "whole_files",
     ):  # fmt: skip
         globals()[_name] = importlib.import_module(f"{_root}.{_name}")
 
@@ -52,6 +53,6 @@ def network(name: str) -> Any:
 
 
 __all__ = [
-    "cameras", "capture", "colmap", "colour", "consent", "errors", "exr", "landmarks", "mesh", "network", "paths",
-    "png", "service_errors", "splats", "whole_files",
+    "cameras", "capture", "colmap", "colour", "consent", "errors", "exr", "landmarks", "mean_face", "mesh", "network",
+    "paths", "png", "service_errors", "splats", "whole_files",
 ]  # fmt: skip

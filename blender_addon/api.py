@@ -57,8 +57,8 @@ InputError, Cancelled = errors.InputError, errors.Cancelled
 __all__ = [
     "CaptureSettings", "Cancelled", "Dome", "InputError", "LightStage", "PoseSettings", "RenderSettings", "Rings",
     "SceneCameras", "Sphere", "action_poses", "avatars", "cancel", "capture", "check_avatar", "enable", "export_colmap",
-    "export_double", "export_transforms", "find_landmarks", "frame_poses", "import_splats", "make_cameras",
-    "new_performer", "panel_settings", "performer_folder", "performer_from_avatar", "plan_cameras",
+    "export_double", "export_transforms", "find_landmarks", "find_points", "frame_poses", "import_splats",
+    "make_cameras", "new_performer", "panel_settings", "performer_folder", "performer_from_avatar", "plan_cameras",
     "random_expressions", "set_cameras", "set_up_avatar", "show_double", "submit", "use_avatar", "use_performer",
     "wait", "write_consent",
 ]  # fmt: skip
@@ -233,6 +233,14 @@ def new_performer(name: str, photos: Sequence[str | Path], landmarks: Mapping[st
     for photo_name, file in (landmarks or {}).items():
         _call("performer_landmarks_load", photo=photo_name, filepath=str(_path(file)))
     return folder_of(active_performer(bpy.context))
+
+
+def find_points(photo: str) -> None:
+    """Have the artist's own network (the preferences' models folder, or DIGIDOUBLE_MODELS) find the points on a photo
+    of the chosen performer, on this computer; `photo`: its name. Raises InputError if it has points already, there is
+    no backend or no network here, or no face is found.
+    """
+    _call("performer_landmarks_find", photo=photo)
 
 
 def performer_from_avatar(name: str | None = None, size: int = 640, samples: int = 32) -> Path:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What belongs to the artist and the machine, not to a scene: where the backend is installed, where work is kept."""
+"""What belongs to the artist and the machine, not to a scene: where backend and networks are, where work is kept."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ class DigidoublePreferences(bpy.types.AddonPreferences):
         description="Folder where Digidouble's backend is installed (it holds install.py). Empty: found by itself",
         subtype="DIR_PATH",
     )
+    models_folder: StringProperty(  # type: ignore[valid-type]
+        name="Models Folder",
+        description="Your own networks (.onnx): for finding points on photos, and for swaps on this computer from the "
+        "backend's next start on. Empty: as DIGIDOUBLE_MODELS says",
+        subtype="DIR_PATH",
+    )
     work_folder: StringProperty(  # type: ignore[valid-type]
         name="Work Folder",
         description="Where captures and results go until the .blend file is saved. Empty: Blender's own place",
@@ -26,9 +32,10 @@ class DigidoublePreferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: Any) -> None:
-        """The two folders."""
+        """The folders."""
         self.layout.use_property_split = True
         self.layout.prop(self, "backend_home")
+        self.layout.prop(self, "models_folder")
         self.layout.prop(self, "work_folder")
 
 

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import attrs
 
 from .capture import read_json, write_json
 from .consent import FILE_NAME as CONSENT
@@ -25,11 +27,29 @@ Points = dict[int, tuple[float, float]]
 
 _IDS = frozenset(map(str, range(LANDMARK_COUNT)))
 _FARTHEST = 1e6  # pixels
+_MOST_NETWORKS = 8
+
+
+@attrs.frozen
+class LandmarkFile:
+    """What a landmark file says. found_by: the networks that found its points, each with `role`, `file` (its name),
+    `sha256` and `kind`; empty for points of another origin. A hand may have corrected them since."""
+
+    image: str
+    points: Points
+    found_by: tuple[dict[str, str], ...] = ()
 
 
 def read_landmarks(path: Path, fewest: int = FEWEST_LANDMARKS) -> tuple[str, Points]:
     """The photo that a landmark file names, and its points. InputError for anything that is not such a file, or has
     fewer points than `fewest`."""
+    file = read_landmark_file(path, fewest)
+    return file.image, file.points
+
+
+def read_landmark_file(path: Path, fewest: int = FEWEST_LANDMARKS) -> LandmarkFile:
+    """All that such a file says. Raises InputError as `read_landmarks` does; a `found_by` that is no list of networks
+    says nothing."""
     content = read_json(path, FORMAT, VERSION)
     image, points = content.get("image"), content.get("points")
     if not isinstance(image, str) or Path(image).name != image or not isinstance(points, dict):
@@ -40,13 +60,16 @@ def read_landmarks(path: Path, fewest: int = FEWEST_LANDMARKS) -> tuple[str, Poi
             f"The landmark file {path} has {len(landmarks)} points; at least {FEWEST_LANDMARKS} are needed.",
             "Place more: eye corners, nose tip and mouth corners are the best five.",
         )
-    return image, landmarks
+    return LandmarkFile(image, landmarks, _networks(content.get("found_by")))
 
 
-def write_landmarks(path: Path, image: str, points: Mapping[int, tuple[float, float]]) -> None:
-    """Write the file, whole or not at all. Raises OSError."""
+def write_landmarks(
+    path: Path, image: str, points: Mapping[int, tuple[float, float]], found_by: Sequence[Mapping[str, str]] = ()
+) -> None:
+    """Write the file, whole or not at all; found_by: as of LandmarkFile. Raises OSError."""
     listed = {str(i): [round(x, 4), round(y, 4)] for i, (x, y) in sorted(points.items())}
-    write_json(path, {"format": FORMAT, "version": VERSION, "image": image, "points": listed})
+    content = {"format": FORMAT, "version": VERSION, "image": image, "points": listed}
+    write_json(path, content | ({"found_by": [dict(network) for network in found_by]} if found_by else {}))
 
 
 def files_of_source(folder: Path) -> list[Path]:
@@ -91,6 +114,12 @@ def listed(ids: Iterable[int]) -> str:
     ids = list(ids)
     text = ", ".join(map(str, ids[:6])) + (" and more" if len(ids) > 6 else "")
     return f"Landmarks {text} lie" if len(ids) > 1 else f"Landmark {text} lies"
+
+
+def _networks(value: Any) -> tuple[dict[str, str], ...]:
+    listed = value if isinstance(value, list) and len(value) <= _MOST_NETWORKS else []
+    texts = [v for v in listed if isinstance(v, dict) and all(isinstance(text, str) for text in v.values())]
+    return tuple(v for v in texts if {"role", "file", "sha256"} <= v.keys())
 
 
 def _landmark_id(key: str, path: Path) -> int:

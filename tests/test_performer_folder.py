@@ -89,7 +89,7 @@ def test_the_backend_reads_what_the_add_on_wrote(tmp_path: Path) -> None:
 
 def face() -> list[tuple[float, float]]:
     """68 points in the middle of such a photo."""
-    from blender_addon.performer.mean_face import MEAN_FACE
+    from interchange.mean_face import MEAN_FACE
 
     flat = (MEAN_FACE[:, :2] - MEAN_FACE[:, :2].mean(axis=0)) * 80 + [120, 110]
     return [(float(x), float(y)) for x, y in flat]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,21 @@ def capture_beside(options: argparse.Namespace) -> Path:
 def add_out(parser: argparse.ArgumentParser, what: str, default: Path | None = None) -> None:
     """--out."""
     parser.add_argument("--out", type=new_path, required=default is None, default=default, metavar="PATH", help=what)
+
+
+def add_photos(parser: argparse.ArgumentParser) -> None:
+    """--photo, one or several."""
+    parser.add_argument(
+        "--photo", type=Path, required=True, nargs="+", action="extend", metavar="FILE",
+        help="a sharp frontal photo, evenly lit; several of one sitting, the one that settles the tone first",
+    )  # fmt: skip
+
+
+def free_name(stem: str, suffix: str, taken: Sequence[str]) -> str:
+    """A file name that is none of `taken`, on disks that do not tell capitals either."""
+    folded = {name.casefold() for name in taken}
+    names = (f"{stem}{'' if number == 1 else f'_{number}'}{suffix}" for number in range(1, len(taken) + 2))
+    return next(name for name in names if name.casefold() not in folded)
 
 
 def add_avatar(parser: argparse.ArgumentParser) -> None:

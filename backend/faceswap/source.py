@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import attrs
 import cv2
@@ -15,7 +16,14 @@ from PIL import Image, UnidentifiedImageError
 from interchange.colour import linear_from_srgb
 from interchange.consent import ConsentRecord, check_consent, load_consent, sha256_of_file
 from interchange.errors import InputError
-from interchange.landmarks import FEWEST_LANDMARKS, MASK, check_inside, check_size, read_landmarks
+from interchange.landmarks import (
+    FEWEST_LANDMARKS,
+    MASK,
+    LandmarkFile,
+    check_inside,
+    check_size,
+    read_landmark_file,
+)
 
 from .profiles import in_srgb
 
@@ -30,13 +38,20 @@ _UPRIGHT = {
 @attrs.frozen(eq=False)
 class Photo:
     """One photo, upright: image (h, w, 3) linear Rec.709 0..1; alpha (h, w) 0..1 or None; landmarks by 68-point id in
-    pixels, centres at +0.5. `grey`: the file holds no colour."""
+    pixels, centres at +0.5. `grey`: the file holds no colour. found_by: the networks that found the landmarks, as the
+    landmark file names them."""
 
     path: Path
     image: npt.NDArray[np.float32]
     alpha: npt.NDArray[np.float32] | None
     landmarks: dict[int, tuple[float, float]]
     grey: bool
+    found_by: tuple[dict[str, str], ...] = ()
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Of its landmarks, for reports: nothing unless networks found them."""
+        return {"found_by": list(self.found_by)} if self.found_by else {}
 
 
 @attrs.frozen(eq=False)
@@ -66,14 +81,14 @@ def load_source(folder: Path | str, operation: str = "swap", today: date | None 
             f"The source {folder} has no face landmarks (landmarks.json).",
             f"Place at least {FEWEST_LANDMARKS} of the 68 points; docs/formats/source.md shows how.",
         )
-    named = [(path, *read_landmarks(path)) for path in files]
+    named = [read_landmark_file(path) for path in files]
     record = load_consent(folder)
-    paths = [folder / image for _, image, _ in named]
+    paths = [folder / file.image for file in named]
     for path in paths:
         if not path.is_file():
             raise InputError(f"The photo {path} is missing.", "Its name is in the landmark file.")
     check_consent(record, paths, operation, today or date.today())
-    photos = tuple(_load_photo(path, points) for path, (_, _, points) in zip(paths, named, strict=True))
+    photos = tuple(_load_photo(path, file) for path, file in zip(paths, named, strict=True))
     digests = {p.name: sha256_of_file(p) for p in (*paths, *files)} | {"consent.json": record.digest}
     mask = folder / MASK
     painted = None
@@ -98,17 +113,17 @@ def read_photo(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.floa
     return colour, alpha
 
 
-def _load_photo(path: Path, landmarks: dict[int, tuple[float, float]]) -> Photo:
+def _load_photo(path: Path, file: LandmarkFile) -> Photo:
     colour, alpha = read_photo(path)
     height, width = colour.shape[:2]
     check_size(path, width, height)
-    check_inside(path, landmarks, width, height)
+    check_inside(path, file.points, width, height)
     if alpha is not None and alpha.max() <= 0:
         raise InputError(f"The photo {path} is fully transparent.", "Export it with the person visible.")
     if float(np.ptp(colour.reshape(-1, 3), axis=0).max()) < 2 / 255:
         raise InputError(f"The photo {path} is of one flat colour.", "Use a photo that shows the face.")
     grey = bool(np.abs(colour - colour.mean(-1, keepdims=True)).max() < 2 / 255)
-    return Photo(path, linear_from_srgb(np.ascontiguousarray(colour)), alpha, landmarks, grey)
+    return Photo(path, linear_from_srgb(np.ascontiguousarray(colour)), alpha, file.points, grey, file.found_by)
 
 
 def _load_mask(path: Path) -> npt.NDArray[np.float32]:

@@ -189,6 +189,7 @@ def _report(
         listed.append(
             {
                 "photo": photo.path.name,
+                **photo.origin,
                 "landmarks": len(fit.ids),
                 "landmark_rms_px": {"camera": fit.rigid_rms, "warped": fit.final_rms},
                 "smoothing": fit.smoothing,

@@ -51,6 +51,7 @@ class Reception:
         self.desk: Desk | None = None
         self.rescue = Rescue()
         self.installations: Lately[local_backend.Installation] = Lately(time.monotonic)
+        self.models: Lately[Path] = Lately(time.monotonic)
         self.looked_at = False  # a panel was drawn since the last tick
         self.has_news = False  # that no panel shows yet
         self.asked_at = self.adopted_at = self.noticed_at = self.drawn_at = -LOOK_S
@@ -138,6 +139,18 @@ def installation() -> local_backend.Installation:
     return _reception.installations.ask(key, lambda: local_backend.find_installation(named))
 
 
+def models_folder() -> Path:
+    """The folder of the artist's own networks, as it was a second ago. Raises InputError if there is none."""
+    named = _models_preference()
+    key = named, os.environ.get(local_backend.MODELS_VARIABLE)
+    return _reception.models.ask(key, lambda: local_backend.find_models(named))
+
+
+def _models_preference() -> str:
+    chosen = preferences(bpy.context)
+    return bpy.path.abspath(chosen.models_folder) if chosen is not None and chosen.models_folder else ""
+
+
 def local_state() -> Path:
     """The state folder of this computer's backend. Raises InputError if none is installed."""
     return local_backend.state_folder(installation(), user_folder())
@@ -147,10 +160,10 @@ def start_local(office: Desk) -> None:
     """Have this computer's backend started, unless that is going on. Raises InputError if none is installed."""
     if office.state_of(LOCAL_ID).busy:
         return
-    found, state = installation(), local_state()
+    found, state, models = installation(), local_state(), _models_preference()
 
     def start() -> messages.Message:
-        local_backend.start(found, state)
+        local_backend.start(found, state, models=models)
         return messages.Told("The backend on this computer is running.")
 
     office.errand(LOCAL_ID, STARTING, start)

@@ -16,6 +16,8 @@ from .._interchange import errors, network
 HOME_VARIABLE = "DIGIDOUBLE_HOME"
 RUNNER_VARIABLE = "DIGIDOUBLE_RUNNER"
 """Another function that does the jobs ("module:function"): for tests."""
+MODELS_VARIABLE = "DIGIDOUBLE_MODELS"
+_NETWORKS = (".onnx", ".dfm")
 
 
 @attrs.frozen
@@ -71,16 +73,42 @@ def find_installation(preference: str, environ: Mapping[str, str] = os.environ) 
     )
 
 
+def find_models(preference: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder of the artist's own networks: of the preferences, else of the environment.
+
+    Raises InputError if neither names one, or there are none in it.
+    """
+    named = preference.strip() or environ.get(MODELS_VARIABLE, "").strip()
+    if not named:
+        raise errors.InputError(
+            "No models folder is chosen: this takes a network of your own, and none comes with Digidouble.",
+            "Name the folder in the add-on's preferences.",
+        )
+    folder = Path(named).absolute()
+    try:
+        if any(path.suffix.lower() in _NETWORKS for path in folder.iterdir()):
+            return folder
+    except OSError as error:
+        raise errors.InputError(
+            f"The models folder {named} cannot be read ({error.strerror or error}).",
+            "Name another one in the add-on's preferences.",
+        ) from error
+    raise errors.InputError(f"The models folder {named} holds no networks.", "Put .onnx files there.")
+
+
 def state_folder(installation: Installation, fallback: Path) -> Path:
     """Where the local backend keeps jobs and keys: with the installation, or the user's own place if that is shared."""
     folder = installation.home / ".digidouble"
     return folder / "service" if os.access(folder, os.W_OK) else fallback / "service"
 
 
-def start(installation: Installation, state: Path, environ: Mapping[str, str] = os.environ) -> None:
-    """Start it unless it runs. Takes seconds. Raises ServiceError with the end of its log."""
+def start(
+    installation: Installation, state: Path, environ: Mapping[str, str] = os.environ, models: str = ""
+) -> None:
+    """Start it unless it runs. Takes seconds. models: the folder of networks that its jobs may name; without, it is as
+    the environment says. Raises ServiceError with the end of its log."""
     runner = environ.get(RUNNER_VARIABLE, "")
-    arguments = ("--runner", runner) if runner else ()
+    arguments = [*(("--runner", runner) if runner else ()), *(("--models", models) if models else ())]
     network("local_server").start_local_server(state, installation.python, installation.home, arguments)
 
 

@@ -12,7 +12,7 @@ from bpy.props import StringProperty
 from .._interchange import errors, landmarks
 from ..performer import need_performer, state_of
 from ..performer.gallery import GALLERY
-from ..performer.landmark_files import read_points
+from ..performer.landmark_files import read_any
 from ..performer.store import save_points
 from ._base import Operator
 
@@ -39,11 +39,11 @@ class DIGIDOUBLE_OT_performer_landmarks_load(Operator, bpy.types.Operator):
         photo = state.photo(self.photo)
         if photo.facts.header is None:
             raise errors.InputError(photo.facts.problem or f"{photo.name} cannot be read.")
-        points = read_points(Path(bpy.path.abspath(self.filepath)))
-        landmarks.check_inside(photo.path, points, photo.facts.header.width, photo.facts.header.height)
-        save_points(state, photo, points)
+        file = read_any(Path(bpy.path.abspath(self.filepath)))
+        landmarks.check_inside(photo.path, file.points, photo.facts.header.width, photo.facts.header.height)
+        save_points(state, photo, file.points, file.found_by)
         GALLERY.forget()
-        self.report({"INFO"}, f"{photo.name} has {len(points)} landmarks.")  # type: ignore[attr-defined]
+        self.report({"INFO"}, f"{photo.name} has {len(file.points)} landmarks.")  # type: ignore[attr-defined]
         return None
 
 

@@ -136,6 +136,9 @@ def _draw_photo(layout: Any, photo: PhotoState, width: int, *, main: bool, choic
     buttons.operator("digidouble.performer_landmarks_load", text="", icon="IMPORT").photo = photo.name
     if photo.points:
         buttons.operator("digidouble.performer_landmarks_clear", text="", icon="TRASH").photo = photo.name
+    if not photo.points:
+        find = column.operator("digidouble.performer_landmarks_find", icon="VIEWZOOM")
+        find.photo = photo.name
     if photo.problem and (count >= fewest or photo.facts.header is None):
         sentence(box, photo.problem, width - 20, _BAD, alert=True)
     elif photo.remark:

@@ -29,7 +29,8 @@ class PhotoFacts:
 
 @attrs.frozen
 class PhotoState:
-    """A photo with its points. problem: why the backend would refuse it; remark: what looks odd; or None."""
+    """A photo with its points. problem: why the backend would refuse it; remark: what looks odd; or None.
+    found_by: the networks that found the points, as the landmark file names them."""
 
     path: Path
     facts: PhotoFacts
@@ -37,6 +38,7 @@ class PhotoState:
     landmark_file: Path | None
     problem: str | None
     remark: str | None
+    found_by: tuple[dict[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -105,32 +107,34 @@ def look(folder: Path, today: date, facts: Callable[[Path], PhotoFacts] = facts_
 
 def _landmark_files(
     files: list[Path], photos: dict[str, Path]
-) -> tuple[dict[str, tuple[Path, landmarks.Points]], str | None]:
+) -> tuple[dict[str, tuple[Path, landmarks.LandmarkFile]], str | None]:
     """By photo its landmark file and points, in the order of the files; and the first file that is of no use."""
-    marked: dict[str, tuple[Path, landmarks.Points]] = {}
+    marked: dict[str, tuple[Path, landmarks.LandmarkFile]] = {}
     problem = None
     for path in files:
         try:
-            photo, points = landmarks.read_landmarks(path, fewest=0)
+            file = landmarks.read_landmark_file(path, fewest=0)
         except errors.InputError as error:
             problem = problem or str(error)
             continue
+        photo = file.image
         if photo not in photos:
             problem = problem or f"{path.name} is about {photo}, which is not there: add that photo or delete the file."
         elif photo in marked:
             problem = problem or f"{marked[photo][0].name} and {path.name} are both about {photo}: delete one of them."
         else:
-            marked[photo] = (path, points)
+            marked[photo] = (path, file)
     return marked, problem
 
 
-def _state(path: Path, facts: PhotoFacts, marked: tuple[Path, landmarks.Points] | None) -> PhotoState:
-    file, points = marked or (None, {})
+def _state(path: Path, facts: PhotoFacts, marked: tuple[Path, landmarks.LandmarkFile] | None) -> PhotoState:
+    file, content = marked or (None, landmarks.LandmarkFile(path.name, {}))
+    points, found_by = content.points, content.found_by
     if facts.header is None:
-        return PhotoState(path, facts, points, file, facts.problem, None)
+        return PhotoState(path, facts, points, file, facts.problem, None, found_by)
     problem = problem_of(path.name, points, facts.header.width, facts.header.height)
     remark = None if problem else remark_of(path.name, points)
-    return PhotoState(path, facts, points, file, problem, remark)
+    return PhotoState(path, facts, points, file, problem, remark, found_by)
 
 
 def _consent(

@@ -20,12 +20,17 @@ _LIST_PIXEL = 0.5  # dlib and its heirs count array indices: the first pixel's c
 
 def read_points(path: Path) -> landmarks.Points:
     """Points from a file of one of the three kinds, in our pixels. InputError says what is wrong with it."""
+    return read_any(path).points
+
+
+def read_any(path: Path) -> landmarks.LandmarkFile:
+    """The same with what else our own files say: the networks that found the points."""
     if path.suffix.lower() == ".pts":
-        return _read_pts(path)
+        return landmarks.LandmarkFile("", _read_pts(path))
     value = _read_json(path)
     if isinstance(value, list):
-        return _from_list(value, path)
-    return landmarks.read_landmarks(path, fewest=0)[1]
+        return landmarks.LandmarkFile("", _from_list(value, path))
+    return landmarks.read_landmark_file(path, fewest=0)
 
 
 def _read_json(path: Path) -> Any:

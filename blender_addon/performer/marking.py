@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import math
 
-from .._interchange import landmarks
-from .mean_face import suggest, turned
+from .._interchange import landmarks, mean_face
 from .scheme import BEST_FIVE, ORDER
 
 Point = tuple[float, float]
@@ -159,8 +158,8 @@ class Marking:
         self._history.append((dict(self.points), self.current))
 
     def _guess(self) -> None:
-        enough = len(self.points) >= landmarks.FEWEST_LANDMARKS and turned(self.points) > 0
-        self.guesses = suggest(self.points) if enough else {}
+        enough = len(self.points) >= landmarks.FEWEST_LANDMARKS and mean_face.turned(self.points) > 0
+        self.guesses = mean_face.suggest(self.points) if enough else {}
 
     def _inside(self, at: Point) -> Point:
         return min(max(at[0], 0.0), self._size[0]), min(max(at[1], 0.0), self._size[1])

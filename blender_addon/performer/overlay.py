@@ -7,9 +7,8 @@ import math
 
 import attrs
 
-from .._interchange import mesh
+from .._interchange import mean_face, mesh
 from .marking import Marking
-from .mean_face import MEAN_FACE
 from .scheme import BEST_FIVE, name_of
 
 Point = tuple[float, float]
@@ -126,8 +125,9 @@ def header(marking: Marking, photo: str) -> str:
 
 
 def _chart(rect: Rect) -> tuple[Point, ...]:
-    low, high = MEAN_FACE[:, :2].min(axis=0), MEAN_FACE[:, :2].max(axis=0)
+    low, high = mean_face.MEAN_FACE[:, :2].min(axis=0), mean_face.MEAN_FACE[:, :2].max(axis=0)
     size = min((rect.width - 20) / (high[0] - low[0]), (rect.height - 20) / (high[1] - low[1]))
     middle = (low + high) / 2
     x, y = rect.left + rect.width / 2, rect.bottom + rect.height / 2
-    return tuple((x + size * (px - middle[0]), y - size * (py - middle[1])) for px, py in MEAN_FACE[:, :2].tolist())
+    flat = mean_face.MEAN_FACE[:, :2].tolist()
+    return tuple((x + size * (px - middle[0]), y - size * (py - middle[1])) for px, py in flat)

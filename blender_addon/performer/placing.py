@@ -129,6 +129,8 @@ class Placing:
         file = save_points(self._state, self._photo, self.marking.points)
         if self._photo.landmark_file is None:  # from now on it is this one
             self._photo = attrs.evolve(self._photo, landmark_file=file)
+        if not self.marking.points:  # what comes now is the artist's own
+            self._photo = attrs.evolve(self._photo, found_by=())
         GALLERY.forget()
 
     def _map(self) -> PixelMap:

@@ -56,14 +56,18 @@ def remove_photo(photo: PhotoState) -> None:
     photo.path.unlink(missing_ok=True)
 
 
-def save_points(state: FolderState, photo: PhotoState, points: landmarks.Points) -> Path:
+def save_points(
+    state: FolderState, photo: PhotoState, points: landmarks.Points, found_by: Sequence[dict[str, str]] | None = None
+) -> Path:
     """Write a photo's points into its landmark file, a new one if it has none; without points the file goes.
+
+    found_by: the networks that found them; None: those that the file names already (points are corrected by hand).
 
     Returns the file. Raises OSError.
     """
     path = photo.landmark_file or state.path / landmark_file_for(state, photo)
     if points:
-        landmarks.write_landmarks(path, photo.name, points)
+        landmarks.write_landmarks(path, photo.name, points, photo.found_by if found_by is None else found_by)
     else:
         path.unlink(missing_ok=True)
     return path
@@ -78,8 +82,9 @@ def make_first(state: FolderState, photo: PhotoState) -> None:
         return
     for there in state.photos:
         if there.landmark_file is not None and there.landmark_file.name == FIRST:
-            landmarks.write_landmarks(state.path / landmark_file_for(state, there), there.name, there.points)
-    landmarks.write_landmarks(state.path / FIRST, photo.name, photo.points)
+            path = state.path / landmark_file_for(state, there)
+            landmarks.write_landmarks(path, there.name, there.points, there.found_by)
+    landmarks.write_landmarks(state.path / FIRST, photo.name, photo.points, photo.found_by)
     photo.landmark_file.unlink()
 
 

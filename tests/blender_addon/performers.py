@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from blender_addon.performer.mean_face import MEAN_FACE
+from interchange.mean_face import MEAN_FACE
 from interchange.png import write_png
 
 

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -135,6 +136,32 @@ def test_only_what_is_computed_from_travels(tmp_path: Path) -> None:
     assert files["capture/views/a.exr"] == tmp_path / "my capture" / "views" / "a.exr"
     with pytest.raises(InputError, match="source folder .* is gone or empty"):
         files_to_send(str(tmp_path / "my capture"), str(tmp_path / "nothing"))
+
+
+def test_the_models_folder_is_found_or_missed_in_words(tmp_path: Path) -> None:
+    full, empty = tmp_path / "full", tmp_path / "empty"
+    full.mkdir()
+    empty.mkdir()
+    (full / "net.ONNX").touch()
+    environ = {"DIGIDOUBLE_MODELS": str(full)}
+    assert local_backend.find_models("", environ) == full == local_backend.find_models(str(full), {})
+    for preference, variables, sentence in (
+        ("", {}, "No models folder is chosen"),
+        (str(empty), environ, "holds no networks"),
+        (str(tmp_path / "gone"), environ, "cannot be read"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            local_backend.find_models(preference, variables)
+
+
+def test_the_local_backend_gets_the_models_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: list[tuple] = []
+    service = SimpleNamespace(start_local_server=lambda *arguments: told.append(arguments))
+    monkeypatch.setattr(local_backend, "network", lambda _: service)
+    here = local_backend.Installation(tmp_path)
+    local_backend.start(here, tmp_path / "state", {})
+    local_backend.start(here, tmp_path / "state", {local_backend.RUNNER_VARIABLE: "a:b"}, models="/networks")
+    assert [list(arguments[3]) for arguments in told] == [[], ["--runner", "a:b", "--models", "/networks"]]
 
 
 def test_the_backend_is_found_in_this_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,6 +182,25 @@ def test_another_photo_can_be_made_the_first(source: Path, tmp_path: Path) -> No
         store.make_first(state(source), state(source).photo("left.png"))
 
 
+FOUND_BY = ({"role": "landmarker", "file": "2dfan4.onnx", "sha256": "ab" * 32},)
+
+
+def test_the_networks_that_found_points_stay_with_them(source: Path, tmp_path: Path) -> None:
+    store.add_photo(state(source), photo(tmp_path / "left.png", seed=1), clean)
+    store.save_points(state(source), state(source).photo("left.png"), face(), FOUND_BY)
+    left = state(source).photo("left.png")
+    assert left.found_by == FOUND_BY and state(source).photo("portrait.png").found_by == ()
+    store.save_points(state(source), left, {**face(), 30: (100.0, 90.0)})  # corrected by hand
+    assert state(source).photo("left.png").found_by == FOUND_BY
+    store.make_first(state(source), state(source).photo("left.png"))
+    assert state(source).photos[0].name == "left.png" and state(source).photos[0].found_by == FOUND_BY
+    copied = landmark_files.read_any(source / "landmarks.json")
+    assert copied.found_by == FOUND_BY and copied.points[30] == (100.0, 90.0)
+    store.save_points(state(source), state(source).photo("left.png"), {})
+    store.save_points(state(source), state(source).photo("left.png"), face())  # placed by hand from the start
+    assert state(source).photo("left.png").found_by == ()
+
+
 def test_landmark_files_of_no_use_are_named(source: Path) -> None:
     (source / "landmarks_b.json").write_text("{")
     assert "landmarks_b.json" in state(source).problem

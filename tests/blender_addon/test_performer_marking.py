@@ -11,7 +11,7 @@ import pytest
 from blender_addon.performer import checks, overlay, scheme
 from blender_addon.performer.image_view import PixelMap
 from blender_addon.performer.marking import Marking
-from blender_addon.performer.mean_face import MEAN_FACE, misfit, suggest, turned
+from interchange.mean_face import MEAN_FACE, misfit, suggest, turned
 
 WIDTH, HEIGHT, REACH = 800, 900, 8.0
 MIRROR = [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1), 45, 44, 43, 42, 47, 46,

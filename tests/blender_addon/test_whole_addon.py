@@ -39,6 +39,7 @@ SERVICE = "needs a backend that runs"
 ELSEWHERE = {
     "landmarks_place": (WINDOW, "test_landmarks_place.py"),
     "performer_landmarks_place": (WINDOW, "test_performer_operators.py"),
+    "performer_landmarks_find": ("needs a backend and a network", "test_performer_finding.py"),
     "double_backend_view": ("needs the backend's rasterizer", "test_display_operators.py"),
     "backend_add": ("needs another computer to pair with", "test_jobs_pairing.py"),
     "backend_remove": ("needs a backend that was paired", "test_jobs_panels.py"),

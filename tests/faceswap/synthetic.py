@@ -356,6 +356,10 @@ def write_landmarks(folder: Path, points: np.ndarray, ids: list[int] | None = No
     (folder / "landmarks.json").write_text(json.dumps(value))
 
 
+FOUND_BY = [{"role": "landmarker", "file": "2dfan4.onnx", "sha256": "ab" * 32, "kind": "2dfan4"}]
+"""What a landmark file says of points that a network has found."""
+
+
 def write_consent(folder: Path, **changes: object) -> None:
     value = {
         "format": "digidouble-consent", "version": 1, "kind": "synthetic", "subject": "avatar B",

@@ -26,7 +26,7 @@ from interchange.capture import Capture
 from interchange.errors import Cancelled, InputError
 
 from . import synthetic
-from .synthetic import dome_camera, head, write_capture, write_landmarks, write_source
+from .synthetic import FOUND_BY, dome_camera, head, write_capture, write_landmarks, write_source
 
 VIEWS = (-150, -75, -35, 0, 40, 180)
 
@@ -215,7 +215,8 @@ def test_an_interrupted_run_keeps_what_was_said_about_views(capture: Capture, so
 
 def test_of_several_photos_the_nearest_view_is_taken(capture: Capture, source: Path, tmp_path: Path) -> None:
     side = write_source(tmp_path / "side", azimuth=40)
-    photos = (*load_source(source).photos, *load_source(side).photos)
+    found = attrs.evolve(load_source(side).photos[0], found_by=tuple(FOUND_BY))
+    photos = (*load_source(source).photos, found)
     both = attrs.evolve(load_source(source), photos=photos)
     settings = SwapSettings(swapper="classical")
     two = ClassicalSwapper().prepare(capture, both, settings, None, lambda: False)
@@ -227,7 +228,7 @@ def test_of_several_photos_the_nearest_view_is_taken(capture: Capture, source: P
         images = capture.load_view(view)
         results = [p.change(images, mesh, view.camera) for p in (two, same)]
         assert_array_equal(*results)
-    assert len(two.report["photos"]) == 2
+    assert [photo.get("found_by") for photo in two.report["photos"]] == [None, FOUND_BY]
 
 
 def test_bad_landmarks_are_told_apart(capture: Capture, tmp_path: Path) -> None:

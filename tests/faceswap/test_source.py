@@ -16,7 +16,7 @@ from interchange.colour import linear_from_srgb, srgb_from_linear
 from interchange.consent import sha256_of_file
 from interchange.errors import InputError
 
-from .synthetic import write_consent, write_landmarks
+from .synthetic import FOUND_BY, write_consent, write_landmarks
 
 
 @pytest.fixture
@@ -314,3 +314,21 @@ def test_a_broken_profile_is_one_sentence(folder: Path) -> None:
     write_consent(folder)
     with pytest.raises(InputError, match="colour profile of the photo .* cannot be read"):
         load_source(folder)
+
+
+def test_networks_that_found_the_points_are_remembered(folder: Path) -> None:
+    assert load_source(folder).photos[0].origin == {}
+    marks = json.loads((folder / "landmarks.json").read_text())
+    (folder / "landmarks.json").write_text(json.dumps(marks | {"found_by": FOUND_BY}))
+    photo = load_source(folder).photos[0]
+    assert photo.origin == {"found_by": FOUND_BY} and len(photo.landmarks) == 68
+
+
+NO_ORIGIN = ["somebody", [1], [{"file": "a.onnx"}], [{"role": "x", "file": "y", "sha256": 3}], None]
+
+
+@pytest.mark.parametrize("value", NO_ORIGIN)
+def test_an_origin_that_says_nothing_is_passed_over(folder: Path, value: object) -> None:
+    marks = json.loads((folder / "landmarks.json").read_text())
+    (folder / "landmarks.json").write_text(json.dumps(marks | {"found_by": value}))
+    assert load_source(folder).photos[0].origin == {}

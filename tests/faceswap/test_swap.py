@@ -222,12 +222,13 @@ def test_two_photos_show_more_than_one(capture: Capture, truth: Capture, source:
     side = write_source(tmp_path / "side", azimuth=-45, light=Light(key=(-0.6, -1.0, 0.3)))
     both = Path(shutil.copytree(source, tmp_path / "both"))
     shutil.copy(side / "portrait.png", both / "side.png")
-    listed = json.loads((side / "landmarks.json").read_text()) | {"image": "side.png"}
+    listed = json.loads((side / "landmarks.json").read_text()) | {"image": "side.png", "found_by": synthetic.FOUND_BY}
     (both / "landmarks_side.json").write_text(json.dumps(listed))
     digests = [synthetic.sha256_of_file(both / name) for name in ("portrait.png", "side.png")]
     write_consent(both, source_sha256=dict(zip(("portrait.png", "side.png"), digests, strict=True)))
     one = swap(capture.folder, source, tmp_path / "one", SwapSettings(symmetry=False))
     two = swap(capture.folder, both, tmp_path / "two", SwapSettings(symmetry=False))
+    assert [photo.get("found_by") for photo in two.report["photos"]] == [None, synthetic.FOUND_BY]
     assert two.report["face_seen"] > one.report["face_seen"] + 0.05
     assert face_psnr(Capture.load(tmp_path / "two"), truth, "view_000") > 29
 

@@ -81,7 +81,7 @@ class ClassicalSwapper:
             face = prepare_photo(photo, mesh, settings)
             faces.append(face)
             points = {"landmarks": int(face.points.landmark.sum()), "anchors": int((~face.points.landmark).sum())}
-            listed.append({"photo": photo.path.name, **points, "yaw_degrees": face.yaw})
+            listed.append({"photo": photo.path.name, **photo.origin, **points, "yaw_degrees": face.yaw})
         paste = _Paste(faces, head, settings)
         grey = [f"{p.path.name} has no colour: the avatar's own skin tone is used." for p in source.photos if p.grey]
         # A face in the performer's tone on a neck in the avatar's would be a mask: this swapper matches the avatar.

@@ -63,12 +63,15 @@ class ModelFolder:
         return ModelFile(name, path, digest)
 
 
-def models_folder(environment: Mapping[str, str], chosen: Path | None = None) -> ModelFolder:
-    """The folder that was `chosen`, or the one that DIGIDOUBLE_MODELS names. InputError if neither is given."""
+def models_folder(
+    environment: Mapping[str, str], chosen: Path | None = None, what: str = "the swapper onnx"
+) -> ModelFolder:
+    """The folder that was `chosen`, or the one that DIGIDOUBLE_MODELS names. InputError if neither is given; `what`
+    needs it."""
     place = str(chosen) if chosen is not None else environment.get(MODELS_VARIABLE, "")
     if not place.strip():
         raise InputError(
-            "No models folder is known, and the swapper onnx needs one.",
-            f"Give --models DIR where the swap computes, or set {MODELS_VARIABLE}.",
+            f"No models folder is known, and {what} needs one.",
+            f"Give --models DIR where it computes, or set {MODELS_VARIABLE}.",
         )
     return ModelFolder(Path(place))

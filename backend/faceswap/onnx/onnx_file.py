@@ -21,11 +21,13 @@ from interchange.errors import InputError
 
 Found = TypeVar("Found")
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_GRAPH, _INITIALIZER, _INPUT, _OUTPUT = 7, 5, 11, 12
+_GRAPH, _NODE, _INITIALIZER, _INPUT, _OUTPUT = 7, 1, 5, 11, 12
+_NODE_OPERATION = 4
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_PLACE = 1, 2, 4, 8, 9, 14
 _EXTERNAL = 1  # of TensorProto.DataLocation
 DTYPES = {1: "float32", 10: "float16", 11: "float64", 6: "int32", 7: "int64", 2: "uint8"}
 """ONNX's element types by number, as numpy names them."""
+_FLOATS = ("float32", "float16")
 
 
 @attrs.frozen
@@ -35,6 +37,12 @@ class Border:
     name: str
     shape: tuple[int | None, ...]
     dtype: str
+
+    def takes(self, shape: tuple[int | None, ...]) -> bool:
+        """True if arrays of floats of this shape may cross it; a side that is None fits any."""
+        if self.dtype not in _FLOATS or len(self.shape) != len(shape):
+            return False
+        return all(a is None or b is None or a == b for a, b in zip(self.shape, shape, strict=True))
 
     def __str__(self) -> str:
         sides = ", ".join("?" if side is None else str(side) for side in self.shape)
@@ -73,6 +81,16 @@ def read_signature(path: Path) -> Signature:
         outputs = [_border(value) for number, value in graph if number == _OUTPUT]
         # Old files list what they hold themselves among their inputs, too.
         return Signature(tuple(i for i in inputs if i.name not in kept), tuple(outputs))
+
+    return _with_file(path, read)
+
+
+def read_first_operations(path: Path, count: int) -> list[str]:
+    """What the graph's first nodes do ("Conv", "Sub", ...), at most `count`. Raises InputError as `read_signature`."""
+
+    def read(data: memoryview) -> list[str]:
+        nodes = [value for number, value in _graph(data) if number == _NODE]
+        return [_text(value, _NODE_OPERATION) for value in nodes[:count]]
 
     return _with_file(path, read)
 

@@ -224,6 +224,7 @@ def _described(face: Face, faces: list[Face], descriptor: Descriptor) -> dict[st
     used = isinstance(descriptor.source, EmbeddingSource) or face is most_frontal(faces)
     return {
         "photo": face.photo.path.name,
+        **face.photo.origin,
         "landmarks": len(face.photo.landmarks),
         "five_points_px": face.points.round(3).tolist(),
         "yaw_degrees": face.yaw,

@@ -10,11 +10,21 @@ import attrs
 from interchange.errors import InputError
 
 from .descriptors import DESCRIPTORS, EMBEDDING, RECOGNISER_SIZE, Descriptor, EmbeddingSource, ImageSource
+from .landmark_kinds import (
+    DETECTOR_LICENCE,
+    check_detector,
+    is_detector,
+    is_old_detector,
+    landmarker_of,
+    other_points,
+    recognise_landmarker,
+)
 from .onnx_file import Border, Signature
 from .settings import AUTO
 
 Shape = tuple[int | None, ...]
 _FLOATS = ("float32", "float16")
+_LICENCE = "its makers' licence:"
 
 
 @attrs.frozen
@@ -76,7 +86,7 @@ def fits(descriptor: Descriptor, signature: Signature) -> bool:
         return False
     if inputs.keys() != wanted.keys() or len(signature.outputs) != descriptor.outputs:
         return False
-    if not all(_takes(inputs[name], shape) for name, shape in wanted.items()):
+    if not all(inputs[name].takes(shape) for name, shape in wanted.items()):
         return False
     if descriptor.size is None and not _is_square(inputs[descriptor.target_input].shape[1:3]):
         return False
@@ -97,12 +107,6 @@ def source_shape(source: EmbeddingSource | ImageSource) -> Shape:
 
 def _is_square(sides: Shape) -> bool:
     return sides[0] is not None and sides[0] == sides[1] and 16 <= sides[0] <= 4096
-
-
-def _takes(border: Border, shape: Shape) -> bool:
-    if border.dtype not in _FLOATS or len(border.shape) != len(shape):
-        return False
-    return all(a is None or b is None or a == b for a, b in zip(border.shape, shape, strict=True))
 
 
 def describe(descriptor: Descriptor) -> str:
@@ -126,7 +130,7 @@ def check_converter(signature: Signature, name: str) -> str:
 
 def _one_in_one_out(signature: Signature, name: str, shape: Shape, what: str) -> str:
     inputs, outputs = signature.inputs, signature.outputs
-    if len(inputs) == len(outputs) == 1 and _takes(inputs[0], shape) and _takes(outputs[0], (1, EMBEDDING)):
+    if len(inputs) == len(outputs) == 1 and inputs[0].takes(shape) and outputs[0].takes((1, EMBEDDING)):
         return inputs[0].name
     wanted = Border("input", shape, "")
     raise InputError(
@@ -140,11 +144,19 @@ def role_of(signature: Signature, name: str) -> str:
         with contextlib.suppress(InputError):
             check(signature, name)
             return role
+    if is_detector(signature):
+        return f"face detector, YuNet ({_LICENCE} {DETECTOR_LICENCE})"
+    if (landmarker := landmarker_of(signature)) is not None:
+        return f"landmarker, {landmarker.id} ({_LICENCE} {landmarker.licence})"
     fitting = [d for d in DESCRIPTORS if fits(d, signature)]
     try:
         kind = recognise(signature, name).descriptor
     except InputError:
+        if other_points(signature) is not None:
+            recognise_landmarker(signature, name)  # says what it gives
+        if is_old_detector(signature):
+            check_detector(signature, name)
         if not fitting:
             raise
         return f"swapper, {' or '.join(d.id for d in fitting)} (name its kind)"
-    return f"swapper, {kind.id} (its makers' licence: {kind.licence})"
+    return f"swapper, {kind.id} ({_LICENCE} {kind.licence})"

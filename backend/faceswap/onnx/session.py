@@ -25,7 +25,7 @@ from .models import ModelFile
 from .settings import CPU
 
 Floats = npt.NDArray[Any]
-NO_RUNTIME = "The swapper onnx needs the package onnxruntime, which is not installed."
+NO_RUNTIME = "A network of your own needs the package onnxruntime, which is not installed."
 INSTALL = "Run python3 install.py onnx."
 _SILENT = 4  # onnxruntime's log level: what is wrong comes as an exception
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -77,11 +77,12 @@ class Network:
         self.session = None
 
 
-def open_network(file: ModelFile, providers: Sequence[str], runtime: Any) -> Network:
+def open_network(file: ModelFile, providers: Sequence[str], runtime: Any, threads: int = 1) -> Network:
     """Open a network on the first of `providers` that computes it.
 
     Raises InputError when none does, when part of it would run on a provider that is not listed, or when onnxruntime
-    cannot read the file. `runtime`: the module onnxruntime.
+    cannot read the file. `runtime`: the module onnxruntime. threads: of the CPU that one run takes; views run side by
+    side instead; 0: as many as there are.
     """
     passed_over: list[str] = []
     available = runtime.get_available_providers()
@@ -89,7 +90,7 @@ def open_network(file: ModelFile, providers: Sequence[str], runtime: Any) -> Net
         if provider not in available:
             passed_over.append(f"{provider} is not in this onnxruntime, which has {', '.join(available)}.")
             continue
-        session = _session(file, provider, runtime)
+        session = _session(file, provider, runtime, threads)
         nodes = _nodes(session)
         problem = _fallback(file, provider, nodes, providers[index:], session.get_providers())
         if problem is None:
@@ -99,10 +100,10 @@ def open_network(file: ModelFile, providers: Sequence[str], runtime: Any) -> Net
     raise InputError(f"The model {file.name} cannot run as asked: {' '.join(passed_over)}", hint)
 
 
-def _session(file: ModelFile, provider: str, runtime: Any) -> Any:
+def _session(file: ModelFile, provider: str, runtime: Any, threads: int) -> Any:
     options = runtime.SessionOptions()
     options.log_severity_level = _SILENT
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # views run side by side instead
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
         with warnings.catch_warnings():

@@ -184,7 +184,7 @@ def test_several_photos_make_one_identity_and_one_picture(
     side = write_source(tmp_path / "side", azimuth=-40)
     both = Path(shutil.copytree(source, tmp_path / "both"))
     shutil.copy(side / "portrait.png", both / "a_side.png")
-    listed = json.loads((side / "landmarks.json").read_text()) | {"image": "a_side.png"}
+    listed = json.loads((side / "landmarks.json").read_text()) | {"image": "a_side.png", "found_by": synthetic.FOUND_BY}
     (both / "landmarks.json").rename(both / "landmarks_front.json")
     (both / "landmarks_a_side.json").write_text(json.dumps(listed))
     names = ("portrait.png", "a_side.png")
@@ -193,6 +193,7 @@ def test_several_photos_make_one_identity_and_one_picture(
         photos = run(round_capture.folder, both, tmp_path / model, models, model=model).report["photos"]
         assert [p["photo"] for p in photos] == ["a_side.png", "portrait.png"]
         assert [p["used"] for p in photos] == used
+        assert [p.get("found_by") for p in photos] == [synthetic.FOUND_BY, None]
 
 
 def test_what_is_missing_or_wrong_is_one_sentence_and_nothing_is_written(

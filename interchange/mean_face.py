@@ -1,8 +1,9 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
-"""The mean face: where its 68 points lie in space, and how it is laid over points on a photo. No bpy.
+# SPDX-License-Identifier: Apache-2.0
+"""The mean face: where its 68 points lie in space, and how it is laid over points on a photo.
 
 The table is the mean of our fifteen sample avatars at rest (three procedural, twelve of MakeHuman; vertices of
-`digidouble_landmarks`), made symmetric. It suggests where points may go and tells a mirrored set; it decides nothing.
+`digidouble_landmarks`), made symmetric. It suggests where points may go, tells a mirrored set, and tells a face from
+points strewn at random; what a face looks like it does not decide.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ MEAN_FACE: Floats = np.array([
     (0.259, 0.781, -0.111), (0.127, 0.786, -0.184), (0.000, 0.799, -0.214), (-0.127, 0.786, -0.184),
 ])  # fmt: skip
 MEAN_FACE.flags.writeable = False
+
+MIRRORED = -0.05
+"""Of `turned`: below it a set is mirrored or exchanged."""
 
 _PULL = 1e-3
 _ROUNDS = 8

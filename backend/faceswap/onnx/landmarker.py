@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The 68 points of a face in a photo, by a network: where to look, looking again closer and upright, what to believe.
+
+A landmarker needs a crop in which the face stands as it stood in its training: upright, about half the crop. The first
+crop comes from a detector, or is tried all over the photo; each look says where the next one has to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from interchange.errors import Cancelled, InputError
+from interchange.landmarks import FEWEST_LANDMARKS, Points
+from interchange.mean_face import MEAN_FACE, MIRRORED, face_size, misfit, pose, turned
+
+from .face_crop import Box, Crop, Pyramid, crop_of_box, crop_of_points, first_crops, upright_angle
+from .landmark_decoding import landmark_tensor, points_from
+from .landmark_kinds import LandmarkKind
+
+Floats = npt.NDArray[Any]
+Detect = Callable[[Floats], Sequence[Box]]
+"""(H, W, 3) RGB display-referred 0..1 to the faces in it, largest first."""
+
+ROUNDS, MOST_ROUNDS = 3, 6
+"""Looks at a face, each from where the one before found it; more than three while the points still move."""
+STRAY = 0.2
+"""Of the face's size: a point this far from where the mean face has it is left out."""
+SMALLEST_FACE = 40
+"""Pixels, the diagonal of the points' box."""
+_SETTLED = 0.01  # of the face's size: points that move less from look to look have been found
+_LOST = 0.05  # points that still move so much are on nothing
+_WIDEST = 3.0  # times the photo: the widest crop that is looked at
+_SHIFT = 0.08  # of a crop's side, for networks without scores
+_SHIFTS = ((_SHIFT, 0.0), (-_SHIFT, 0.0), (0.0, _SHIFT), (0.0, -_SHIFT))
+_TRIED = 3  # first crops that are followed
+_LOOSE = 0.1  # of the face's size: median distance from the mean face of what is taken for a face
+_SURE = 0.75  # of all points: a face with so many of them ends the search
+_NO_FACE_HINT = (
+    "Use a photo that shows the face large and upright, put a detector (YuNet) into the models folder, or place the "
+    "points by hand."
+)
+
+
+class Net(Protocol):
+    """A network of session.py."""
+
+    def run(self, inputs: dict[str, Floats]) -> dict[str, npt.NDArray[np.float32]]:
+        """Outputs by name."""
+
+
+@attrs.frozen(eq=False)
+class Landmarker:
+    """A landmarker's network, opened. name: its file's; entry: its input's."""
+
+    net: Net
+    kind: LandmarkKind
+    name: str
+    entry: str
+
+    def look(self, photo: Pyramid, crop: Crop) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
+        """(68, 2) pixels of the photo and (68,) scores, None where it gives none."""
+        tensor = landmark_tensor(photo.draw(crop, self.kind.size), self.kind)
+        points, scores = points_from(self.net.run({self.entry: tensor}), self.kind, self.name)
+        return crop.to_photo(points, self.kind.size), scores
+
+    def judge(
+        self, photo: Pyramid, crop: Crop, points: Floats, shifts: Sequence[tuple[float, float]] = _SHIFTS
+    ) -> npt.NDArray[np.float64]:
+        """(68,) scores of what a network without any sees in a crop. It is shown the crop shifted: points that stay on
+        the photo count (1), those that move with the crop were not seen but expected there (0)."""
+        moves = [np.linalg.norm(self.look(photo, crop.moved(*s))[0] - points, axis=1) for s in shifts]
+        shift = crop.side * float(np.mean([np.hypot(*s) for s in shifts]))
+        return np.clip(1 - np.mean(moves, axis=0) / shift, 0, 1)
+
+
+@attrs.frozen(eq=False)
+class Found:
+    """points: by id, in pixels of the photo, centres at +0.5; scores: (68,) 0..1, of all; crop: the last one. warnings:
+    sentences for the user."""
+
+    points: Points
+    scores: npt.NDArray[np.float64]
+    crop: Crop
+    warnings: tuple[str, ...] = ()
+
+
+@attrs.frozen(eq=False)
+class _Sight:
+    """Points somewhere on the photo. moved: since the look before, of the face's size."""
+
+    points: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    crop: Crop
+    moved: float
+    kept: Points
+
+    @property
+    def worth(self) -> float:
+        """To compare sights by: the mean score of all points, those that are left out counting nothing."""
+        return float(self.scores[list(self.kept)].sum() / len(self.scores)) if self.kept else 0.0
+
+
+def find_landmarks(
+    picture: Floats,
+    landmarker: Landmarker,
+    detect: Detect | None = None,
+    name: str = "the photo",
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Found:  # (H, W, 3) RGB display-referred 0..1
+    """The points of the largest face. Points whose score is below the kind's least, that lie far from where a face has
+    them, or outside the photo, are left out.
+
+    name: of the photo, for messages. Raises InputError when there is no face with five points, or it is too small,
+    Cancelled when told between two looks.
+    """
+    warnings: tuple[str, ...] = ()
+    photo = Pyramid(picture)
+    if detect is None:
+        sight = _search(photo, landmarker, cancelled)
+    else:
+        boxes = detect(picture)
+        if not boxes:
+            raise _no_face(name, "The detector sees none: check the photo, or go without one (--detector none).")
+        if len(boxes) > 1:
+            warnings = (f"{name} shows {len(boxes)} faces: the largest is taken.",)
+        sight = _follow(photo, landmarker, crop_of_box(boxes[0], landmarker.kind), cancelled)
+    if sight is None or len(sight.kept) < FEWEST_LANDMARKS:
+        raise _no_face(name, _NO_FACE_HINT)
+    if (size := face_size(sight.kept)) < SMALLEST_FACE:
+        raise InputError(f"The face in {name} is only {size:.0f} pixels large.", "Use a larger photo.")
+    return Found(sight.kept, sight.scores, sight.crop, warnings)
+
+
+def _search(photo: Pyramid, landmarker: Landmarker, cancelled: Callable[[], bool]) -> _Sight | None:
+    """The best face of the whole photo: of each level's crops the most promising ones are followed."""
+    best = None
+    for crops in first_crops(photo.width, photo.height):
+        sights = []
+        for crop in crops:
+            _stop_if(cancelled)
+            points, scores = landmarker.look(photo, crop)
+            scores = landmarker.judge(photo, crop, points, _SHIFTS[::2]) if scores is None else scores
+            sights.append(_sight(points, scores, crop, landmarker.kind, 1.0, photo))
+        sights.sort(key=lambda s: -s.worth)
+        for sight in sights[:_TRIED]:
+            if sight.worth <= 0:
+                continue
+            found = _follow(photo, landmarker, sight.crop, cancelled)
+            if found is not None and (best is None or found.worth > best.worth):
+                best = found
+            if best is not None and len(best.kept) >= _SURE * len(best.scores):
+                return best
+    return best
+
+
+def _follow(
+    photo: Pyramid, landmarker: Landmarker, crop: Crop, cancelled: Callable[[], bool]
+) -> _Sight | None:
+    """Look, go to where the face is, look again; None where there is no face, or it cannot be pinned down."""
+    before, moved = None, 1.0
+    for number in range(MOST_ROUNDS):
+        _stop_if(cancelled)
+        points, scores = landmarker.look(photo, crop)
+        seen = np.ones(len(points), bool) if scores is None else scores >= landmarker.kind.least_score
+        if before is not None and seen.any():
+            size = max(float(np.linalg.norm(np.ptp(points[seen], axis=0))), 1e-9)
+            moved = float(np.linalg.norm(points - before, axis=1)[seen].mean() / size)
+        if number + 1 >= ROUNDS and moved < _SETTLED or number + 1 == MOST_ROUNDS:
+            break
+        before, whole = points, _completed(points, seen)
+        crop = crop_of_points(whole, landmarker.kind, upright_angle(whole))
+        if not 1 <= crop.side <= _WIDEST * max(photo.width, photo.height):
+            return None
+    if moved > _LOST:
+        return None
+    scores = landmarker.judge(photo, crop, points) if scores is None else scores
+    sight = _sight(points, scores, crop, landmarker.kind, moved, photo)
+    return sight if sight.kept else None
+
+
+def _completed(points: Floats, seen: Floats) -> npt.NDArray[np.float64]:  # (68, 2), (68,) true where it counts
+    """(68, 2) points that say where the whole face is: the mean face stands in for those that were hardly seen."""
+    if seen.all() or seen.sum() < FEWEST_LANDMARKS:
+        return np.asarray(points)
+    view = pose({i: (float(points[i, 0]), float(points[i, 1])) for i in np.flatnonzero(seen).tolist()})
+    whole = MEAN_FACE @ view[:, :3].T + view[:, 3]
+    whole[seen] = points[seen]
+    return np.asarray(whole)
+
+
+def _sight(
+    points: Floats, scores: Floats, crop: Crop, kind: LandmarkKind, moved: float, photo: Pyramid
+) -> _Sight:
+    """What of a look is kept: scored, on the photo, where a face has it. Nothing, if all of it is no face."""
+    inside = ((points >= 0) & (points <= [photo.width, photo.height])).all(axis=1)
+    ids = np.flatnonzero(inside & (scores >= kind.least_score)).tolist()
+    kept: Points = {i: (float(points[i, 0]), float(points[i, 1])) for i in ids}
+    if len(kept) >= FEWEST_LANDMARKS and face_size(kept) > 1e-6:
+        off = misfit(kept)
+        is_face = turned(kept) >= MIRRORED and float(np.median(list(off.values()))) < _LOOSE
+        kept = {i: p for i, p in kept.items() if off[i] < STRAY} if is_face else {}
+    return _Sight(points, scores, crop, moved, kept if len(kept) >= FEWEST_LANDMARKS else {})
+
+
+def _stop_if(cancelled: Callable[[], bool]) -> None:
+    if cancelled():
+        raise Cancelled
+
+
+def _no_face(name: str, hint: str) -> InputError:
+    return InputError(f"No face was found in {name}.", hint)
