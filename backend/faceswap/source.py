@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -39,6 +40,14 @@ class Photo:
     grey: bool
 
 
+@attrs.frozen
+class PhotoFile:
+    """A photo that has not been decoded: its file, and its landmarks as `Photo` has them."""
+
+    path: Path
+    landmarks: dict[int, tuple[float, float]]
+
+
 @attrs.frozen(eq=False)
 class Source:
     """A checked source folder. `digests`: SHA-256 of every file read, by name. mask: (h, w) 0..1 in the layout of the
@@ -51,10 +60,26 @@ class Source:
     mask: npt.NDArray[np.float32] | None = None
 
 
-def load_source(folder: Path | str, operation: str = "swap", today: date | None = None) -> Source:
-    """Read and check a source folder: every `landmarks*.json` names one photo.
+@attrs.frozen(eq=False)
+class SourceList:
+    """A checked source folder whose photos are still on the disk; otherwise as `Source`. A performer's turn may have
+    hundreds, a quarter of a gigabyte each when decoded, so not all are held at once."""
 
-    Raises InputError for a missing or unusable photo or landmark file, with code CONSENT for a missing, expired or
+    folder: Path
+    files: tuple[PhotoFile, ...]
+    consent: ConsentRecord
+    digests: dict[str, str]
+    mask: npt.NDArray[np.float32] | None = None
+
+    def with_photos(self, photos: Sequence[Photo]) -> Source:
+        """The source with these photos of it."""
+        return Source(self.folder, tuple(photos), self.consent, self.digests, self.mask)
+
+
+def list_source(folder: Path | str, operation: str = "swap", today: date | None = None) -> SourceList:
+    """Read and check all of a source folder but the pixels: every `landmarks*.json` names one photo.
+
+    Raises InputError for a missing photo or an unusable landmark file, with code CONSENT for a missing, expired or
     unfitting consent record.
     """
     folder = Path(folder)
@@ -73,14 +98,26 @@ def load_source(folder: Path | str, operation: str = "swap", today: date | None 
         if not path.is_file():
             raise InputError(f"The photo {path} is missing.", "Its name is in the landmark file.")
     check_consent(record, paths, operation, today or date.today())
-    photos = tuple(_load_photo(path, points) for path, (_, _, points) in zip(paths, named, strict=True))
     digests = {p.name: sha256_of_file(p) for p in (*paths, *files)} | {"consent.json": record.digest}
     mask = folder / MASK
     painted = None
     if mask.is_file() and mask not in paths:
         painted = _load_mask(mask)
         digests[MASK] = sha256_of_file(mask)
-    return Source(folder, photos, record, digests, painted)
+    photos = tuple(PhotoFile(path, points) for path, (_, _, points) in zip(paths, named, strict=True))
+    return SourceList(folder, photos, record, digests, painted)
+
+
+def load_source(folder: Path | str, operation: str = "swap", today: date | None = None) -> Source:
+    """A checked source folder with all its photos in memory. Raises InputError as `list_source` and `load_photo` do."""
+    listed = list_source(folder, operation, today)
+    return listed.with_photos([load_photo(file) for file in listed.files])
+
+
+def check_source(folder: Path | str, operation: str = "swap", today: date | None = None) -> None:
+    """All that `load_source` checks, with one photo in memory at a time."""
+    for file in list_source(folder, operation, today).files:
+        load_photo(file)
 
 
 def read_photo(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
@@ -98,7 +135,10 @@ def read_photo(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.floa
     return colour, alpha
 
 
-def _load_photo(path: Path, landmarks: dict[int, tuple[float, float]]) -> Photo:
+def load_photo(file: PhotoFile) -> Photo:
+    """Decode one photo. Raises InputError for one that cannot be read, is too small or shows nothing, and for landmarks
+    outside it."""
+    path, landmarks = file.path, file.landmarks
     colour, alpha = read_photo(path)
     height, width = colour.shape[:2]
     check_size(path, width, height)
