@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from backend.kernels.mesh_rasterization import rasterize
 from interchange.cameras import Camera
-from interchange.colour import srgb_from_linear
+from interchange.colour import linear_from_srgb, srgb_from_linear
 from interchange.errors import InputError
 from interchange.mesh import Mesh
 
@@ -25,7 +25,7 @@ from .atlas import vertex_normals
 from .regions import DRAW_REGION, NO_REGION
 from .registration import Pose
 from .sampling import sample_linear
-from .source import Photo
+from .source import DecodedPhoto
 from .unprojection import GRAZING, SEE_THROUGH
 
 Floats = npt.NDArray[Any]
@@ -93,7 +93,7 @@ class Measured:
     grey: bool
 
 
-def measure(photo: Photo, pose: Pose, mesh: Mesh, patches: Patches) -> Measured:
+def measure(photo: DecodedPhoto, pose: Pose, mesh: Mesh, patches: Patches) -> Measured:
     """Measure a photo whose pose is known."""
     rest = np.asarray(mesh.rest_vertices, np.float64)
     centres = rest[patches.corners].mean(1)
@@ -113,8 +113,10 @@ def measure(photo: Photo, pose: Pose, mesh: Mesh, patches: Patches) -> Measured:
     )  # fmt: skip
 
 
-def _at_one_size(photo: Photo, camera: Camera, centres: Floats, size: float) -> tuple[Floats, Floats | None, Camera]:
-    """The face cut out of the photo and scaled so that it spans `_FACE` pixels: image, alpha, camera."""
+def _at_one_size(
+    photo: DecodedPhoto, camera: Camera, centres: Floats, size: float
+) -> tuple[Floats, Floats | None, Camera]:
+    """The face cut out of the photo and scaled so that it spans `_FACE` pixels: linear image, alpha, camera."""
     pixels, depth = camera.project(centres)
     scale = _FACE / (camera.K[0, 0] / max(float(np.median(depth)), 1e-6) * size)
     margin = _MARGIN / scale
@@ -123,11 +125,10 @@ def _at_one_size(photo: Photo, camera: Camera, centres: Floats, size: float) -> 
     window = np.s_[low[1] : high[1], low[0] : high[0]]
     width, height = np.clip(np.rint((high - low) * scale), 1, _LARGEST).astype(int).tolist()
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    image, alpha = (
-        None if plane is None else cv2.resize(np.ascontiguousarray(plane[window]), (width, height), interpolation=way)
-        for plane in (photo.image, photo.alpha)
-    )
-    assert image is not None
+    image = cv2.resize(linear_from_srgb(photo.colour[window]), (width, height), interpolation=way)
+    alpha: Floats | None = photo.alpha
+    if alpha is not None:
+        alpha = cv2.resize(np.ascontiguousarray(alpha[window]), (width, height), interpolation=way)
     K = np.array(camera.K)
     K[:2, 2] -= low
     K[:2] *= (np.array([width, height]) / (high - low))[:, None]

@@ -19,7 +19,7 @@ from interchange.mesh import Mesh
 from .choosing import Choice, LeftOut, choose, distance
 from .measuring import Measured, Patches, measure
 from .registration import check_strays, find_pose
-from .source import Photo, PhotoFile, Source, SourceList, load_photo
+from .source import DecodedPhoto, PhotoFile, Source, SourceList, decode_photo
 
 _SAME_SIDE = 8.0  # degrees from a good photo within which one with stray landmarks is not missed
 _NAMED = 4  # photos named in a sentence
@@ -50,7 +50,7 @@ def used_photos(
     most: int,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
-    load: Callable[[PhotoFile], Photo] = load_photo,
+    decode: Callable[[PhotoFile], DecodedPhoto] = decode_photo,
 ) -> tuple[Source, Choice | None]:
     """The source with the photos that a swap shall use, and how they were chosen; no choice, and every photo, if there
     are at most `most`.
@@ -61,17 +61,17 @@ def used_photos(
     never is. Raises Cancelled when told.
     """
     if len(listed.files) <= most:
-        return listed.with_photos([load(file) for file in listed.files]), None
+        return listed.with_photos([decode(file).linear() for file in listed.files]), None
     mesh, head = head_mesh()
     patches = Patches.of(mesh, head, listed.mask)
-    looked = _look(listed.files, mesh, patches, progress, cancelled, load)
+    looked = _look(listed.files, mesh, patches, progress, cancelled, decode)
     missed = {i: s for i, s in looked.strays.items() if i == 0 or _stands_in(s, looked.measured) is None}
     refused = {**looked.refused, **{i: s.error for i, s in missed.items()}}
     if refused:
         raise _refusal(refused, listed.files)
     places = sorted(looked.measured)
     choice = choose([looked.measured[i] for i in places], patches.share, most)
-    photos = [load(listed.files[places[i]]) for i in choice.kept]
+    photos = [decode(listed.files[places[i]]).linear() for i in choice.kept]
     return listed.with_photos(photos), _with_strays(choice, looked)
 
 
@@ -101,7 +101,7 @@ def sentences(choice: Choice | None) -> list[str]:
 
 def _look(
     files: Sequence[PhotoFile], mesh: Mesh, patches: Patches, progress: Progress | None, cancelled: Callable[[], bool],
-    load: Callable[[PhotoFile], Photo],
+    decode: Callable[[PhotoFile], DecodedPhoto],
 ) -> _Looked:  # fmt: skip
     looked = _Looked({}, {}, {})
     for index, file in enumerate(files):
@@ -109,7 +109,7 @@ def _look(
             raise Cancelled
         if progress:
             progress("photos", index / len(files), f"Looking at {file.path.name}")
-        found = _look_at(file, mesh, patches, load)
+        found = _look_at(file, mesh, patches, decode)
         if isinstance(found, Measured):
             looked.measured[index] = found
         elif isinstance(found, _Stray):
@@ -120,10 +120,10 @@ def _look(
 
 
 def _look_at(
-    file: PhotoFile, mesh: Mesh, patches: Patches, load: Callable[[PhotoFile], Photo]
+    file: PhotoFile, mesh: Mesh, patches: Patches, decode: Callable[[PhotoFile], DecodedPhoto]
 ) -> Measured | _Stray | InputError:
     try:
-        photo = load(file)
+        photo = decode(file)
         pose = find_pose(mesh, photo)
     except InputError as error:
         return _said(error)

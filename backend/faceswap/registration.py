@@ -21,10 +21,11 @@ from interchange.errors import InputError
 from interchange.mesh import Mesh
 
 from .atlas import vertex_normals
-from .source import FEWEST_LANDMARKS, Photo
+from .source import FEWEST_LANDMARKS, DecodedPhoto, Photo
 from .spline import fit_spline
 
 Floats = npt.NDArray[np.floating]
+AnyPhoto = Photo | DecodedPhoto
 _FOCALS = np.geomspace(0.8, 8.0, 16)  # in units of the photo's longer side: 64 to 7 degrees
 _USUAL_FOCAL = 2.2  # a portrait lens
 _FOCAL_SPREAD = 0.15  # natural logarithm: landmarks of another person's shape say little about a lens
@@ -75,7 +76,7 @@ class Pose:
         return _rms(self.offset)
 
 
-def find_pose(mesh: Mesh, photo: Photo) -> Pose:
+def find_pose(mesh: Mesh, photo: AnyPhoto) -> Pose:
     """Find a photo's camera by its landmarks. They may still not form a face: `check_strays` tells.
 
     Raises InputError when fewer than five landmarks are known to both, they span too few pixels or lie mirrored.
@@ -93,8 +94,7 @@ def find_pose(mesh: Mesh, photo: Photo) -> Pose:
     _check_spread(face_size, photo)
     outward = vertex_normals(rest, mesh.faces)[mesh.landmarks[ids]].mean(0)
     _check_handedness(points, pixels, outward, photo)
-    height, width = photo.image.shape[:2]
-    camera = _fit_camera(points, pixels, width, height)
+    camera = _fit_camera(points, pixels, *photo.size)
     offset = pixels - camera.project(points)[0]
     return Pose(camera, ids, offset, face_size, _yaw(camera, points, outward), _pitch(camera, points))
 
@@ -125,7 +125,7 @@ def register(mesh: Mesh, photo: Photo, smoothing: float | None = None) -> Regist
     )
 
 
-def check_strays(pose: Pose, photo: Photo) -> None:
+def check_strays(pose: Pose, photo: AnyPhoto) -> None:
     """InputError that names the landmarks which lie nowhere near where a face has them."""
     error = np.linalg.norm(pose.offset, axis=1) / pose.face_size
     strays = [int(i) for i in pose.ids[error > _STRAY]]
@@ -153,7 +153,7 @@ def _pitch(camera: Camera, points: Floats) -> float:
     return float(np.degrees(np.arctan2(-towards[2], np.hypot(towards[0], towards[1]))))
 
 
-def _check_spread(face_size: float, photo: Photo) -> None:
+def _check_spread(face_size: float, photo: AnyPhoto) -> None:
     if face_size < 40:
         raise InputError(
             f"The landmarks of {photo.path} span only {face_size:.0f} pixels, too few to take a face from.",
@@ -161,7 +161,7 @@ def _check_spread(face_size: float, photo: Photo) -> None:
         )
 
 
-def _check_handedness(points: Floats, pixels: Floats, outward: Floats, photo: Photo) -> None:
+def _check_handedness(points: Floats, pixels: Floats, outward: Floats, photo: AnyPhoto) -> None:
     """Mirrored photos, or left and right exchanged: the flat map from face to photo then turns the face over."""
     outward = outward / np.linalg.norm(outward)
     right = np.cross([0.0, 0.0, 1.0], outward)  # in the picture of somebody who looks at the face

@@ -21,6 +21,7 @@ from interchange.landmarks import FEWEST_LANDMARKS, MASK, check_inside, check_si
 from .profiles import in_srgb
 
 _EXIF_ORIENTATION = 274
+_BAND = 64  # rows
 # What each EXIF orientation needs to stand upright: transpose first, then flip rows, flip columns.
 _UPRIGHT = {
     2: (False, False, True), 3: (False, True, True), 4: (False, True, False), 5: (True, False, False),
@@ -39,6 +40,11 @@ class Photo:
     landmarks: dict[int, tuple[float, float]]
     grey: bool
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.image.shape[1], self.image.shape[0]
+
 
 @attrs.frozen
 class PhotoFile:
@@ -46,6 +52,28 @@ class PhotoFile:
 
     path: Path
     landmarks: dict[int, tuple[float, float]]
+
+
+@attrs.frozen(eq=False)
+class DecodedPhoto:
+    """One photo, upright, as its pixels are stored: colour (h, w, 3) sRGB 0..1, the rest as `Photo` has it. Light takes
+    as long again to tell as decoding, so what looks at a part of a photo asks for that part's."""
+
+    path: Path
+    colour: npt.NDArray[np.float32]
+    alpha: npt.NDArray[np.float32] | None
+    landmarks: dict[int, tuple[float, float]]
+    grey: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.colour.shape[1], self.colour.shape[0]
+
+    def linear(self) -> Photo:
+        """The photo in linear light."""
+        image = linear_from_srgb(np.ascontiguousarray(self.colour))
+        return Photo(self.path, image, self.alpha, self.landmarks, self.grey)
 
 
 @attrs.frozen(eq=False)
@@ -117,7 +145,7 @@ def load_source(folder: Path | str, operation: str = "swap", today: date | None 
 def check_source(folder: Path | str, operation: str = "swap", today: date | None = None) -> None:
     """All that `load_source` checks, with one photo in memory at a time."""
     for file in list_source(folder, operation, today).files:
-        load_photo(file)
+        decode_photo(file)
 
 
 def read_photo(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
@@ -136,6 +164,11 @@ def read_photo(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.floa
 
 
 def load_photo(file: PhotoFile) -> Photo:
+    """One photo of a folder, as `decode_photo`, in linear light."""
+    return decode_photo(file).linear()
+
+
+def decode_photo(file: PhotoFile) -> DecodedPhoto:
     """Decode one photo. Raises InputError for one that cannot be read, is too small or shows nothing, and for landmarks
     outside it."""
     path, landmarks = file.path, file.landmarks
@@ -145,10 +178,15 @@ def load_photo(file: PhotoFile) -> Photo:
     check_inside(path, landmarks, width, height)
     if alpha is not None and alpha.max() <= 0:
         raise InputError(f"The photo {path} is fully transparent.", "Export it with the person visible.")
-    if float(np.ptp(colour.reshape(-1, 3), axis=0).max()) < 2 / 255:
+    if max(float(np.ptp(colour[..., channel])) for channel in range(3)) < 2 / 255:
         raise InputError(f"The photo {path} is of one flat colour.", "Use a photo that shows the face.")
-    grey = bool(np.abs(colour - colour.mean(-1, keepdims=True)).max() < 2 / 255)
-    return Photo(path, linear_from_srgb(np.ascontiguousarray(colour)), alpha, landmarks, grey)
+    return DecodedPhoto(path, colour, alpha, landmarks, _is_grey(colour))
+
+
+def _is_grey(colour: npt.NDArray[np.float32]) -> bool:
+    """By bands of rows: the first tells that a photo has colour, and they take a second on a large one."""
+    bands = (colour[row : row + _BAND] for row in range(0, len(colour), _BAND))
+    return all(np.abs(band - band.mean(-1, keepdims=True)).max() < 2 / 255 for band in bands)
 
 
 def _load_mask(path: Path) -> npt.NDArray[np.float32]:
@@ -177,11 +215,12 @@ def _decode(path: Path, what: str = "photo") -> tuple[npt.NDArray[np.float32], b
         raise InputError(f"The {what} {path} cannot be decoded.", "Save it as an 8- or 16-bit PNG.")
     if pixels.ndim == 2:
         pixels = pixels[..., None]
-    scaled: npt.NDArray[np.float32] = pixels.astype(np.float32) / np.float32(255 if pixels.dtype == np.uint8 else 65535)
-    if scaled.shape[2] <= 2:  # grey, grey with alpha
-        scaled = np.concatenate([np.repeat(scaled[..., :1], 3, -1), scaled[..., 1:]], -1)
+    if pixels.shape[2] <= 2:  # grey, grey with alpha
+        pixels = np.concatenate([np.repeat(pixels[..., :1], 3, -1), pixels[..., 1:]], -1)
     else:
-        scaled = np.concatenate([scaled[..., 2::-1], scaled[..., 3:]], -1)
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+    scaled: npt.NDArray[np.float32] = pixels.astype(np.float32)
+    scaled /= np.float32(255 if pixels.dtype == np.uint8 else 65535)
     return _upright(scaled, orientation), profile or None
 
 

@@ -13,8 +13,8 @@ import pytest
 from backend.faceswap.choosing import judge
 from backend.faceswap.measuring import Measured, Patches, measure
 from backend.faceswap.registration import find_pose
-from backend.faceswap.source import Photo
-from interchange.colour import linear_from_srgb
+from backend.faceswap.source import DecodedPhoto, Photo
+from interchange.colour import linear_from_srgb, srgb_from_linear
 from interchange.errors import InputError
 
 from .synthetic import Light, dome_camera, head, paint, render
@@ -37,7 +37,8 @@ def taken(skin: np.ndarray, azimuth: float = 0, elevation: float = 2, size: int 
 
 def measured(photo: Photo) -> Measured:
     mesh = head("A")
-    return measure(photo, find_pose(mesh, photo), mesh, patches())
+    stored = DecodedPhoto(photo.path, srgb_from_linear(photo.image), photo.alpha, photo.landmarks, photo.grey)
+    return measure(stored, find_pose(mesh, stored), mesh, patches())
 
 
 def patches() -> Patches:

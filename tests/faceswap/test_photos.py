@@ -14,7 +14,15 @@ import pytest
 
 from backend.faceswap.photos import report_of, sentences, used_photos
 from backend.faceswap.settings import SwapSettings
-from backend.faceswap.source import Photo, PhotoFile, SourceList, check_source, list_source, load_photo, load_source
+from backend.faceswap.source import (
+    DecodedPhoto,
+    PhotoFile,
+    SourceList,
+    check_source,
+    decode_photo,
+    list_source,
+    load_source,
+)
 from backend.faceswap.swap import swap
 from interchange.capture import Capture
 from interchange.consent import sha256_of_file
@@ -97,16 +105,16 @@ def test_one_photo_is_in_memory_at_a_time(folder: Path) -> None:
     alive: list[weakref.ref] = []
     counts: list[int] = []
 
-    def load(file: PhotoFile) -> Photo:
+    def decode(file: PhotoFile) -> DecodedPhoto:
         gc.collect()
-        photo = load_photo(file)
-        alive.append(weakref.ref(photo.image))
+        photo = decode_photo(file)
+        alive.append(weakref.ref(photo.colour))
         counts.append(sum(image() is not None for image in alive))
         return photo
 
-    source, choice = used_photos(list_source(folder), head_mesh, 2, load=load)
+    source, choice = used_photos(list_source(folder), head_mesh, 2, decode=decode)
     assert choice is not None and len(source.photos) == 2
-    assert counts == [1] * 6 + [1, 2]
+    assert counts == [1] * 8  # those that are used are kept in linear light
 
 
 def test_a_photo_of_a_turn_that_cannot_be_read_is_refused_by_name(folder: Path) -> None:
