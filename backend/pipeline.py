@@ -87,7 +87,7 @@ class JobContext:
 def check_stage(job: JobContext) -> None:
     """Refuse a job before any work: no consent, an unreadable capture, no landmarks, settings that do not exist."""
     check_parameters(job.parameters, ("swap", "fit"))
-    check_source(job.folders.source)
+    check_source(job.folders.source, job.progress, job.cancelled)
     if not Capture.load(job.folders.capture).of_first_pose().held_out_views:
         raise InputError(
             "The capture has no held-out views of its first pose, so nothing could measure the double.",

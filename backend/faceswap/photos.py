@@ -108,7 +108,7 @@ def _look(
         if cancelled():
             raise Cancelled
         if progress:
-            progress("photos", index / len(files), f"Looking at {file.path.name}")
+            progress("photos", index / len(files), f"Looking at {file.path.name}, {index + 1} of {len(files)}")
         found = _look_at(file, mesh, patches, decode)
         if isinstance(found, Measured):
             looked.measured[index] = found

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from interchange.colour import linear_from_srgb
 from interchange.consent import ConsentRecord, check_consent, load_consent, sha256_of_file
-from interchange.errors import InputError
+from interchange.errors import Cancelled, InputError, Progress
 from interchange.landmarks import FEWEST_LANDMARKS, MASK, check_inside, check_size, read_landmarks
 
 from .profiles import in_srgb
@@ -142,9 +142,16 @@ def load_source(folder: Path | str, operation: str = "swap", today: date | None 
     return listed.with_photos([load_photo(file) for file in listed.files])
 
 
-def check_source(folder: Path | str, operation: str = "swap", today: date | None = None) -> None:
-    """All that `load_source` checks, with one photo in memory at a time."""
-    for file in list_source(folder, operation, today).files:
+def check_source(
+    folder: Path | str, progress: Progress | None = None, cancelled: Callable[[], bool] = lambda: False
+) -> None:
+    """All that `load_source` checks, with one photo in memory at a time. Raises Cancelled when told, too."""
+    files = list_source(folder).files
+    for index, file in enumerate(files):
+        if cancelled():
+            raise Cancelled
+        if progress:
+            progress("photos", index / len(files), f"Reading {file.path.name}")
         decode_photo(file)
 
 

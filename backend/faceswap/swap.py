@@ -32,7 +32,7 @@ from interchange.capture import (
     write_view,
 )
 from interchange.consent import sha256_of_file
-from interchange.errors import Cancelled, InputError, Progress
+from interchange.errors import Cancelled, InputError, Progress, messages_only
 from interchange.mesh import Mesh
 from interchange.png import write_png
 
@@ -101,7 +101,8 @@ def swap(
     if out_folder.resolve() == capture_folder.resolve():
         raise InputError("A swap cannot write into the capture it reads.", "Choose another folder.")
     listed = list_source(source_folder, today=today)
-    source, choice = used_photos(listed, lambda: _head_mesh(capture), settings.photos, progress, cancelled)
+    told = messages_only(progress, "photos")
+    source, choice = used_photos(listed, lambda: _head_mesh(capture), settings.photos, told, cancelled)
     with contextlib.ExitStack() as stack:
         prepared = swapper.prepare(capture, source, settings, progress, cancelled)
         stack.callback(prepared.close)

@@ -164,6 +164,10 @@ def test_stray_landmarks_are_refused_where_they_are_missed(folder: Path, name: s
 def test_it_stops_when_told(folder: Path) -> None:
     with pytest.raises(Cancelled):
         used_photos(list_source(folder), head_mesh, 3, cancelled=lambda: True)
+    told: list[str] = []
+    with pytest.raises(Cancelled):
+        check_source(folder, lambda _, __, message: told.append(message), lambda: len(told) == 2)
+    assert told == ["Reading a_front.png", "Reading b.png"]
 
 
 @pytest.mark.slow
