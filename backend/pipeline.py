@@ -29,7 +29,7 @@ from . import previews, provenance
 from .evaluation.evaluate import evaluate
 from .faceswap.registry import swapper_named
 from .faceswap.settings import SwapSettings
-from .faceswap.source import load_source
+from .faceswap.source import check_source
 from .faceswap.swap import PER_VIEW, swap
 from .fitting.fit import fit
 from .fitting.inputs import check_own_files
@@ -87,7 +87,7 @@ class JobContext:
 def check_stage(job: JobContext) -> None:
     """Refuse a job before any work: no consent, an unreadable capture, no landmarks, settings that do not exist."""
     check_parameters(job.parameters, ("swap", "fit"))
-    load_source(job.folders.source)
+    check_source(job.folders.source, job.progress, job.cancelled)
     if not Capture.load(job.folders.capture).of_first_pose().held_out_views:
         raise InputError(
             "The capture has no held-out views of its first pose, so nothing could measure the double.",

@@ -20,7 +20,7 @@ BENCHMARKS = {
     "fit_gpu": "fitting on an NVIDIA GPU: time a stage and a step, against gsplat, seconds to a quality",
     "swap": "every swapper against the rendered true swap: truth, agreement of views, sharpness, seam; a contact sheet",
     "swap_retrieval": "24 performers on one target: is each looked up as himself? noise, turned heads; a contact sheet",
-    "swap_photos": "one photo of the performer against three, on symmetric and on one-sided faces; a contact sheet",
+    "swap_photos": "one photo of the performer against three, symmetric and one-sided faces; or which of 24 (--many)",
     "swap_time": "a swap of 12, 24 and 48 views of 512^2 on two cores: seconds, memory, growth",
     "swap_views": "changing a capture's views on an NVIDIA GPU: seconds a view against the CPU, and what differs",
     "splat_files": "every splat format: seconds to write and read, size, what a picture loses",

@@ -6,6 +6,8 @@ every performer is also photographed with marks on one half of the face (`avatar
 birthmark, a parted brow, one side tanned), and both are measured: in views to 35 degrees, as in swap_retrieval, and
 to 70, where the sides of the face are seen. Figures are dB in the face against the performer's true skin on the
 target, by Cycles.
+
+`--many`: instead, 24 photos of a performer who turns from side to side, and which of them to use (many_photos.py).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from backend.faceswap.settings import SwapSettings
 
 from .bars import Bar, Outcome
 from .contact_sheet import contact_sheet, write_sheet
+from .many_photos_swaps import run_many
 from .performers import CastSettings, Performer, performers, render_cast, turned_folder
 from .stage import Picture, Stage
 from .swap_robustness import several_photos
@@ -49,11 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, metavar="DIR", help="keep renders and results here (default: a cache)")
     parser.add_argument("--makehuman", type=Path, metavar="DIR", help="use MakeHuman heads")
     parser.add_argument("--performers", type=int, default=3, metavar="N", help="how many of each kind (default 3)")
+    parser.add_argument("--many", action="store_true", help="24 photos of each instead, and which of them to use")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="the contact sheet (default: sheet.png in --folder)")
 
 
 def run(options: argparse.Namespace) -> Outcome:
     """Render, swap, measure; prints the table."""
+    if options.many:
+        return run_many(options.makehuman, options.performers, options.folder, options.sheet)
     drawn = CastSettings.of(None, options.makehuman, options.performers)
     settings = attrs.evolve(drawn, side=70.0, views=5, turned=options.performers)
     root = options.folder or Path(tempfile.gettempdir()) / "digidouble-benchmarks" / f"photos-{settings.name}"

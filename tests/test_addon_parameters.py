@@ -18,12 +18,13 @@ from backend.pipeline import KINDS, settings_from
 
 _DUMP = """
 import json
-from blender_addon.jobs.parameters import DENSIFY, DOUBLE, GAUSSIANS, PRESETS, SWAPPERS, Choices, parameters
+from blender_addon.jobs.parameters import DENSIFY, DOUBLE, GAUSSIANS, PHOTOS, PRESETS, SWAPPERS, Choices, parameters
 made = [
     parameters(Choices(kind, quality, densify[0], 0.5, 1, swapper[0], 0.5, 0.5, False, "a.onnx", "b.onnx", 0.5))
     for kind in (DOUBLE, GAUSSIANS) for quality in PRESETS.values() for densify in DENSIFY for swapper in SWAPPERS
 ]
-print(json.dumps({"made": made, "kinds": [DOUBLE, GAUSSIANS], "densify": [item[0] for item in DENSIFY]}))
+kinds, growth = [DOUBLE, GAUSSIANS], [item[0] for item in DENSIFY]
+print(json.dumps({"made": made, "kinds": kinds, "densify": growth, "photos": PHOTOS}))
 """
 
 
@@ -46,3 +47,4 @@ def test_every_choice_of_the_panel_is_understood(told: dict[str, Any]) -> None:
             settings_from(parameters["swap"], SwapSettings)
     assert set(told["kinds"]) <= set(KINDS)
     assert set(told["densify"]) == set(DENSIFY)
+    assert told["photos"] == SwapSettings().photos

@@ -33,6 +33,12 @@ def test_methods_and_parts_reach_the_settings() -> None:
         parsed("--eye-colour", "2")
 
 
+def test_the_number_of_photos_reaches_the_settings() -> None:
+    assert parsed("--photos", "12").photos == 12
+    with pytest.raises(SystemExit):
+        parsed("--photos", "0")
+
+
 def test_a_strength_out_of_range_is_named() -> None:
     with pytest.raises(InputError, match="brows is 2"):
         parsed("--part", "brows=2")

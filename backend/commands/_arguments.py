@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from backend.faceswap.settings import BLENDS, METHODS, PARTS, SwapSettings
+from backend.faceswap.settings import BLENDS, METHODS, MOST_PHOTOS, PARTS, SwapSettings
 from backend.fitting.settings import FitSettings
 from interchange.errors import InputError
 
@@ -185,6 +185,10 @@ def add_swap(parser: argparse.ArgumentParser) -> None:
         "--eye-colour", type=float, default=usual.eye_colour, metavar="0..1",
         help="how far the irises take the performer's colour (default 1); the lids are --part eyes",
     )  # fmt: skip
+    parser.add_argument(
+        "--photos", type=whole_number(1, MOST_PHOTOS), default=usual.photos, metavar="N",
+        help=f"use at most so many of the performer's photos, those that show the face best (default {usual.photos})",
+    )  # fmt: skip
     _add_shape(parser)
 
 
@@ -213,7 +217,7 @@ def swap_settings(options: argparse.Namespace) -> dict[str, Any]:
     swapper_named(options.swapper)
     settings = SwapSettings(
         swapper=options.swapper, tone=options.tone, strength=options.strength, shape=options.shape,
-        eye_colour=options.eye_colour,
+        eye_colour=options.eye_colour, photos=options.photos,
         harmonize=options.harmonize, blend=options.blending, **dict(options.part),
         consistency=not options.no_consistency, rounds=options.rounds, onnx=_onnx_arguments.onnx_settings(options),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 from backend.faceswap.onnx.models import models_folder
 from backend.faceswap.onnx.preparation import check_networks
 from backend.faceswap.onnx.session import find_runtime
-from backend.faceswap.source import load_source
+from backend.faceswap.source import check_source
 from backend.ledger import Ledger
 from backend.terminal import Terminal
 from backend.whole_job import JobPlan, alone_in, capture_step, compiling_kernels, complete, take_in
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Consent and networks first; nothing is rendered for a job that would be refused."""
     started = time.monotonic()
-    load_source(options.source)
+    check_source(options.source)
     root = options.out.resolve()
     parameters = {"swap": _arguments.swap_settings(options), "fit": _arguments.fit_settings(options)}
     if options.swapper == "onnx":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import attrs
 
-from backend.faceswap.source import load_source
+from backend.faceswap.source import check_source
 from backend.terminal import Terminal
 from interchange.capture import read_json, write_json
 from interchange.consent import AUTHORITIES, FILE_NAME, KINDS, consent_content, sha256_of_file
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         draft = Path(scratch)
         names = write_source(options, draft, pairs, terminal)
         try:
-            load_source(draft)
+            check_source(draft)
         except InputError as error:
             raise _about_the_users_files(error, options, draft, pairs) from error
         options.out.mkdir(parents=True, exist_ok=True)

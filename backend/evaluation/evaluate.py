@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from backend.faceswap.source import load_source
+from backend.faceswap.source import list_source, load_photo
 from backend.kernels.exr_blocks import BLOCKS
 from interchange.capture import Capture, View, ViewImages
 from interchange.errors import InputError, Progress
@@ -96,7 +96,7 @@ def evaluate(
     agreement = _consistency(folders, swapped_folder is not None, stop)
     evaluation = _summary(folders, scores, agreement, timings or {}, judges)
     own = Capture.load(source_views_folder) if source_views_folder else None
-    photo = load_source(source_folder).photos[0] if source_folder else None
+    photo = load_photo(list_source(source_folder).files[0]) if source_folder else None
     fitted = {v.name: _fitted(folders.double, v, renders) for v in capture.held_out_views}
     rows = held_out_tables(folders.capture, folders.swapped, folders.truth, own, photo, fitted)
     evaluation = attrs.evolve(evaluation, tables=rows)

@@ -20,6 +20,18 @@ def within(low: float, high: float) -> Any:
     return check
 
 
+def whole(low: int, high: int) -> Any:
+    """A whole number in a range."""
+
+    def check(_: Any, attribute: attrs.Attribute, value: Any) -> None:
+        if type(value) is not int or not low <= value <= high:
+            raise InputError(
+                f"The swap setting {attribute.name} is {value}; it is a whole number from {low} to {high}."
+            )
+
+    return check
+
+
 def one_of(names: tuple[str, ...]) -> Any:
     """One of some words."""
 

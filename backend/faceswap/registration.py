@@ -21,10 +21,11 @@ from interchange.errors import InputError
 from interchange.mesh import Mesh
 
 from .atlas import vertex_normals
-from .source import FEWEST_LANDMARKS, Photo
+from .source import FEWEST_LANDMARKS, DecodedPhoto, Photo
 from .spline import fit_spline
 
 Floats = npt.NDArray[np.floating]
+AnyPhoto = Photo | DecodedPhoto
 _FOCALS = np.geomspace(0.8, 8.0, 16)  # in units of the photo's longer side: 64 to 7 degrees
 _USUAL_FOCAL = 2.2  # a portrait lens
 _FOCAL_SPREAD = 0.15  # natural logarithm: landmarks of another person's shape say little about a lens
@@ -53,12 +54,32 @@ class Registration:
     smoothing: float
 
 
-def register(mesh: Mesh, photo: Photo, smoothing: float | None = None) -> Registration:
-    """Fit the rest mesh to a photo's landmarks. smoothing: 0 hits them exactly, more trusts them less, None finds out
-    how far they can be trusted.
+@attrs.frozen(eq=False)
+class Pose:
+    """How a photo sees the target's mesh as it is, by landmarks alone; this is the cheap part of a registration.
 
-    Raises InputError when fewer than five landmarks are known to both, or they lie mirrored, swapped or nowhere near
-    a face.
+    camera: of the photo, in the capture's world. ids: (L,) landmarks known to both. offset: (L, 2) pixels from where
+    the camera puts them to where the photo has them. face_size: pixels, the diagonal of the landmarks' box. yaw, pitch:
+    degrees, positive when the face turns to its left, and up; roll is not in them.
+    """
+
+    camera: Camera
+    ids: npt.NDArray[np.intp]
+    offset: Floats
+    face_size: float
+    yaw: float
+    pitch: float
+
+    @property
+    def rms(self) -> float:
+        """Root mean square of the offsets, pixels."""
+        return _rms(self.offset)
+
+
+def find_pose(mesh: Mesh, photo: AnyPhoto) -> Pose:
+    """Find a photo's camera by its landmarks. They may still not form a face: `check_strays` tells.
+
+    Raises InputError when fewer than five landmarks are known to both, they span too few pixels or lie mirrored.
     """
     ids = np.array([i for i in sorted(photo.landmarks) if mesh.landmarks[i] >= 0], np.intp)
     if len(ids) < FEWEST_LANDMARKS:
@@ -73,23 +94,48 @@ def register(mesh: Mesh, photo: Photo, smoothing: float | None = None) -> Regist
     _check_spread(face_size, photo)
     outward = vertex_normals(rest, mesh.faces)[mesh.landmarks[ids]].mean(0)
     _check_handedness(points, pixels, outward, photo)
-    height, width = photo.image.shape[:2]
-    camera = _fit_camera(points, pixels, width, height)
+    camera = _fit_camera(points, pixels, *photo.size)
     offset = pixels - camera.project(points)[0]
-    _check_strays(offset, ids, face_size, photo)
-    vertices, smoothing = _warp(rest, points, offset, camera, smoothing)
-    after = camera.project(vertices[mesh.landmarks[ids]])[0] - pixels
+    return Pose(camera, ids, offset, face_size, _yaw(camera, points, outward), _pitch(camera, points))
+
+
+def register(mesh: Mesh, photo: Photo, smoothing: float | None = None) -> Registration:
+    """Fit the rest mesh to a photo's landmarks. smoothing: 0 hits them exactly, more trusts them less, None finds out
+    how far they can be trusted.
+
+    Raises InputError when fewer than five landmarks are known to both, or they lie mirrored, swapped or nowhere near
+    a face.
+    """
+    pose = find_pose(mesh, photo)
+    check_strays(pose, photo)
+    camera, marked = pose.camera, mesh.landmarks[pose.ids]
+    rest = np.asarray(mesh.rest_vertices, np.float64)
+    vertices, smoothing = _warp(rest, rest[marked], pose.offset, camera, smoothing)
+    after = camera.project(vertices[marked])[0] - np.array([photo.landmarks[i] for i in pose.ids])
     return Registration(
         camera=camera,
         vertices=vertices,
         normals=vertex_normals(vertices, mesh.faces),
-        ids=ids,
-        rigid_rms=_rms(offset),
+        ids=pose.ids,
+        rigid_rms=pose.rms,
         final_rms=_rms(after),
-        face_size=face_size,
-        yaw=_yaw(camera, points, outward),
+        face_size=pose.face_size,
+        yaw=pose.yaw,
         smoothing=smoothing,
     )
+
+
+def check_strays(pose: Pose, photo: AnyPhoto) -> None:
+    """InputError that names the landmarks which lie nowhere near where a face has them."""
+    error = np.linalg.norm(pose.offset, axis=1) / pose.face_size
+    strays = [int(i) for i in pose.ids[error > _STRAY]]
+    if strays:
+        listed = ", ".join(map(str, strays[:6]))
+        raise InputError(
+            f"In {photo.path} landmark {listed} does not lie where a face has it.", "Look for swapped or stray points."
+        )
+    if np.sqrt((error**2).mean()) > _MISFIT:
+        raise InputError(f"The landmarks of {photo.path} do not form a face.", "Check their order (68-point scheme).")
 
 
 def _rms(offset: Floats) -> float:
@@ -102,7 +148,12 @@ def _yaw(camera: Camera, points: Floats, outward: Floats) -> float:
     return float(-np.degrees((angle + np.pi) % (2 * np.pi) - np.pi))
 
 
-def _check_spread(face_size: float, photo: Photo) -> None:
+def _pitch(camera: Camera, points: Floats) -> float:
+    towards = camera.position - points.mean(0)  # the head stands upright at rest
+    return float(np.degrees(np.arctan2(-towards[2], np.hypot(towards[0], towards[1]))))
+
+
+def _check_spread(face_size: float, photo: AnyPhoto) -> None:
     if face_size < 40:
         raise InputError(
             f"The landmarks of {photo.path} span only {face_size:.0f} pixels, too few to take a face from.",
@@ -110,7 +161,7 @@ def _check_spread(face_size: float, photo: Photo) -> None:
         )
 
 
-def _check_handedness(points: Floats, pixels: Floats, outward: Floats, photo: Photo) -> None:
+def _check_handedness(points: Floats, pixels: Floats, outward: Floats, photo: AnyPhoto) -> None:
     """Mirrored photos, or left and right exchanged: the flat map from face to photo then turns the face over."""
     outward = outward / np.linalg.norm(outward)
     right = np.cross([0.0, 0.0, 1.0], outward)  # in the picture of somebody who looks at the face
@@ -124,18 +175,6 @@ def _check_handedness(points: Floats, pixels: Floats, outward: Floats, photo: Ph
             f"The landmarks of {photo.path} lie mirrored: the character's right side must be at the picture's left.",
             "Exchange left and right points, flip the photo back, or use one that shows the face from the front.",
         )
-
-
-def _check_strays(offset: Floats, ids: npt.NDArray, face_size: float, photo: Photo) -> None:
-    error = np.linalg.norm(offset, axis=1) / face_size
-    strays = [int(i) for i in ids[error > _STRAY]]
-    if strays:
-        listed = ", ".join(map(str, strays[:6]))
-        raise InputError(
-            f"In {photo.path} landmark {listed} does not lie where a face has it.", "Look for swapped or stray points."
-        )
-    if np.sqrt((error**2).mean()) > _MISFIT:
-        raise InputError(f"The landmarks of {photo.path} do not form a face.", "Check their order (68-point scheme).")
 
 
 def _camera(parameters: Floats, width: int, height: int) -> Camera:  # (7,) rotation vector, translation, log focal

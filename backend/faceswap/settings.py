@@ -7,6 +7,7 @@ import attrs
 
 from . import harmonization
 from .checks import one_of as _one_of
+from .checks import whole as _whole
 from .checks import within as _within
 from .onnx.settings import OnnxSettings
 
@@ -14,6 +15,7 @@ ENGINES = ("auto", "cpu", "cuda")
 BLENDS = ("laplacian", "gradient")
 PARTS = ("lips", "brows", "eyes")
 """Of the face, with a strength of their own; see `regions`."""
+MOST_PHOTOS = 1000
 METHODS = harmonization.METHODS
 
 
@@ -32,7 +34,8 @@ class SwapSettings:
     own. threads: views at a time, None for one a core. engine: what changes the views: auto takes an NVIDIA GPU if
     there is one; the pictures are the same. consistency: make one skin of what a per-view swapper paints, so that views
     agree; it means nothing to uv. rounds: of swapping and fusing; in a later one the swapper begins with the views that
-    the one before made. onnx: of the swapper `onnx` alone."""
+    the one before made. photos: how many of the source's photos are used at most; of more, those are chosen that show
+    the face best (choosing.py). onnx: of the swapper `onnx` alone."""
 
     swapper: str = "uv"
     tone: float = attrs.field(default=1.0, validator=_within(0, 1))
@@ -56,6 +59,7 @@ class SwapSettings:
     engine: str = attrs.field(default="auto", validator=_one_of(ENGINES))
     consistency: bool = True
     rounds: int = attrs.field(default=1, validator=_within(1, 5))
+    photos: int = attrs.field(default=7, validator=_whole(1, MOST_PHOTOS))
     onnx: OnnxSettings = attrs.field(factory=OnnxSettings)
 
     def parts(self) -> dict[str, float]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,10 @@ from PIL import Image, UnidentifiedImageError
 
 from interchange.colour import linear_from_srgb
 from interchange.consent import ConsentRecord, check_consent, load_consent, sha256_of_file
-from interchange.errors import InputError
+from interchange.errors import Cancelled, InputError, Progress
 from interchange.landmarks import (
     FEWEST_LANDMARKS,
     MASK,
-    LandmarkFile,
     check_inside,
     check_size,
     read_landmark_file,
@@ -28,6 +28,7 @@ from interchange.landmarks import (
 from .profiles import in_srgb
 
 _EXIF_ORIENTATION = 274
+_BAND = 64  # rows
 # What each EXIF orientation needs to stand upright: transpose first, then flip rows, flip columns.
 _UPRIGHT = {
     2: (False, False, True), 3: (False, True, True), 4: (False, True, False), 5: (True, False, False),
@@ -53,6 +54,43 @@ class Photo:
         """Of its landmarks, for reports: nothing unless networks found them."""
         return {"found_by": list(self.found_by)} if self.found_by else {}
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.image.shape[1], self.image.shape[0]
+
+
+@attrs.frozen
+class PhotoFile:
+    """A photo that has not been decoded: its file, and its landmarks as `Photo` has them."""
+
+    path: Path
+    landmarks: dict[int, tuple[float, float]]
+    found_by: tuple[dict[str, str], ...] = ()
+
+
+@attrs.frozen(eq=False)
+class DecodedPhoto:
+    """One photo, upright, as its pixels are stored: colour (h, w, 3) sRGB 0..1, the rest as `Photo` has it. Light takes
+    as long again to tell as decoding, so what looks at a part of a photo asks for that part's."""
+
+    path: Path
+    colour: npt.NDArray[np.float32]
+    alpha: npt.NDArray[np.float32] | None
+    landmarks: dict[int, tuple[float, float]]
+    grey: bool
+    found_by: tuple[dict[str, str], ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.colour.shape[1], self.colour.shape[0]
+
+    def linear(self) -> Photo:
+        """The photo in linear light."""
+        image = linear_from_srgb(np.ascontiguousarray(self.colour))
+        return Photo(self.path, image, self.alpha, self.landmarks, self.grey, self.found_by)
+
 
 @attrs.frozen(eq=False)
 class Source:
@@ -66,10 +104,26 @@ class Source:
     mask: npt.NDArray[np.float32] | None = None
 
 
-def load_source(folder: Path | str, operation: str = "swap", today: date | None = None) -> Source:
-    """Read and check a source folder: every `landmarks*.json` names one photo.
+@attrs.frozen(eq=False)
+class SourceList:
+    """A checked source folder whose photos are still on the disk; otherwise as `Source`. A performer's turn may have
+    hundreds, a quarter of a gigabyte each when decoded, so not all are held at once."""
 
-    Raises InputError for a missing or unusable photo or landmark file, with code CONSENT for a missing, expired or
+    folder: Path
+    files: tuple[PhotoFile, ...]
+    consent: ConsentRecord
+    digests: dict[str, str]
+    mask: npt.NDArray[np.float32] | None = None
+
+    def with_photos(self, photos: Sequence[Photo]) -> Source:
+        """The source with these photos of it."""
+        return Source(self.folder, tuple(photos), self.consent, self.digests, self.mask)
+
+
+def list_source(folder: Path | str, operation: str = "swap", today: date | None = None) -> SourceList:
+    """Read and check all of a source folder but the pixels: every `landmarks*.json` names one photo.
+
+    Raises InputError for a missing photo or an unusable landmark file, with code CONSENT for a missing, expired or
     unfitting consent record.
     """
     folder = Path(folder)
@@ -88,14 +142,33 @@ def load_source(folder: Path | str, operation: str = "swap", today: date | None 
         if not path.is_file():
             raise InputError(f"The photo {path} is missing.", "Its name is in the landmark file.")
     check_consent(record, paths, operation, today or date.today())
-    photos = tuple(_load_photo(path, file) for path, file in zip(paths, named, strict=True))
     digests = {p.name: sha256_of_file(p) for p in (*paths, *files)} | {"consent.json": record.digest}
     mask = folder / MASK
     painted = None
     if mask.is_file() and mask not in paths:
         painted = _load_mask(mask)
         digests[MASK] = sha256_of_file(mask)
-    return Source(folder, photos, record, digests, painted)
+    photos = tuple(PhotoFile(path, file.points, file.found_by) for path, file in zip(paths, named, strict=True))
+    return SourceList(folder, photos, record, digests, painted)
+
+
+def load_source(folder: Path | str, operation: str = "swap", today: date | None = None) -> Source:
+    """A checked source folder with all its photos in memory. Raises InputError as `list_source` and `load_photo` do."""
+    listed = list_source(folder, operation, today)
+    return listed.with_photos([load_photo(file) for file in listed.files])
+
+
+def check_source(
+    folder: Path | str, progress: Progress | None = None, cancelled: Callable[[], bool] = lambda: False
+) -> None:
+    """All that `load_source` checks, with one photo in memory at a time. Raises Cancelled when told, too."""
+    files = list_source(folder).files
+    for index, file in enumerate(files):
+        if cancelled():
+            raise Cancelled
+        if progress:
+            progress("photos", index / len(files), f"Reading {file.path.name}")
+        decode_photo(file)
 
 
 def read_photo(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
@@ -113,17 +186,30 @@ def read_photo(path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.floa
     return colour, alpha
 
 
-def _load_photo(path: Path, file: LandmarkFile) -> Photo:
+def load_photo(file: PhotoFile) -> Photo:
+    """One photo of a folder, as `decode_photo`, in linear light."""
+    return decode_photo(file).linear()
+
+
+def decode_photo(file: PhotoFile) -> DecodedPhoto:
+    """Decode one photo. Raises InputError for one that cannot be read, is too small or shows nothing, and for landmarks
+    outside it."""
+    path, landmarks = file.path, file.landmarks
     colour, alpha = read_photo(path)
     height, width = colour.shape[:2]
     check_size(path, width, height)
-    check_inside(path, file.points, width, height)
+    check_inside(path, landmarks, width, height)
     if alpha is not None and alpha.max() <= 0:
         raise InputError(f"The photo {path} is fully transparent.", "Export it with the person visible.")
-    if float(np.ptp(colour.reshape(-1, 3), axis=0).max()) < 2 / 255:
+    if max(float(np.ptp(colour[..., channel])) for channel in range(3)) < 2 / 255:
         raise InputError(f"The photo {path} is of one flat colour.", "Use a photo that shows the face.")
-    grey = bool(np.abs(colour - colour.mean(-1, keepdims=True)).max() < 2 / 255)
-    return Photo(path, linear_from_srgb(np.ascontiguousarray(colour)), alpha, file.points, grey, file.found_by)
+    return DecodedPhoto(path, colour, alpha, landmarks, _is_grey(colour), file.found_by)
+
+
+def _is_grey(colour: npt.NDArray[np.float32]) -> bool:
+    """By bands of rows: the first tells that a photo has colour, and they take a second on a large one."""
+    bands = (colour[row : row + _BAND] for row in range(0, len(colour), _BAND))
+    return all(np.abs(band - band.mean(-1, keepdims=True)).max() < 2 / 255 for band in bands)
 
 
 def _load_mask(path: Path) -> npt.NDArray[np.float32]:
@@ -152,11 +238,12 @@ def _decode(path: Path, what: str = "photo") -> tuple[npt.NDArray[np.float32], b
         raise InputError(f"The {what} {path} cannot be decoded.", "Save it as an 8- or 16-bit PNG.")
     if pixels.ndim == 2:
         pixels = pixels[..., None]
-    scaled: npt.NDArray[np.float32] = pixels.astype(np.float32) / np.float32(255 if pixels.dtype == np.uint8 else 65535)
-    if scaled.shape[2] <= 2:  # grey, grey with alpha
-        scaled = np.concatenate([np.repeat(scaled[..., :1], 3, -1), scaled[..., 1:]], -1)
+    if pixels.shape[2] <= 2:  # grey, grey with alpha
+        pixels = np.concatenate([np.repeat(pixels[..., :1], 3, -1), pixels[..., 1:]], -1)
     else:
-        scaled = np.concatenate([scaled[..., 2::-1], scaled[..., 3:]], -1)
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+    scaled: npt.NDArray[np.float32] = pixels.astype(np.float32)
+    scaled /= np.float32(255 if pixels.dtype == np.uint8 else 65535)
     return _upright(scaled, orientation), profile or None
 
 

@@ -32,16 +32,17 @@ from interchange.capture import (
     write_view,
 )
 from interchange.consent import sha256_of_file
-from interchange.errors import Cancelled, InputError, Progress
+from interchange.errors import Cancelled, InputError, Progress, messages_only
 from interchange.mesh import Mesh
 from interchange.png import write_png
 
 from .consistency.stage import make_consistent
+from .photos import report_of, sentences, used_photos
 from .registry import PreparedSwap, Swapper, swapper_named
 from .settings import SwapSettings
 from .shape import moved_mesh, reshape_view
 from .shape.files import OFFSET, write_offset
-from .source import Source, load_source
+from .source import Source, list_source
 from .view_loop import State, digest_of_view, run_views
 
 FORMAT, VERSION = "digidouble-swap", 1
@@ -99,7 +100,9 @@ def swap(
         )
     if out_folder.resolve() == capture_folder.resolve():
         raise InputError("A swap cannot write into the capture it reads.", "Choose another folder.")
-    source = load_source(source_folder, today=today)
+    listed = list_source(source_folder, today=today)
+    told = messages_only(progress, "photos")
+    source, choice = used_photos(listed, lambda: _head_mesh(capture), settings.photos, told, cancelled)
     with contextlib.ExitStack() as stack:
         prepared = swapper.prepare(capture, source, settings, progress, cancelled)
         stack.callback(prepared.close)
@@ -109,11 +112,17 @@ def swap(
                 work = out_folder / PER_VIEW
                 prepared = make_consistent(capture, prepared, work, key, settings, progress, cancelled)
                 stack.callback(prepared.close)
+            prepared.report["choice"] = report_of(choice, settings.photos)
+            prepared.warnings = [*sentences(choice), *prepared.warnings]
             report, rendered, kept = _swap_all(capture, source, out_folder, prepared, settings, progress, cancelled)
     seconds = time.monotonic() - started
     if progress:
         progress("swap", 1.0, f"{len(rendered)} views swapped, {len(kept)} kept")
     return SwapResult(out_folder, report, rendered, kept, tuple(prepared.warnings), seconds)
+
+
+def _head_mesh(capture: Capture) -> tuple[Mesh, int]:
+    return capture.load_mesh(), capture.object_of_part("head")[0]
 
 
 @contextlib.contextmanager

@@ -20,12 +20,12 @@ from .sampling import sample_cubic, sample_linear
 from .source import Photo
 
 Floats = npt.NDArray[Any]
-_GRAZING = 0.2  # cosine between normal and view below which a texel tells nothing
+GRAZING = 0.2  # cosine between normal and view below which a texel tells nothing
 _EYE_RIM = 0.008  # of the face's size
 _SILHOUETTE_RIM = 0.008  # of the face's size: two people's outlines never agree, so keep off them
 _FOLDS = 5  # rounds of smoothing that take folds off the normals
 _SAME_SURFACE = 0.008  # metres of depth between neighbouring pixels
-_SEE_THROUGH = (Region.HAIR, Region.LASHES)  # the target's, not the performer's: they hide nothing in the photo
+SEE_THROUGH = (Region.HAIR, Region.LASHES)  # the target's, not the performer's: they hide nothing in the photo
 
 
 @attrs.frozen(eq=False)
@@ -70,7 +70,7 @@ def _unproject(photo: Photo, registration: Registration, mesh: Mesh, atlas: Atla
     pixels, depth = camera.project(positions)
     towards = camera.position - positions
     cosine = (normals * towards).sum(1) / np.linalg.norm(towards, axis=1)
-    weight = np.clip((cosine - _GRAZING) / (1 - _GRAZING), 0, 1) ** 2
+    weight = np.clip((cosine - GRAZING) / (1 - GRAZING), 0, 1) ** 2
     weight *= _visible(mesh, registration, camera, pixels, depth, atlas)
     weight *= _inside(pixels, camera)
     if alpha is not None:
@@ -102,7 +102,7 @@ def _visible(
 ) -> Floats:
     """(T,) 0..1; falls off softly towards the edges of what is seen."""
     face_size = registration.face_size * camera.width / registration.camera.width
-    opaque = np.flatnonzero(~np.isin(mesh.face_region, _SEE_THROUGH))
+    opaque = np.flatnonzero(~np.isin(mesh.face_region, SEE_THROUGH))
     raster = rasterize(registration.vertices, mesh.faces[opaque], camera)
     nearest = np.where(raster.covered, raster.depth, np.inf).astype(np.float32)
     farthest = cv2.dilate(np.where(raster.covered, raster.depth, 1e6).astype(np.float32), np.ones((3, 3), np.uint8))

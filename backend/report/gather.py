@@ -24,6 +24,7 @@ from interchange.landmarks import Points, read_landmarks
 from .geometry import Stage, frontal_first, spread_views, stage
 from .pictures import Box, Image, head_box
 
+SWAP_REPORT = "swap.json"
 STRIP_VIEWS = 5
 """Held-out views that get a before/after strip."""
 _LANDMARK_LINES = ((0, 17), (17, 22), (22, 27), (27, 31), (31, 36), (36, 42), (42, 48), (48, 60), (60, 68))
@@ -156,6 +157,19 @@ def load_textures(job: Job) -> list[tuple[str, Image]]:
         if capture and item and item.texture and (capture.folder / item.texture).exists():
             found.append((label, srgb_from_linear(capture.load_texture(item)).astype(np.float32)))
     return found
+
+
+def load_choice(job: Job) -> dict[str, list[tuple[str, str]]] | None:
+    """Names of the photos that the swap has kept and left_out, and why, as swap.json tells it; None where it used all
+    of them, or nothing is told."""
+    try:
+        report = json.loads((job.swapped.folder / SWAP_REPORT).read_text(encoding="utf-8")) if job.swapped else {}
+        choice = report.get("choice")
+        if not choice:
+            return None
+        return {key: [(str(p["photo"]), str(p.get("reason", ""))) for p in choice[key]] for key in ("kept", "left_out")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def load_curves(double: Path) -> Mapping[str, Sequence[float]] | None:

@@ -144,6 +144,7 @@ def _context(job: gather.Job, hero: gather.Strip, source: gather.Source | None) 
         "azimuth_plot": _azimuth_plot(job),
         "camera_map": [_svg(p) for p in plots.camera_map(job.capture.views, job.place)],
         "source": _source_context(source) if source else None,
+        "choice": gather.load_choice(job),
         "textures": [
             {"label": label, "src": pictures.data_uri(t, longest=512)} for label, t in gather.load_textures(job)
         ],

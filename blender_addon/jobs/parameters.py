@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+PHOTOS = 7
+"""How many of a performer's photos the backend uses, unless told otherwise."""
+
 DOUBLE, GAUSSIANS = "double", "fit"
 """Kinds of jobs: swap and fit; fit the avatar as it is."""
 
@@ -60,6 +63,7 @@ class Choices:
     onnx_recogniser: str = ""
     shape: float = 0.0
     eye_colour: float = 1.0
+    photos: int = PHOTOS
 
 
 def parameters(choices: Choices) -> dict[str, Any]:
@@ -82,6 +86,7 @@ def parameters(choices: Choices) -> dict[str, Any]:
         "tone": _short(choices.tone),
         "strength": _short(choices.strength),
         "delight": choices.delight,
+        "photos": choices.photos,
     }
     if choices.swapper == UV:
         swap["shape"] = _short(choices.shape)

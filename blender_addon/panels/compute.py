@@ -101,7 +101,7 @@ def _draw_more(layout: Any, settings: Any) -> None:
         column = body.column(align=True)
         onnx = ("onnx_model", "onnx_recogniser") if settings.swapper == "ONNX" else ()
         eyes, shape = (("eye_colour",), ("shape",)) if settings.swapper == "UV" else ((), ())
-        for name in ("swapper", *onnx, "tone", *eyes, "strength", *shape, "delight"):
+        for name in ("swapper", *onnx, "photos", "tone", *eyes, "strength", *shape, "delight"):
             column.prop(settings, name)
         body.prop(settings, "fetch_views")
 

@@ -19,7 +19,7 @@ from bpy.props import (
 from ..jobs import inbox, mirror
 from ..jobs.backends import Backend
 from ..jobs.desk import BackendState, Desk
-from ..jobs.parameters import DENSIFY, DOUBLE, GAUSSIANS, PRESETS, SWAPPERS, Choices, Quality
+from ..jobs.parameters import DENSIFY, DOUBLE, GAUSSIANS, PHOTOS, PRESETS, SWAPPERS, Choices, Quality
 from ..jobs.records import STATES, TITLES, JobRecord
 
 _KINDS = (
@@ -115,6 +115,12 @@ class DigidoubleJobSettings(bpy.types.PropertyGroup):
     swapper: EnumProperty(  # type: ignore[valid-type]
         name="Swap", description="How the performer's face gets onto the avatar", items=_SWAPPERS, default="UV"
     )
+    photos: IntProperty(  # type: ignore[valid-type]
+        name="Photos",
+        description="Use at most so many of the performer's photos: of more, the first, and those that show the face "
+        "best beside it",
+        default=PHOTOS, min=1, max=1000, soft_max=24,
+    )  # fmt: skip
     tone: FloatProperty(  # type: ignore[valid-type]
         name="Skin Tone",
         description="1: the whole double takes the performer's skin tone; 0: the face takes the avatar's",
@@ -172,6 +178,7 @@ class DigidoubleJobSettings(bpy.types.PropertyGroup):
             delight=self.delight,
             shape=self.shape,
             eye_colour=self.eye_colour,
+            photos=self.photos,
             onnx_model=self.onnx_model,
             onnx_recogniser=self.onnx_recogniser,
         )

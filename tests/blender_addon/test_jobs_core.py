@@ -207,7 +207,7 @@ def test_parameters() -> None:
     choices = Choices("double", PRESETS["PREVIEW"], "mcmc", 0.5, 7, "uv", 0.800000011920929, 1.0, True)
     told = parameters(choices)
     uv_only = {"shape": 0.0, "eye_colour": 1.0}
-    assert told["swap"] == {"swapper": "uv", "tone": 0.8, "strength": 1.0, "delight": True, **uv_only}
+    assert told["swap"] == {"swapper": "uv", "tone": 0.8, "strength": 1.0, "delight": True, "photos": 7, **uv_only}
     assert told["fit"]["time_budget_s"] == 20.0 and told["fit"]["densify"] == "mcmc" and told["fit"]["seed"] == 7
     plain = parameters(Choices("fit", PRESETS["STANDARD"], "none", 0.0, 0, "uv", 1.0, 1.0, True))
     assert set(plain) == {"fit"} and "time_budget_s" not in plain["fit"]

@@ -164,6 +164,22 @@ def test_names_of_real_subjects_stay_out(job: Path, tmp_path: Path) -> None:
     assert "Jane" not in text and "Consent: employment" in text and "subject-" in text
 
 
+def test_photos_that_were_left_out_are_named_with_the_reason(job: Path, page: Page, tmp_path: Path) -> None:
+    assert "photos were used" not in page.text
+    for name in ("double", "swapped"):
+        shutil.copytree(job / name, tmp_path / name)
+    left = [{"photo": "b<i>.png", "reason": "It is less sharp."}, {"photo": "c.png", "reason": "It has no colour."}]
+    choice = {"kept": [{"photo": "a.png"}], "left_out": left}
+    (tmp_path / "swapped" / "swap.json").write_text(json.dumps({"choice": choice}))
+    path = write_report(tmp_path / "double", job / "capture", tmp_path / "swapped", None, job / "source")
+    found = Page(path.read_text(encoding="utf-8"))
+    for words in ("1 of 3 photos were used", "Used: a.png.", "b<i>.png: It is less sharp.", "c.png: It has no colour."):
+        assert words in found.text, words
+    (tmp_path / "swapped" / "swap.json").write_text(json.dumps({"choice": {"kept": [1]}}))
+    path = write_report(tmp_path / "double", job / "capture", tmp_path / "swapped", None, job / "source")
+    assert "photos were used" not in path.read_text(encoding="utf-8")
+
+
 def test_bad_input_gets_a_sentence_and_keeps_the_earlier_report(job: Path, page: Page, tmp_path: Path) -> None:
     double = tmp_path / "double"
     shutil.copytree(job / "double", double)
