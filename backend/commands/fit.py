@@ -61,8 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--depth-weight", type=float, default=0.0, metavar="W", help="also fit depth maps, as 0.05 (on the CPU only)"
     )
     parser.add_argument(
-        "--normal-weight", type=float, default=0.0, metavar="0..0.1", help="lay splats flat on the mesh, as 0.01"
-    )
+        "--normal-weight", type=float, default=FitSettings().normal_weight, metavar="0..0.1",
+        help="lay splats flat on the mesh (default %(default)s); 0 leaves them free",
+    )  # fmt: skip
     parser.add_argument("--antialiased", action="store_true", help="for viewers that know Mip-Splatting")
     parser.add_argument(
         "--robust", type=float, default=0.0, metavar="0..0.5", help="part of the pixels that may contradict other views"

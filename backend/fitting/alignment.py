@@ -9,25 +9,14 @@ where the splats are (`Session.align`).
 from __future__ import annotations
 
 import attrs
-import numpy as np
 
-from .dataset import Dataset
 from .decay import END, PERIOD
 from .interventions import Work, every
-from .sampling import surface_of
 from .schedule import FINAL
-from .state import FitState, RunState
+from .state import RunState
 
 MEMORY = "face_normals"
 """Where `FitState.memory` keeps the normals (F, 3) of the mesh, in the splat frame."""
-
-
-def remember_normals(state: FitState, dataset: Dataset) -> None:
-    """Keep the mesh's normals with a state that started on it; nothing otherwise."""
-    if state.kind == "mesh" and dataset.capture is not None:
-        pose = next(p for p in dataset.capture.poses if p.name == dataset.pose)
-        surface = surface_of(dataset.capture.load_mesh(pose))
-        state.memory[MEMORY] = surface.face_normals.astype(np.float32)
 
 
 @attrs.frozen
@@ -45,7 +34,5 @@ class Alignment:
 
     def act(self, work: Work) -> None:
         """See the class."""
-        normals = work.state.memory.get(MEMORY)
-        if normals is not None:
-            part = 1 - (1 - self.weight) ** (PERIOD * FINAL**work.state.run.fraction)
-            work.session.align(part, normals, work.state.face)
+        part = 1 - (1 - self.weight) ** (PERIOD * FINAL**work.state.run.fraction)
+        work.session.align(part, work.state.memory[MEMORY], work.state.face)

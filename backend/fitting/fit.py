@@ -14,7 +14,7 @@ import numpy as np
 
 from backend.evaluation.held_out import held_out_scores, mean_scores
 from backend.evaluation.perceptual import Judges, find_judges
-from backend.kernels.parameters import AdamState, SplatParameters
+from backend.kernels.parameters import SplatParameters
 from backend.kernels.rasterizer import Rasterizer
 from backend.provenance import consent_of_swap
 from interchange.capture import read_json, write_json
@@ -22,16 +22,15 @@ from interchange.errors import InputError, Progress
 from interchange.png import write_png
 from interchange.splats import write_ply
 
-from .alignment import remember_normals
 from .checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from .dataset import Dataset, FitView, never
 from .engines import EngineChoice, choose_engine, open_engine
+from .first_state import first_state
 from .initialisation import initialise
 from .inputs import LONGEST, load_input
 from .pruning import worth_keeping
-from .schedule import sh_degree_at
 from .settings import FitSettings
-from .state import FitState, RunState
+from .state import FitState
 from .trainer import Observer, Trainer, to_8_bit
 from .usual import interventions_for
 
@@ -39,7 +38,7 @@ FORMAT, VERSION = "digidouble-fit", 1
 RESULT, CURVES, BINDING, SPLATS, RENDERS = "fit.json", "curves.json", "binding.npz", "splats.ply", "renders"
 OF_ANOTHER = ("manifest.json", "report.html", "turntable.webp", "strip.png", "metrics.json", "evaluation.json")
 """What others have written about the double that lay in a folder before: untrue of the next one."""
-ARITHMETIC = 5
+ARITHMETIC = 6
 """Part of the digest, as is the engine's name: raise it when the kernels' or the trainer's arithmetic changes."""
 
 
@@ -101,7 +100,7 @@ def fit(
     notes = dataset.notes + notes
     trainer = Trainer(
         engine, state, dataset.train, dataset.held_out, settings, observer, lambda: save_checkpoint(out, state),
-        interventions_for(settings, len(dataset.train)),
+        interventions_for(settings, state, len(dataset.train)),
     )  # fmt: skip
     try:
         trainer.train()
@@ -121,14 +120,7 @@ def _begin(
     else:
         if progress:
             progress("fit", 0.0, "placing splats")
-        start = initialise(dataset, settings, cancelled)
-        start.cloud.antialiased = settings.antialiased
-        parameters = SplatParameters.from_cloud(start.cloud, sh_degree_at(0, settings))
-        run = RunState(planned=settings.iterations)
-        adam = AdamState.like(parameters)
-        state = FitState(digest, parameters, adam, run, start.reach, start.kind, start.face, start.barycentric)
-        if settings.normal_weight:
-            remember_normals(state, dataset)
+        state = first_state(initialise(dataset, settings, cancelled), settings, digest)
     if progress:
         for note in notes:
             progress("fit", state.run.iteration / max(state.run.planned, 1), note)

@@ -27,10 +27,10 @@ from .view_dependence import sh_from_views
 
 WIDTH = 0.6
 """Standard deviation of a new splat in units of the distance to the next one."""
-FLATNESS = 0.25
+FLATNESS = 0.1
 """Thickness of a new splat along the normal relative to its width."""
-OPACITY = 0.8
-"""Of a new splat on a surface."""
+OPACITY = 0.5
+"""Of a new splat on a surface. More hides what lies behind from the first steps' gradients."""
 POINT_OPACITY = 0.3
 """Of a new splat that was not put on a known surface."""
 TRAVEL = 4.0
@@ -51,6 +51,7 @@ class Start:
     barycentric: npt.NDArray[np.float32]  # (N, 3)
     reach: float  # metres, the unit of the means' learning rate: the median spacing, more where splats must travel
     kind: str  # mesh, depth, points or random
+    face_normals: npt.NDArray[np.float32] | None = None  # (F, 3) of the mesh, unit, zero for degenerate triangles
 
 
 def initialise(dataset: Dataset, settings: FitSettings, cancelled: Callable[[], bool] = never) -> Start:
@@ -110,7 +111,8 @@ def from_mesh(
     cloud = _cloud(samples.points, log_scales, _quats_along(samples.normals), OPACITY, colours, settings.sh_degree)
     stop_if(cancelled)
     cloud.sh = sh_from_views(samples.points, colours, observations, settings.sh_degree, cancelled)
-    return Start(cloud, samples.face, samples.barycentric, float(np.median(samples.spacing)), "mesh")
+    reach, normals = float(np.median(samples.spacing)), surface.face_normals.astype(np.float32)
+    return Start(cloud, samples.face, samples.barycentric, reach, "mesh", normals)
 
 
 def from_points(points: Array, colours: Array, sh_degree: int) -> tuple[SplatCloud, float]:  # (N, 3), (N, 3) sRGB

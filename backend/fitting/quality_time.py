@@ -8,15 +8,11 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from backend.kernels.parameters import AdamState, SplatParameters
-
-from .alignment import remember_normals
 from .dataset import Dataset
 from .engines import choose_engine, open_engine
+from .first_state import first_state
 from .initialisation import initialise
-from .schedule import sh_degree_at
 from .settings import FitSettings
-from .state import FitState, RunState
 from .trainer import Observer, Trainer
 from .usual import interventions_for
 
@@ -52,15 +48,10 @@ def time_to_quality(
     engine = open_engine(choose_engine(settings), settings, [v.camera for v in dataset.train + dataset.held_out])
     began = clock()
     start = initialise(dataset, settings)
-    start.cloud.antialiased = settings.antialiased
-    parameters = SplatParameters.from_cloud(start.cloud, sh_degree_at(0, settings))
-    placing = clock() - began
-    run = RunState(planned=settings.iterations, seconds=placing)
-    state = FitState("", parameters, AdamState.like(parameters), run, start.reach, start.kind, start.face,
-                     start.barycentric)  # fmt: skip
-    if settings.normal_weight:
-        remember_normals(state, dataset)
-    interventions = interventions_for(settings, len(dataset.train))
+    state = first_state(start, settings)
+    run = state.run
+    run.seconds = placing = clock() - began
+    interventions = interventions_for(settings, state, len(dataset.train))
     Trainer(engine, state, dataset.train, dataset.held_out, settings, Observer(clock=clock), lambda: None,
             interventions).train()  # fmt: skip
     points = list(zip(run.curve["psnr"], run.curve["seconds"], strict=True))

@@ -68,9 +68,9 @@ class FitSettings:
     """Match each picture's colours to the others' by an affine change: for exposure that drifts from view to view."""
     depth_weight: float = 0.0
     """Weight of the L1 loss on depth, in tenths of the frame's width, where pictures come with depth maps."""
-    normal_weight: float = 0.0
-    """Part of the way, in each step, that splats born on a mesh are turned to lie flat on it, 0 to 0.1: for doubles
-    that are to be lit anew, or seen from far beyond the cameras."""
+    normal_weight: float = 0.02
+    """Part of the way, in each step, that splats born on a mesh are turned to lie flat on it, 0 to 0.1: what they do
+    where no picture looks shows at other cameras. More for doubles that are to be lit anew; 0 leaves them free."""
     random_background: bool = True
     """Put picture and render before a new random colour in each step, so that nothing solid may stand for the void."""
     rate_scale: float = 1.0

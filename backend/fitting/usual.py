@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import attrs
 
-from .alignment import Alignment
+from .alignment import MEMORY, Alignment
 from .consistency import Consistency
 from .decay import Decay
 from .densification import DefaultDensification
@@ -13,7 +13,7 @@ from .interventions import Intervention, Work, every
 from .mcmc import Noise, Relocation
 from .schedule import SH_GROWTH, sh_degree_at
 from .settings import FitSettings
-from .state import RunState
+from .state import FitState, RunState
 
 PERIOD = 10
 """Steps between two looks at whether the degree of the spherical harmonics should rise."""
@@ -21,8 +21,11 @@ MCMC_OPACITY_DECAY = 3e-4
 """Measured on runs of 1000 steps; ten times as much, as the paper's regulariser amounts to, costs half a decibel."""
 
 
-def interventions_for(settings: FitSettings, view_count: int) -> list[Intervention]:
-    """Comparing pictures comes first: it can be cancelled, which it must be before anything is changed."""
+def interventions_for(settings: FitSettings, state: FitState, view_count: int) -> list[Intervention]:
+    """For a run in `state`, which may come from a checkpoint.
+
+    Comparing pictures comes first: it can be cancelled, which it must be before anything is changed.
+    """
     result: list[Intervention] = []
     if settings.robust > 0 or settings.colour_affine:
         result.append(Consistency(settings.colour_affine, settings.robust, view_count, settings.iterations))
@@ -33,7 +36,7 @@ def interventions_for(settings: FitSettings, view_count: int) -> list[Interventi
     opacity = (MCMC_OPACITY_DECAY if mcmc else 0.0) if opacity is None else opacity
     if opacity or settings.scale_decay:
         result.append(Decay(opacity, settings.scale_decay))
-    if settings.normal_weight:
+    if MEMORY in state.memory:
         result.append(Alignment(settings.normal_weight))
     if settings.densify == "default":
         result.append(DefaultDensification(settings.most_splats, settings.seed))

@@ -23,15 +23,14 @@ from backend.faceswap.swap import swap
 from backend.faceswap.swapper import PreparedSwap
 from backend.fitting.dataset import Dataset, load_dataset
 from backend.fitting.engines import EngineChoice
+from backend.fitting.first_state import first_state
 from backend.fitting.fit import export
 from backend.fitting.initialisation import Start, initialise
-from backend.fitting.schedule import sh_degree_at
 from backend.fitting.settings import FitSettings
-from backend.fitting.state import FitState, RunState
+from backend.fitting.state import FitState
 from backend.fitting.trainer import Observer, Trainer
 from backend.fitting.usual import interventions_for
 from backend.kernels.exr_blocks import BLOCKS
-from backend.kernels.parameters import AdamState, SplatParameters
 from backend.pipeline import sign
 from interchange.capture import Capture, View, ViewImages, write_preview, write_view
 
@@ -144,11 +143,9 @@ def _after_placing(plan: Plan, dataset: Dataset, settings: FitSettings, start: S
     double = plan.work / "double"
 
     def train() -> FitState:
-        parameters = SplatParameters.from_cloud(start.cloud, sh_degree_at(0, settings))
-        state = FitState("", parameters, AdamState.like(parameters), RunState(planned=settings.iterations), start.reach,
-                         start.kind, start.face, start.barycentric)  # fmt: skip
+        state = first_state(start, settings)
         Trainer(engine, state, dataset.train, dataset.held_out, settings, Observer(), lambda: None,
-                interventions_for(settings, len(dataset.train))).train()  # fmt: skip
+                interventions_for(settings, state, len(dataset.train))).train()  # fmt: skip
         return state
 
     beside, state = measure(train, plan.rounds)

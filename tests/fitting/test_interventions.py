@@ -33,6 +33,7 @@ VARIANTS = {
     "decay": {"opacity_decay": 0.003, "scale_decay": 0.001},
     "flat": {"normal_weight": 0.02, "densify": "default", "max_splats": 400},
     "antialiased": {"antialiased": True},
+    "free of the mesh": {"normal_weight": 0.0},
     "depth": {"depth_weight": 0.2, "coarse_levels": 1},
 }
 
