@@ -20,11 +20,13 @@ from backend.faceswap.settings import SwapSettings
 from backend.faceswap.source import Source
 from interchange.capture import Capture, View
 
-from .stand_in_networks import LICENCE, RECOGNISER, SIZES, file_name, write_recogniser, write_stand_in
+from .stand_in_networks import LICENCE, RECOGNISER, SIZES, file_name, write_flickering, write_recogniser, write_stand_in
 
 Picture = npt.NDArray[np.float32]
 GAIN, BIAS = 0.7, 0.08
 """The known change: of display-referred values."""
+FLICKERING = "blendswap_256"
+"""Kind that there is a flickering stand-in of."""
 _RULES = {"unchanged": (1.0, 0.0), "darker": (GAIN, BIAS), "black": (0.0, 0.0)}
 _RUNS = (("inswapper_128", 1), ("inswapper_128", 2), ("inswapper_128", 4), ("blendswap_256", 1), ("blendswap_256", 2))
 _SEEN = 1 / 255  # a pixel darker than this cannot tell how much of it was replaced
@@ -50,6 +52,7 @@ def write_stand_ins(folder: Path) -> ModelFolder:
     for kind in SIZES:
         for what, rule in _RULES.items():
             write_stand_in(folder, kind, what, *rule)
+    write_flickering(folder, FLICKERING)
     return ModelFolder(folder)
 
 

@@ -53,7 +53,7 @@ PER_VIEW = "per_view"
 _ONLY_CONSISTENCY = ("consistency", "rounds")
 _WRITTEN = ("depth", "mask")
 """Layers of a capture that a swapped one has too."""
-_PROCEDURE = 5
+_PROCEDURE = 6
 """Raise when the same inputs give other pictures than before: it makes finished views count as stale."""
 
 

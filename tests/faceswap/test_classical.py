@@ -85,6 +85,18 @@ def test_a_view_hides_the_points_that_are_turned_away(source: Path) -> None:
         assert seen.visible[corners].all() and (signed_areas(seen.pixels, corners) > 0).all()
 
 
+def test_points_are_painted_where_they_are_found(source: Path) -> None:
+    _, mesh, points = points_of(source)
+    camera = dome_camera(0, 0, 128)
+    raster = rasterize(mesh.vertices, mesh.faces, camera)
+    exact = see_points(points, mesh, camera, raster)
+    moved = see_points(points, mesh, camera, raster, lambda pixels, camera: pixels + np.array([3.0, -1.0]))
+    assert_allclose(moved.pixels, exact.pixels + [3, -1])
+    assert (moved.visible == exact.visible).all() and (moved.drawn == exact.drawn).all()
+    mirrored = see_points(points, mesh, camera, raster, lambda pixels, camera: pixels * [-1, 1])
+    assert not mirrored.drawn.any()  # what is turned over is not painted
+
+
 def test_the_affine_maps_lead_corners_home_and_are_affine_between() -> None:
     goal = np.array([[10.0, 10], [50, 12], [20, 60], [70, 70]])
     start = np.array([[0.0, 0], [100, 0], [0, 100], [120, 130]])

@@ -7,6 +7,7 @@ triangles are the same in all views: they are laid out once, on a cylinder aroun
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -25,6 +26,8 @@ from ..registration import Registration
 from ..source import Photo
 
 Floats = npt.NDArray[Any]
+FindPoints = Callable[[Floats, Camera], Floats]
+"""(N, 2) pixels at which the mesh puts the points in a view of this camera, to where they are taken to be, (N, 2)."""
 _ANCHORS = 15
 _RIM = 0.5  # of the face's soft mask: where the anchors stand
 _FACING = 0.02  # cosine to the camera below which a point counts as turned away
@@ -120,8 +123,16 @@ def signed_areas(points: Floats, triangles: npt.NDArray[np.intp]) -> npt.NDArray
     return area
 
 
-def see_points(points: ControlPoints, mesh: Mesh, camera: Camera, raster: Raster) -> SeenPoints:
-    """Find the points in a view. `raster`: what of the mesh can hide them, one sample a pixel.
+def as_projected(pixels: Floats, camera: Camera) -> Floats:
+    """The points where the mesh puts them, which is exact."""
+    return pixels
+
+
+def see_points(
+    points: ControlPoints, mesh: Mesh, camera: Camera, raster: Raster, find: FindPoints = as_projected
+) -> SeenPoints:
+    """Find the points in a view. `raster`: what of the mesh can hide them, one sample a pixel. `find`: where a point
+    that is seen is taken to be.
 
     Hair is not in it: it hides pixels, and their mask says so, but where skin lies under it is known all the same.
     """
@@ -130,6 +141,7 @@ def see_points(points: ControlPoints, mesh: Mesh, camera: Camera, raster: Raster
     towards = camera.position - vertices
     cosine = (mesh.normals[points.vertices] * towards).sum(1) / np.linalg.norm(towards, axis=1)
     visible = (cosine > _FACING) & (depth > 0) & _nearest(pixels, depth, raster)
+    pixels = find(pixels, camera)
     before, after = signed_areas(points.photo, points.triangles), signed_areas(pixels, points.triangles)
     seen = visible[points.triangles].all(1) & (before > 0) & (after > 0)
     growth = after / np.maximum(before, 1e-9)

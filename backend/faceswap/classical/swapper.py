@@ -24,7 +24,7 @@ from ..source import Photo, Source
 from ..swapper import PreparedSwap, SwapperInfo
 from .paste import painted_triangles, pasted, soft_mask
 from .photo_face import face_of_photo
-from .points import ControlPoints, SeenPoints, control_points, see_points, signed_areas
+from .points import ControlPoints, FindPoints, SeenPoints, as_projected, control_points, see_points, signed_areas
 from .warp import affine_by_triangle, shrunk
 
 Floats = npt.NDArray[Any]
@@ -61,6 +61,10 @@ class ClassicalSwapper:
         per_view=True,
     )
 
+    def __init__(self, find: FindPoints = as_projected) -> None:
+        """`find` says where a view shows the points; what it depends on belongs in a digest of the caller's."""
+        self._find = find
+
     def prepare(
         self,
         capture: Capture,
@@ -82,7 +86,7 @@ class ClassicalSwapper:
             faces.append(face)
             points = {"landmarks": int(face.points.landmark.sum()), "anchors": int((~face.points.landmark).sum())}
             listed.append({"photo": photo.path.name, **photo.origin, **points, "yaw_degrees": face.yaw})
-        paste = _Paste(faces, head, settings)
+        paste = _Paste(faces, head, settings, self._find)
         grey = [f"{p.path.name} has no colour: the avatar's own skin tone is used." for p in source.photos if p.grey]
         # A face in the performer's tone on a neck in the avatar's would be a mask: this swapper matches the avatar.
         report = {"photos": listed, "tone": 0.0, "engine": "cpu", "engine_reason": "The classical swap uses the CPU."}
@@ -104,6 +108,7 @@ class _Paste:
     faces: list[PhotoFace]
     head: int
     settings: SwapSettings
+    find: FindPoints
 
     def look(self, images: ViewImages, mesh: Mesh, camera: Camera) -> dict[str, Any]:
         """What of the face is taken in a view, and why not more."""
@@ -141,7 +146,7 @@ class _Paste:
     def _see(self, mesh: Mesh, camera: Camera) -> tuple[PhotoFace, SeenPoints, Raster]:
         """The photo that shows the face from nearest where the camera stands, and its points in the view."""
         raster = rasterize(mesh.vertices, mesh.faces[_solid(mesh)], camera)
-        seen = [see_points(face.points, mesh, camera, raster) for face in self.faces]
+        seen = [see_points(face.points, mesh, camera, raster, self.find) for face in self.faces]
         best = int(np.argmin([abs(abs_turn(s.yaw - f.yaw)) for s, f in zip(seen, self.faces, strict=True)]))
         return self.faces[best], seen[best], raster
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Observations of many views to one skin: colours matched, views that disagree dropped, fused, blended in."""
+"""Observations of many views to one skin: moved to one place, colours matched, views that disagree dropped, fused,
+blended in."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from ..atlas import Atlas
 from ..cleaning import evened, without_glare
 from ..completion import membrane
 from ..regions import Regions
+from .alignment import Moves, align
 from .colours import solve_colours
 from .fusion import geometric_median, total_weight, with_best_detail
 from .observations import Observations
@@ -58,7 +60,9 @@ def fuse_views(
     At least one view must tell enough. Raises InputError when too little plain skin was painted to tell its tone.
     """
     told = np.array([tells_enough(o) for o in observed])
-    everything = Samples.of(observed, len(atlas.rows))
+    pixel = _texels_per_pixel(observed)
+    moves = _moves(observed, told, atlas, pixel)
+    everything = Samples.of([moves.applied(i, o) for i, o in enumerate(observed)], len(atlas.rows))
     used, distance, limit = told.copy(), np.full(len(observed), np.nan), float("inf")
     for _ in range(_ROUNDS):
         chosen = everything.only(used)
@@ -77,7 +81,7 @@ def fuse_views(
         gain, bias = solve_colours(matched)
         matched = matched.coloured(gain, bias)
         fused = geometric_median(matched)
-    sharp = with_best_detail(matched, fused, atlas, _DETAIL * _texels_per_pixel(observed))
+    sharp = with_best_detail(matched, fused, atlas, _DETAIL * pixel)
     seen = np.clip(total_weight(matched) / _FULL, 0, 1)
     linear = linear_from_srgb(sharp)
     if evenness > 0:
@@ -87,8 +91,20 @@ def fuse_views(
     face = regions.face
     carried = membrane(difference, seen**3 * (face > 0), mesh, atlas, head, _CARRIED) * face[:, None]
     skin = old + carried + seen[:, None] * (difference - carried)
-    notes = [_note(i, told, used, distance, limit, gain) for i in range(len(observed))]
+    notes = [_note(i, told, used, distance, limit, gain, moves) for i in range(len(observed))]
     return FusedSkin(np.clip(skin, 0, 1).astype(np.float32), seen, notes)
+
+
+def _moves(
+    observed: Sequence[Observations], told: npt.NDArray[np.bool_], atlas: Atlas, pixel: float
+) -> Moves:
+    """By how much the views have to be moved to show one face; by nothing those that tell too little."""
+    gain, bias = solve_colours(Samples.of(observed, len(atlas.rows)).only(told))
+    matched = [
+        attrs.evolve(o, colour=(o.colour * gain[i] + bias[i]).astype(np.float32), weight=o.weight * told[i])
+        for i, o in enumerate(observed)
+    ]
+    return align(matched, atlas, pixel)
 
 
 def _texels_per_pixel(observed: Sequence[Observations]) -> float:
@@ -98,11 +114,11 @@ def _texels_per_pixel(observed: Sequence[Observations]) -> float:
 
 
 def _note(
-    view: int, told: npt.NDArray, used: npt.NDArray, distance: Floats, limit: float, gain: Floats
+    view: int, told: npt.NDArray, used: npt.NDArray, distance: Floats, limit: float, gain: Floats, moves: Moves
 ) -> dict[str, Any]:
     if not told[view]:
         return {"used": False, "reason": "the swapper changed too little of it"}
     note = {"used": bool(used[view]), "residual": round(float(distance[view]), 3)}
     if used[view]:
-        return note | {"gain": [round(float(g), 4) for g in gain[view]]}
+        return note | {"gain": [round(float(g), 4) for g in gain[view]], "moved_px": round(moves.size(view), 3)}
     return note | {"reason": f"{distance[view]:.1f} levels from the other views; up to {limit:.1f} are usual"}
