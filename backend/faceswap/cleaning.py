@@ -19,7 +19,7 @@ from .harmonization import SkinStatistics, membership, skin_statistics
 from .regions import Regions
 
 Floats = npt.NDArray[Any]
-_BROAD = 4.0  # stiffness of the membrane that follows broad unevenness
+_BROAD = 0.5  # stiffness of the membrane that follows broad unevenness
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _GLARE = 1.15  # times the usual skin's brightness: beyond that it is light
 _HAIR_RIM = 0.012  # of the texture's width

@@ -87,13 +87,15 @@ def _of_one_hue(colour: Floats, weight: Floats) -> npt.NDArray[np.float64]:  # (
 
 
 def remove_light(
-    colour: Floats, normals: Floats, shading: Shading, gloss: float = 0.0
+    colour: Floats, normals: Floats, shading: Shading, gloss: float | Floats = 0.0
 ) -> npt.NDArray[np.float32]:  # (T, 3), (T, 3) unit
-    """(T, 3) albedo estimate, linear, from 0; above 1 where the fitted light is too dark.
+    """(T, 3) albedo estimate, linear, from 0; above 1 where the fitted light is too dark; gloss as below."""
+    return without_gloss(colour / shading.on(normals), gloss)
 
-    `gloss` is the share of light that the surface itself reflects, colourless, under a light that comes from all around
-    (Fresnel's factor at normal incidence: 0.020 to 0.028 for skin's indices of 1.33 to 1.4). On dark skin it is as much
-    as half of what a photo shows; it is taken off, but never more than three quarters of a channel.
-    """
-    reflectance = colour / shading.on(normals)
-    return np.maximum(reflectance - gloss, 0.25 * reflectance).astype(np.float32)
+
+def without_gloss(reflectance: Floats, gloss: float | Floats) -> npt.NDArray[np.float32]:  # (T, 3), () or (T,)
+    """Reflectance (T, 3) without `gloss`, the colourless share of light that the surface itself reflects (Fresnel's
+    factor at normal incidence is 0.020 to 0.028 for skin's indices of 1.33 to 1.4). On dark skin it is as much as half
+    of what a photo shows; it is taken off, but never more than three quarters of a channel."""
+    taken = np.asarray(gloss)[..., None]
+    return np.maximum(reflectance - taken, 0.25 * reflectance).astype(np.float32)

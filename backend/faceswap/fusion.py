@@ -36,12 +36,13 @@ class Layer:
 
 
 def fuse(
-    layers: Sequence[Layer], core: npt.NDArray[np.bool_], atlas: Atlas
+    layers: Sequence[Layer], core: npt.NDArray[np.bool_], atlas: Atlas, leading: int = 0
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Albedo (T, 3) and trust (T,) of all photos together, in the first one's tone; core (T,) is plain skin."""
+    """Albedo (T, 3) and trust (T,) of all photos together, in the tone of the `leading` one; core (T,) is plain
+    skin. A face that is turned away shows more gloss, so its photo should not lead."""
     if len(layers) == 1:
         return layers[0].albedo, layers[0].trust
-    gains = _exposures(layers, core)
+    gains = _exposures(layers, core, leading)
     albedos = [layer.albedo * gain for layer, gain in zip(layers, gains, strict=True)]
     broad = [_broad(a, layer.trust, atlas) for a, layer in zip(albedos, layers, strict=True)]
     usable = np.stack([layer.trust * layer.quality for layer in layers])
@@ -51,8 +52,8 @@ def fuse(
     return np.clip(tone + detail, 0, 1).astype(np.float32), trust
 
 
-def _exposures(layers: Sequence[Layer], core: npt.NDArray[np.bool_]) -> Floats:
-    """(P, 3) factors that bring all photos to the first one's tone: of every two photos that see the same skin the
+def _exposures(layers: Sequence[Layer], core: npt.NDArray[np.bool_], leading: int) -> Floats:
+    """(P, 3) factors that bring all photos to the leading one's tone: of every two photos that see the same skin the
     medians are compared, and all the comparisons are met as well as can be (least squares of logarithms)."""
     count = len(layers)
     rows, values = [], []
@@ -68,8 +69,8 @@ def _exposures(layers: Sequence[Layer], core: npt.NDArray[np.bool_]) -> Floats:
             row[i], row[j] = 1, -1
             rows.append(weight * row)
             values.append(weight * np.log(np.median(ratio, axis=0)))
-    # The first photo settles the tone; a photo that shares no skin with the others stays as it is.
-    rows += [1e6 * np.eye(count)[0], *(1e-3 * np.eye(count))]
+    # The leading photo settles the tone; a photo that shares no skin with the others stays as it is.
+    rows += [1e6 * np.eye(count)[leading], *(1e-3 * np.eye(count))]
     values += [np.zeros(3)] * (count + 1)
     return np.exp(np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)[0])
 

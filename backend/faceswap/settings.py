@@ -26,7 +26,7 @@ class SwapSettings:
     (eyes are the lids and what is around them). eye_colour: how far the irises take the performer's colour; uv only.
     harmonize: how tones are matched. blend: how skins are joined: laplacian mixes them band by band, gradient keeps the
     face's differences and lets its tone follow the skin around it. delight: take the photo's light off. gloss: what
-    skin reflects at its surface, taken off with the light (0.025 is an index of 1.37). evenness: how much of the broad
+    skin reflects at its surface, taken off with the light (0.0225 is an index of 1.35). evenness: how much of the broad
     unevenness that is left then is taken for light, not skin. symmetry: fill hidden parts from the other half. shape:
     how far the target's face is moved to the performer's shape, in 3D; expressions, skull and neck stay. smoothing: how
     little landmarks are trusted (0: hit exactly; None: as they agree with each other). levels: of the blending pyramid.
@@ -47,7 +47,7 @@ class SwapSettings:
     eye_colour: float = attrs.field(default=1.0, validator=_within(0, 1))
     blend: str = attrs.field(default="laplacian", validator=_one_of(BLENDS))
     delight: bool = True
-    gloss: float = attrs.field(default=0.025, validator=_within(0, 0.1))
+    gloss: float = attrs.field(default=0.0225, validator=_within(0, 0.1))
     evenness: float = attrs.field(default=0.85, validator=_within(0, 1))
     symmetry: bool = True
     shape: float = attrs.field(default=0.0, validator=_within(0, 1))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .cleaning import statistics_of
-from .harmonization import SkinStatistics, colour_map, membership, skin_statistics
+from .harmonization import SkinStatistics, colour_map, face_map, membership, skin_statistics
 from .regions import Regions
 
 Floats = npt.NDArray[Any]
@@ -42,12 +42,12 @@ def in_one_tone(
         hair_kept = partial(_moved_skin, performer=target, target=performer, method=method, tone=1 - tone)
         new_front = _put_in(new_front, front, hair_kept, regions.parts["brows"])
         for name, (theirs, own) in parts.items():
-            new_front = _put_in(new_front, front, colour_map(theirs, own, method, 1 - tone), regions.parts[name])
+            new_front = _put_in(new_front, front, face_map(theirs, own, method, 1 - tone), regions.parts[name])
     if tone == 0:
         return new_front, old
     back = _moved_skin(old, performer, target, method, tone)
     for name, (theirs, own) in parts.items():
-        back = _put_in(back, old, colour_map(own, theirs, method, tone), regions.parts[name] * (regions.face > 0))
+        back = _put_in(back, old, face_map(own, theirs, method, tone), regions.parts[name] * (regions.face > 0))
     return new_front, np.clip(back, 0, 1).astype(np.float32)
 
 

@@ -19,8 +19,9 @@ from .atlas import Atlas, build_atlas
 from .blending import gradient_shift, laplacian_blend
 from .cleaning import believable, evened, off_hair, without_glare
 from .completion import complete_by_symmetry, membrane
-from .delighting import Shading, fit_shading, remove_light
+from .delighting import Shading, fit_shading, remove_light, without_gloss
 from .fusion import Layer, fuse
+from .gloss import gloss_by_place
 from .regions import Regions, face_regions, part_share
 from .registration import Registration
 from .settings import SwapSettings
@@ -93,7 +94,8 @@ def make_skin(
     for index, (photo, fit) in enumerate(zip(source.photos, fits, strict=True)):
         step(0.2 + 0.3 * index / len(fits), f"Taking the face from {photo.path.name}")
         photos.append(_take_from_photo(photo, fit, mesh, head, atlas, regions, settings))
-    albedo, trust = fuse([photo.layer for photo in photos], regions.core, atlas)
+    leading = int(np.argmin([abs(fit.yaw) for fit in fits]))
+    albedo, trust = fuse([photo.layer for photo in photos], regions.core, atlas, leading)
     if settings.symmetry:
         step(0.5, "Completing the hidden side")
         wanted = regions.face > 0
@@ -147,9 +149,11 @@ def _take_from_photo(
     if settings.delight:
         shading = _shading(seen, weight * regions.core, photo)
         visible = weight > 0
-        albedo[visible] = remove_light(seen.colour[visible], seen.normals[visible], shading, settings.gloss)
+        albedo[visible] = remove_light(seen.colour[visible], seen.normals[visible], shading)
     trust = np.clip(weight / _FULL_TRUST, 0, 1).astype(np.float32)
     if settings.delight:
+        gloss = gloss_by_place(albedo, trust, mesh, head, atlas, regions, settings.gloss)
+        albedo = without_gloss(albedo, gloss)
         albedo = without_glare(albedo, trust, regions)
     trust *= off_hair(albedo, trust, regions, atlas) * believable(albedo, trust, regions)
     if settings.delight:

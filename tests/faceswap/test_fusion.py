@@ -51,6 +51,12 @@ def test_photos_of_other_exposures_and_tints_come_to_the_first_ones_tone(atlas: 
     assert_allclose(albedo[seen], skin[seen], atol=0.01)
 
 
+def test_the_leading_photo_settles_the_tone_wherever_it_stands(atlas: Atlas, skin: np.ndarray) -> None:
+    layers = [of_side(atlas, skin, 60, 0.6), of_side(atlas, skin, 0), of_side(atlas, skin, -60, 0.8)]
+    albedo, trust = fuse(layers, everywhere(atlas), atlas, leading=1)
+    assert_allclose(albedo[trust > 0.9], skin[trust > 0.9], atol=0.01)
+
+
 def test_a_photo_is_reached_over_another_one(atlas: Atlas, skin: np.ndarray) -> None:
     """The last one shares no skin with the first, only with the one between."""
     layers = [of_side(atlas, skin, 0), of_side(atlas, skin, 100, 0.7), of_side(atlas, skin, 170, 0.5)]
