@@ -17,6 +17,7 @@ from benchmarks.fit_cpu import growth, steps
 from benchmarks.fit_cpu.captures import seconds_to
 from benchmarks.fit_cpu.prototype import Prototype
 from benchmarks.fit_cpu.scenes import Work
+from benchmarks.fit_cpu.simple_head import simple_head
 from benchmarks.fit_cpu.timing import Timed, take_turns
 from benchmarks.fit_cpu.torch_rival import render_by_tiles, tile_lists, torch_step
 from interchange.errors import InputError
@@ -85,3 +86,19 @@ def test_seconds_to_a_quality() -> None:
 def test_a_folder_without_the_prototype_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no prototype"):
         Prototype(tmp_path, Work.of(16, 16))
+
+
+def test_the_simple_head_is_seen_from_all_around_and_starts_on_its_surface() -> None:
+    head = simple_head(train=10, held_out=2, size=48, points=500)
+    assert (len(head.train), len(head.held_out)) == (10, 2)
+    for view in head.train + head.held_out:
+        assert 0.2 < view.alpha.mean() < 0.4
+        assert not view.rgb[view.alpha == 0].any() and view.rgb.max() <= 1
+        assert np.linalg.norm(view.camera.position) == pytest.approx(1)
+    assert head.points is not None and head.point_colours is not None
+    for view in head.train:  # but for noise, points lie on the head
+        uv, _ = view.camera.project(head.points)
+        column, row = np.clip(np.rint(uv - 0.5), 0, 47).astype(int).T
+        assert (view.alpha[row, column] > 0).mean() > 0.95
+    fronts = [v.rgb[..., 0].sum() for v in sorted(head.train, key=lambda v: v.camera.position[2])]
+    assert np.mean(fronts[-3:]) > 1.2 * np.mean(fronts[:3])  # face and light are in front, hair is behind

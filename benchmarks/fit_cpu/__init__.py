@@ -16,7 +16,7 @@ from backend.kernels.engine import CpuEngine, compile_kernels
 from backend.kernels.simd import VECTOR_WIDTH
 
 from ..bars import Bar, Outcome
-from . import captures, children, growth, steps
+from . import captures, children, controls, growth, steps
 
 Part = tuple[list[Bar], dict[str, Any]]
 
@@ -34,6 +34,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Part]] = {
     "memory": children.run_memory,
     "start": children.run_start,
     "captures": captures.run,
+    "controls": controls.run,
     "torch": _run_torch,
 }
 
