@@ -126,8 +126,8 @@ def wobble_lines(rows: Mapping[str, Sequence[MethodRow]]) -> list[str]:
 def wobble_bars(
     rows: Mapping[str, Sequence[MethodRow]], perfect: float | None, pixels: Sequence[float] = PIXELS
 ) -> list[Bar]:
-    """By how much the stage betters what each view was given, means over the seeds. perfect: the true swap's
-    disagreement of the change, which no swap can be better than."""
+    """By how much the stage betters what each view was given, means over the seeds. perfect: the true
+    swap's disagreement of the change, a second render's noise and resampling."""
     bars = []
     for off in pixels:
         raw, fused = ({t: (v or {}).get("mean") for t, v in summary(rows[title.format(off)]).items()}
