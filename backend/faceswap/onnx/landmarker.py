@@ -125,12 +125,14 @@ def find_landmarks(
     else:
         boxes = detect(picture)
         if not boxes:
-            raise _no_face(name, "The detector sees none: check the photo, or go without one (--detector none).")
+            warnings = (f"The detector sees no face in {name}: the whole photo was searched.",)
+            sight = _search(photo, landmarker, cancelled)
+        else:
+            sight = _follow(photo, landmarker, crop_of_box(boxes[0], landmarker.kind), cancelled)
         if len(boxes) > 1:
             warnings = (f"{name} shows {len(boxes)} faces: the largest is taken.",)
-        sight = _follow(photo, landmarker, crop_of_box(boxes[0], landmarker.kind), cancelled)
-    if sight is None or len(sight.kept) < FEWEST_LANDMARKS:
-        raise _no_face(name, _NO_FACE_HINT)
+    if sight is None:
+        raise InputError(f"No face was found in {name}.", _NO_FACE_HINT)
     if (size := face_size(sight.kept)) < SMALLEST_FACE:
         raise InputError(f"The face in {name} is only {size:.0f} pixels large.", "Use a larger photo.")
     return Found(sight.kept, sight.scores, sight.crop, warnings)
@@ -210,7 +212,3 @@ def _sight(
 def _stop_if(cancelled: Callable[[], bool]) -> None:
     if cancelled():
         raise Cancelled
-
-
-def _no_face(name: str, hint: str) -> InputError:
-    return InputError(f"No face was found in {name}.", hint)
