@@ -101,6 +101,21 @@ def test_half_a_face_behind_a_hand(networks: Find) -> None:
         assert set(found.points) == set(seen) and errors_of(found, points).max() < 1.5
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_face_among_things_that_look_like_parts_of_faces(seed: int, networks: Find) -> None:
+    """Eighty more dots in the colours of the face's, around it: the crop goes where most points agree."""
+    random = np.random.default_rng(seed)
+    points = nets.face_points(370, 400, 330, -15)
+    photo = nets.paint(700, 900, points)
+    for _ in range(80):
+        place = random.uniform(5, [695, 895])
+        if np.hypot(*(place - [370, 400])) > 260:
+            nets.dot(photo, place, random.uniform(2, 6), nets.COLOURS[random.integers(68)])
+    found = find_landmarks(photo, networks().landmarker)
+    errors = errors_of(found, points)
+    assert len(errors) > 50 and np.median(errors) < 1 and (errors < 2).mean() > 0.95
+
+
 def test_strays_are_left_out(networks: Find) -> None:
     points = nets.face_points(240, 300, 380)
     wrong = points.copy()
