@@ -19,6 +19,7 @@ import pytest
 import blender_addon
 from blender_addon import api
 from blender_addon import performer as performers
+from blender_addon.jobs import inbox, local_backend
 from blender_addon.jobs.local_backend import Installation
 from blender_addon.operators.performer_landmarks_find import DIGIDOUBLE_OT_performer_landmarks_find as Find
 from blender_addon.operators.performer_landmarks_place import DIGIDOUBLE_OT_performer_landmarks_place as Place
@@ -100,6 +101,28 @@ def test_the_button_is_grey_until_backend_and_networks_are_there(
     bpy.context.window_manager.digidouble.activity.end()
     monkeypatch.setattr(Place, "at_work", True)
     assert "being placed" in str(Find.why_not(bpy.context))
+
+
+@posix
+def test_the_preferences_come_before_the_environment(
+    performer: Any, networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The local backend gets the same folder when it is started; a path of the .blend file's is understood."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "1k3d68.onnx").touch()
+    chosen = SimpleNamespace(backend_home="", models_folder="//own")
+    monkeypatch.setattr(inbox, "preferences", lambda _: chosen)
+    assert inbox.models_folder() == tmp_path / "own"
+    told: list[str] = []
+    monkeypatch.setattr(local_backend, "start", lambda *_, models: told.append(models))
+    backend(monkeypatch, tmp_path / "home", "exit 0")
+    monkeypatch.setattr(inbox, "local_state", lambda: tmp_path / "state")
+    idle = SimpleNamespace(state_of=lambda _: SimpleNamespace(busy=False), errand=lambda _, __, work: work())
+    inbox.start_local(idle)
+    chosen.models_folder = ""
+    assert inbox.models_folder() == networks
+    inbox.start_local(idle)
+    assert told == [str(tmp_path / "own"), ""]
 
 
 @posix

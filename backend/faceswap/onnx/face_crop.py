@@ -21,6 +21,7 @@ _FAN_SIDE = 200 / 195  # of a box's width and height together, FAN's own trainin
 _FAN_LIFT = 0.12  # of its height: brows are the topmost points, not the top of a face
 _SPACE_SIDE = 1.5  # of the longer side of a detector's box
 _FOREHEAD = 0.25  # of the height of the points' box: how far a detector's box reaches above the brows
+_MORE = 1.5  # times the photo: for one that a face fills
 _FINER = 2.0  # pixels of a photo for one of a crop, on each side
 _STEP = 0.5  # from one first crop to the next, of its side
 _RIGHT_EYE, _LEFT_EYE = slice(36, 42), slice(42, 48)
@@ -65,10 +66,6 @@ class Crop:
         middle = np.full(2, (size - 1) / 2)
         return np.concatenate([linear, (np.array([self.x, self.y]) - 0.5 - linear @ middle)[:, None]], axis=1)
 
-    def draw(self, picture: Floats, size: int) -> npt.NDArray[np.float32]:  # (H, W, 3)
-        """(size, size, 3) of a photo; beyond it its edge goes on."""
-        return resample(picture, self.matrix(size), range(size), range(size), sample_linear)
-
     def to_photo(self, points: Floats, size: int) -> npt.NDArray[np.float64]:  # (N, 2) crop pixels, centres at +0.5
         """(N, 2) pixels of the photo."""
         matrix = self.matrix(size)
@@ -85,23 +82,29 @@ class Crop:
 
 
 class Pyramid:
-    """A photo, and smaller versions of it for crops that need no more: drawing a crop costs what its own pixels do."""
+    """A photo, and smaller versions of it for crops that need no more: drawing a crop costs what its own pixels do.
+
+    Beyond the photo it is black, as the crops were that the networks have learnt from.
+    """
 
     def __init__(self, picture: Floats) -> None:  # (H, W, 3)
         self.height, self.width = picture.shape[:2]
-        self._levels = {1: picture}
+        self._picture, self._levels = picture, dict[int, Floats]()
 
     def draw(self, crop: Crop, size: int) -> npt.NDArray[np.float32]:
         """(size, size, 3) of a crop, which is in the photo's pixels, out of a photo at least twice as fine."""
-        factor = max(int(crop.side / (_FINER * size)), 1)
-        factor = min(factor, self.height, self.width)
+        factor = min(max(int(crop.side / (_FINER * size)), 1), self.height, self.width)
         if factor not in self._levels:
-            self._levels[factor] = _reduced(self._levels[1], factor)
-        return crop.scaled(1 / factor).draw(self._levels[factor], size)
+            self._levels[factor] = np.pad(_reduced(self._picture, factor), ((1, 1), (1, 1), (0, 0)))
+        matrix = crop.scaled(1 / factor).matrix(size)
+        matrix[:, 2] += 1  # the black frame
+        return resample(self._levels[factor], matrix, range(size), range(size), sample_linear)
 
 
 def _reduced(picture: Floats, factor: int) -> Floats:
     """Means of squares of `factor` pixels; what is left at the right and at the bottom is cut off."""
+    if factor == 1:
+        return picture
     height, width = (side // factor for side in picture.shape[:2])
     squares = picture[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
     return squares.mean(axis=(1, 3), dtype=np.float32)
@@ -138,10 +141,10 @@ def upright_angle(points: Floats) -> float:  # (68, 2)
 
 
 def first_crops(width: int, height: int) -> Iterator[list[Crop]]:
-    """Where to look without a detector, likelier and fewer crops first: the whole photo and its squares, then squares
-    of half the height, since networks expect a face to fill about half of what they see."""
+    """Where to look without a detector, likelier and fewer crops first: the whole photo, more than that, and its
+    squares; then squares of half the height. Networks expect a face to fill about half of what they see."""
     whole, short = max(width, height), min(width, height)
-    yield [Crop(width / 2, height / 2, whole), *_grid(width, height, short)]
+    yield [Crop(width / 2, height / 2, share * whole) for share in (1.0, _MORE)] + _grid(width, height, short)
     yield _grid(width, height, min(height / 2, short))
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from interchange.errors import Cancelled, InputError
 from interchange.landmarks import FEWEST_LANDMARKS, Points
-from interchange.mean_face import MEAN_FACE, MIRRORED, face_size, misfit, pose, turned
+from interchange.mean_face import MEAN_FACE, MIRRORED, face_size, pose, turned
 
 from .face_crop import Box, Crop, Pyramid, crop_of_box, crop_of_points, first_crops, upright_angle
 from .landmark_decoding import landmark_tensor, points_from
@@ -28,8 +28,8 @@ Detect = Callable[[Floats], Sequence[Box]]
 
 ROUNDS, MOST_ROUNDS = 3, 6
 """Looks at a face, each from where the one before found it; more than three while the points still move."""
-STRAY = 0.2
-"""Of the face's size: a point this far from where the mean face has it is left out."""
+STRAY = 0.15
+"""Of the face's size: a point this far from where the mean face has it is left out; a mouth wide open is not yet."""
 SMALLEST_FACE = 40
 """Pixels, the diagonal of the points' box."""
 _SETTLED = 0.01  # of the face's size: points that move less from look to look have been found
@@ -68,14 +68,17 @@ class Landmarker:
         points, scores = points_from(self.net.run({self.entry: tensor}), self.kind, self.name)
         return crop.to_photo(points, self.kind.size), scores
 
-    def judge(
-        self, photo: Pyramid, crop: Crop, points: Floats, shifts: Sequence[tuple[float, float]] = _SHIFTS
-    ) -> npt.NDArray[np.float64]:
-        """(68,) scores of what a network without any sees in a crop. It is shown the crop shifted: points that stay on
-        the photo count (1), those that move with the crop were not seen but expected there (0)."""
+    def judged(
+        self, photo: Pyramid, crop: Crop, shifts: Sequence[tuple[float, float]] = _SHIFTS
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The same, always with scores. A network without any is shown the crop shifted, too: points that stay on the
+        photo count (1), those that move with the crop were not seen but expected there (0)."""
+        points, scores = self.look(photo, crop)
+        if scores is not None:
+            return points, scores
         moves = [np.linalg.norm(self.look(photo, crop.moved(*s))[0] - points, axis=1) for s in shifts]
         shift = crop.side * float(np.mean([np.hypot(*s) for s in shifts]))
-        return np.clip(1 - np.mean(moves, axis=0) / shift, 0, 1)
+        return points, np.clip(1 - np.mean(moves, axis=0) / shift, 0, 1)
 
 
 @attrs.frozen(eq=False)
@@ -125,12 +128,14 @@ def find_landmarks(
     else:
         boxes = detect(picture)
         if not boxes:
-            raise _no_face(name, "The detector sees none: check the photo, or go without one (--detector none).")
+            warnings = (f"The detector sees no face in {name}: the whole photo was searched.",)
+            sight = _search(photo, landmarker, cancelled)
+        else:
+            sight = _follow(photo, landmarker, crop_of_box(boxes[0], landmarker.kind), cancelled)
         if len(boxes) > 1:
             warnings = (f"{name} shows {len(boxes)} faces: the largest is taken.",)
-        sight = _follow(photo, landmarker, crop_of_box(boxes[0], landmarker.kind), cancelled)
-    if sight is None or len(sight.kept) < FEWEST_LANDMARKS:
-        raise _no_face(name, _NO_FACE_HINT)
+    if sight is None:
+        raise InputError(f"No face was found in {name}.", _NO_FACE_HINT)
     if (size := face_size(sight.kept)) < SMALLEST_FACE:
         raise InputError(f"The face in {name} is only {size:.0f} pixels large.", "Use a larger photo.")
     return Found(sight.kept, sight.scores, sight.crop, warnings)
@@ -143,8 +148,7 @@ def _search(photo: Pyramid, landmarker: Landmarker, cancelled: Callable[[], bool
         sights = []
         for crop in crops:
             _stop_if(cancelled)
-            points, scores = landmarker.look(photo, crop)
-            scores = landmarker.judge(photo, crop, points, _SHIFTS[::2]) if scores is None else scores
+            points, scores = landmarker.judged(photo, crop, _SHIFTS[::2])
             sights.append(_sight(points, scores, crop, landmarker.kind, 1.0, photo))
         sights.sort(key=lambda s: -s.worth)
         for sight in sights[:_TRIED]:
@@ -165,52 +169,64 @@ def _follow(
     before, moved = None, 1.0
     for number in range(MOST_ROUNDS):
         _stop_if(cancelled)
-        points, scores = landmarker.look(photo, crop)
-        seen = np.ones(len(points), bool) if scores is None else scores >= landmarker.kind.least_score
-        if before is not None and seen.any():
-            size = max(float(np.linalg.norm(np.ptp(points[seen], axis=0))), 1e-9)
-            moved = float(np.linalg.norm(points - before, axis=1)[seen].mean() / size)
+        points, scores = landmarker.judged(photo, crop)
+        whole, good = _whole_face(points, scores >= landmarker.kind.least_score)
+        if before is not None:
+            size = max(float(np.linalg.norm(np.ptp(whole, axis=0))), 1e-9)
+            moved = float(np.linalg.norm(points - before, axis=1)[good].mean() / size)
         if number + 1 >= ROUNDS and moved < _SETTLED or number + 1 == MOST_ROUNDS:
             break
-        before, whole = points, _completed(points, seen)
+        before = points
         crop = crop_of_points(whole, landmarker.kind, upright_angle(whole))
         if not 1 <= crop.side <= _WIDEST * max(photo.width, photo.height):
             return None
     if moved > _LOST:
         return None
-    scores = landmarker.judge(photo, crop, points) if scores is None else scores
     sight = _sight(points, scores, crop, landmarker.kind, moved, photo)
     return sight if sight.kept else None
 
 
-def _completed(points: Floats, seen: Floats) -> npt.NDArray[np.float64]:  # (68, 2), (68,) true where it counts
-    """(68, 2) points that say where the whole face is: the mean face stands in for those that were hardly seen."""
-    if seen.all() or seen.sum() < FEWEST_LANDMARKS:
-        return np.asarray(points)
-    view = pose({i: (float(points[i, 0]), float(points[i, 1])) for i in np.flatnonzero(seen).tolist()})
-    whole = MEAN_FACE @ view[:, :3].T + view[:, 3]
-    whole[seen] = points[seen]
-    return np.asarray(whole)
+def _whole_face(
+    points: Floats, seen: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:  # (68, 2), (68,)
+    """(68, 2) points that say where the whole face is, and which of them were really seen there. The mean face stands
+    in for those that were hardly seen, or far from the others. All as they are where too few were seen."""
+    if seen.sum() >= FEWEST_LANDMARKS:
+        mean, away = _mean_face(points, seen)
+        good = seen & (away < STRAY)
+        if good.sum() >= FEWEST_LANDMARKS:
+            return np.where(good[:, None], points, mean), good
+    return np.asarray(points), np.ones(len(points), bool)
+
+
+def _mean_face(
+    points: Floats, seen: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(68, 2) the mean face laid over the points that were seen, and (68,) how far all lie from it, of its size."""
+    view = pose(_listed(points, seen))
+    mean = MEAN_FACE @ view[:, :3].T + view[:, 3]
+    size = max(float(np.linalg.norm(np.ptp(mean, axis=0))), 1e-9)
+    return mean, np.linalg.norm(points - mean, axis=1) / size
+
+
+def _listed(points: Floats, chosen: npt.NDArray[np.bool_]) -> Points:
+    return {i: (float(points[i, 0]), float(points[i, 1])) for i in np.flatnonzero(chosen).tolist()}
 
 
 def _sight(
     points: Floats, scores: Floats, crop: Crop, kind: LandmarkKind, moved: float, photo: Pyramid
 ) -> _Sight:
     """What of a look is kept: scored, on the photo, where a face has it. Nothing, if all of it is no face."""
-    inside = ((points >= 0) & (points <= [photo.width, photo.height])).all(axis=1)
-    ids = np.flatnonzero(inside & (scores >= kind.least_score)).tolist()
-    kept: Points = {i: (float(points[i, 0]), float(points[i, 1])) for i in ids}
-    if len(kept) >= FEWEST_LANDMARKS and face_size(kept) > 1e-6:
-        off = misfit(kept)
-        is_face = turned(kept) >= MIRRORED and float(np.median(list(off.values()))) < _LOOSE
-        kept = {i: p for i, p in kept.items() if off[i] < STRAY} if is_face else {}
-    return _Sight(points, scores, crop, moved, kept if len(kept) >= FEWEST_LANDMARKS else {})
+    seen = ((points >= 0) & (points <= [photo.width, photo.height])).all(axis=1) & (scores >= kind.least_score)
+    kept: Points = {}
+    if seen.sum() >= FEWEST_LANDMARKS and np.ptp(points[seen], axis=0).max() > 1e-6:
+        _, away = _mean_face(points, seen)
+        if float(np.median(away[seen])) < _LOOSE:
+            kept = _listed(points, seen & (away < STRAY))
+    is_face = len(kept) >= FEWEST_LANDMARKS and turned(kept) >= MIRRORED
+    return _Sight(points, scores, crop, moved, kept if is_face else {})
 
 
 def _stop_if(cancelled: Callable[[], bool]) -> None:
     if cancelled():
         raise Cancelled
-
-
-def _no_face(name: str, hint: str) -> InputError:
-    return InputError(f"No face was found in {name}.", hint)

@@ -29,8 +29,9 @@ FACE[[*range(55, 60), *range(65, 68)], 1] += 0.14
 FACE[[60, 64], 0] *= 0.7
 FACE[[60, 64], 1] += 0.05
 FACE[61:64, 1] += 0.03
-COLOURS = _ALL[:68]
-"""(68, 3) on the surface of the cube of colours: mixed with grey at a dot's edge none becomes another."""
+COLOURS = _ALL[1:69]
+"""(68, 3) on the surface of the cube of colours: mixed with grey at a dot's edge none becomes another; not black,
+which is what lies beyond a photo."""
 SMALL_MARK, LARGE_MARK = _ALL[80], _ALL[90]
 """What the stand-in of a detector takes for the middle of a face, and the boxes it gives, in pixels of what it sees."""
 SMALL_BOX, LARGE_BOX = 160.0, 320.0

@@ -29,7 +29,10 @@ def tensor(picture: np.ndarray, crop: tuple[float, float, float], degrees: float
     for axis, (along, across) in enumerate([(math.cos(turn), -math.sin(turn)), (math.sin(turn), math.cos(turn))]):
         corner = (x, y)[axis] - (along + across) * side / 2  # where the square begins, centres at +0.5
         matrix[axis] = along * step, across * step, corner + (along + across) * step / 2 - 0.5
-    values = reference.warp(picture, matrix, size, size)
+    # Beyond the photo there is black: as many rows and columns of it as the crop could ask for.
+    around = int(side) + 4
+    framed = np.pad(picture, ((around, around), (around, around), (0, 0)))
+    values = reference.warp(framed, matrix + [[0, 0, around]], size, size)
     if kind == "space":
         values = (values * 255 - 127.5) / 128
     if kind == "raw":

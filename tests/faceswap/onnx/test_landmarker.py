@@ -53,6 +53,7 @@ def errors_of(found: Found, points: np.ndarray) -> np.ndarray:
 SCENES = {  # photo's size, face's middle, size, leaning
     "large": (340, 400, 170, 200, 260, 0),
     "off the middle": (400, 500, 150, 320, 240, 0),
+    "fills the photo": (290, 260, 145, 130, 230, 0),
     "leaning": (400, 500, 210, 240, 250, 28),
     "leaning back": (500, 400, 340, 190, 230, -40),
     "a quarter of the height": (1000, 700, 740, 260, 175, 20),
@@ -98,6 +99,21 @@ def test_half_a_face_behind_a_hand(networks: Find) -> None:
     for network in (nets.FAN, nets.SPACE):
         found = find_landmarks(photo, networks(network).landmarker)
         assert set(found.points) == set(seen) and errors_of(found, points).max() < 1.5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_face_among_things_that_look_like_parts_of_faces(seed: int, networks: Find) -> None:
+    """Eighty more dots in the colours of the face's, around it: the crop goes where most points agree."""
+    random = np.random.default_rng(seed)
+    points = nets.face_points(370, 400, 330, -15)
+    photo = nets.paint(700, 900, points)
+    for _ in range(80):
+        place = random.uniform(5, [695, 895])
+        if np.hypot(*(place - [370, 400])) > 260:
+            nets.dot(photo, place, random.uniform(2, 6), nets.COLOURS[random.integers(68)])
+    found = find_landmarks(photo, networks().landmarker)
+    errors = errors_of(found, points)
+    assert len(errors) > 50 and np.median(errors) < 1 and (errors < 2).mean() > 0.95
 
 
 def test_strays_are_left_out(networks: Find) -> None:
@@ -207,12 +223,14 @@ def test_the_largest_of_two_faces_is_taken_and_said(networks: Find, tmp_path: Pa
     assert both.found_by[1]["file"] == nets.YUNET and len(both.found_by[1]["sha256"]) == 64
 
 
-def test_a_detector_that_sees_nobody_is_believed(networks: Find) -> None:
-    photo = nets.paint(480, 600, nets.face_points(240, 300, 380))
+def test_where_a_detector_sees_nobody_the_photo_is_searched_and_that_is_said(networks: Find) -> None:
+    points = nets.face_points(240, 300, 380)
     both = networks(detector=nets.YUNET)
-    with pytest.raises(InputError, match="No face was found") as caught:
-        find_landmarks(photo, both.landmarker, both.detector)
-    assert "--detector none" in caught.value.hint
+    found = find_landmarks(nets.paint(480, 600, points), both.landmarker, both.detector, "me.png")
+    assert found.warnings == ("The detector sees no face in me.png: the whole photo was searched.",)
+    assert len(found.points) == 68
+    with pytest.raises(InputError, match="No face was found"):
+        find_landmarks(np.full((300, 300, 3), 0.5, np.float32), both.landmarker, both.detector)
 
 
 # --- choosing
