@@ -19,7 +19,7 @@ from .harmonization import SkinStatistics, membership, skin_statistics
 from .regions import Regions
 
 Floats = npt.NDArray[Any]
-_BROAD = 0.5  # stiffness of the membrane that follows broad unevenness
+_BROAD = 1.0  # stiffness of the membrane that follows broad unevenness
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _GLARE = 1.15  # times the usual skin's brightness: beyond that it is light
 _HAIR_RIM = 0.012  # of the texture's width
@@ -117,7 +117,7 @@ def evened(
     people's shapes leave more of it than skin has. Hues stay."""
     encoded = srgb_from_linear(albedo)
     skin = statistics_of(encoded, (trust > 0.3) & regions.core)
-    is_skin = membership(encoded, skin) * trust * regions.core
+    is_skin = membership(encoded, skin) * trust * regions.core * ~reddened(albedo, skin)  # birthmarks are no shade
     brightness = np.log(np.maximum(albedo @ _LUMINANCE, 1e-3))
     usual = np.log(max(float(linear_from_srgb(skin.mean) @ _LUMINANCE), 1e-3))
     broad = membrane((brightness - usual)[:, None], is_skin, mesh, atlas, head, _BROAD)[:, 0]

@@ -109,6 +109,17 @@ def test_broad_shade_is_evened_and_small_marks_stay(mesh: Mesh, atlas: Atlas) ->
     assert_allclose(unchanged, np.clip(albedo, 0, 1), atol=1e-6)
 
 
+def test_a_birthmark_is_not_evened_away(mesh: Mesh, atlas: Atlas) -> None:
+    regions, (azimuth, elevation) = face_regions(mesh, atlas), angles(atlas)
+    albedo = plain_skin(atlas)
+    albedo *= np.random.default_rng(0).normal(1, 0.12, (len(albedo), 1)).astype(np.float32)
+    mark = np.hypot(azimuth - 22, elevation + 6) < 9
+    albedo[mark] *= np.array([0.95, 0.6, 0.6], np.float32)
+    result = evened(albedo, regions.face, mesh, 0, atlas, regions, 1.0)
+    core = mark & regions.core
+    assert_allclose(result[core].mean(0), albedo[core].mean(0), rtol=0.05)
+
+
 def test_an_avatar_without_a_face_region_is_refused(mesh: Mesh, atlas: Atlas) -> None:
     with pytest.raises(InputError, match="no face region"):
         face_regions(attrs.evolve(mesh, region_face=np.zeros_like(mesh.region_face)), atlas)

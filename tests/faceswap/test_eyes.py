@@ -14,15 +14,18 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from avatars.skin import IRIS_RADIUS, Look, paint_iris
-from backend.faceswap.eyes.avatar import face_scale, find_irises
+from backend.faceswap.delighting import Shading
+from backend.faceswap.eyes.avatar import Eye, face_scale, find_irises
+from backend.faceswap.eyes.avatar import brightness as iris_brightness
 from backend.faceswap.eyes.colours import joined_colour, lab_of, recoloured, usual_colour
-from backend.faceswap.eyes.photo import MeasuredIris
+from backend.faceswap.eyes.photo import MeasuredIris, measure
+from backend.faceswap.eyes.window import RADIUS, Window
 from backend.faceswap.registry import PreparedSwap, UvSwapper
 from backend.faceswap.settings import SwapSettings
 from backend.faceswap.source import load_source
 from backend.faceswap.swap import SwapResult, swap
 from interchange.capture import Capture
-from interchange.colour import linear_from_srgb
+from interchange.colour import linear_from_srgb, srgb_from_linear
 from interchange.mesh import Mesh
 from interchange.png import read_png, write_png
 
@@ -276,3 +279,29 @@ def test_recolouring_meets_its_goal(mesh: Mesh, colours: tuple) -> None:
 @pytest.fixture
 def mesh() -> Mesh:
     return looking(synthetic.head("A"))
+
+
+def test_lids_shade_the_white_more_than_the_iris() -> None:
+    """Between lids the light falls off towards both corners: what tells of the light on the iris is the brightest of
+    the white."""
+    albedo, white = np.array([0.12, 0.05, 0.02]), np.array([0.7, 0.66, 0.6])
+    height, width = 96, 136
+    y, x = np.mgrid[:height, :width] + 0.5
+    across, share = np.abs(x - width / 2) / RADIUS, np.hypot(x - width / 2, y - height / 2) / RADIUS
+    light = 0.8 * (1 - 0.35 * np.clip(across - 1.2, 0, 1))
+    linear = np.where((share < 1)[..., None], albedo, white) * light[..., None]
+    linear[share < 0.36] = 0.004
+    linear = linear.astype(np.float32)
+    encoded = srgb_from_linear(linear).astype(np.float32)
+    is_open = np.abs(y - height / 2) < 19
+    window = Window(
+        linear=linear, encoded=encoded, bright=iris_brightness(encoded), open=is_open,
+        depth=np.where(is_open, 19 - np.abs(y - height / 2), 0), under=(y - height / 2 + 19).astype(np.float32),
+        expected=np.array([width / 2, height / 2]), squeeze=1.0, left=True, photo_radius=12.0,
+    )  # fmt: skip
+    ahead = np.array([0.0, -1.0, 0.0])
+    eye = Eye(True, np.arange(3), np.zeros(3), 0.012, ahead, 0.5, ahead, 0.2)
+    evenly = Shading(np.concatenate([np.ones((1, 3)), np.zeros((8, 3))]), np.ones(3), 0.0)
+    measured = measure(window, eye, evenly, white, 0.0)
+    assert isinstance(measured, MeasuredIris) and measured.light == "white"
+    assert_allclose(np.median(measured.albedo, axis=0), albedo, rtol=0.03)
