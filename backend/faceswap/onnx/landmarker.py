@@ -36,7 +36,6 @@ _SETTLED = 0.01  # of the face's size: points that move less from look to look h
 _LOST = 0.05  # points that still move so much are on nothing
 _WIDEST = 3.0  # times the photo: the widest crop that is looked at
 _SHIFT = 0.08  # of a crop's side, for networks without scores
-_SHIFTS = ((_SHIFT, 0.0), (-_SHIFT, 0.0), (0.0, _SHIFT), (0.0, -_SHIFT))
 _TRIED = 3  # first crops that are followed
 _LOOSE = 0.1  # of the face's size: median distance from the mean face of what is taken for a face
 _SURE = 0.75  # of all points: a face with so many of them ends the search
@@ -68,17 +67,17 @@ class Landmarker:
         points, scores = points_from(self.net.run({self.entry: tensor}), self.kind, self.name)
         return crop.to_photo(points, self.kind.size), scores
 
-    def judged(
-        self, photo: Pyramid, crop: Crop, shifts: Sequence[tuple[float, float]] = _SHIFTS
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def judged(self, photo: Pyramid, crop: Crop) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """The same, always with scores. A network without any is shown the crop shifted, too: points that stay on the
         photo count (1), those that move with the crop were not seen but expected there (0)."""
         points, scores = self.look(photo, crop)
         if scores is not None:
             return points, scores
-        moves = [np.linalg.norm(self.look(photo, crop.moved(*s))[0] - points, axis=1) for s in shifts]
-        shift = crop.side * float(np.mean([np.hypot(*s) for s in shifts]))
-        return points, np.clip(1 - np.mean(moves, axis=0) / shift, 0, 1)
+        moves = [
+            np.linalg.norm(self.look(photo, crop.moved(*shift))[0] - points, axis=1)
+            for shift in ((_SHIFT, 0.0), (0.0, _SHIFT))
+        ]
+        return points, np.clip(1 - np.mean(moves, axis=0) / (_SHIFT * crop.side), 0, 1)
 
 
 @attrs.frozen(eq=False)
@@ -148,7 +147,7 @@ def _search(photo: Pyramid, landmarker: Landmarker, cancelled: Callable[[], bool
         sights = []
         for crop in crops:
             _stop_if(cancelled)
-            points, scores = landmarker.judged(photo, crop, _SHIFTS[::2])
+            points, scores = landmarker.judged(photo, crop)
             sights.append(_sight(points, scores, crop, landmarker.kind, 1.0, photo))
         sights.sort(key=lambda s: -s.worth)
         for sight in sights[:_TRIED]:
