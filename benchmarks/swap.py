@@ -85,7 +85,9 @@ def run(options: argparse.Namespace) -> Outcome:
     rgbs |= {name: views.of_result(result) for name, result in swapped.items()}
     painted = views.painted_goals(swapped[CLASSICAL])
     rows = measure(views, rgbs, painted)
-    outside = {name: changed_outside(views, result) for name, result in swapped.items() if name != OWN_TONE}
+    outside = {
+        name: changed_outside(views, result, name == STAND_IN) for name, result in swapped.items() if name != OWN_TONE
+    }
     tables: dict[str, Any] = {"swap": {name: attrs.asdict(row) for name, row in rows.items()}}
     bars = bars_of(rows, outside)
     print("\n".join(lines_of(rows, OWN_TONE)))

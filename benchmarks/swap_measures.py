@@ -28,6 +28,7 @@ from interchange.mesh import Region
 from .swap_scene import Scene
 
 Image = npt.NDArray[np.float32]
+_INNER = (Region.EYE, Region.LASHES, Region.MOUTH)
 _ROUNDING = 12**-0.5  # levels
 _MASK_REACH = 2  # pixels by which the renderer's pixel filter carries a change past the mask
 
@@ -183,18 +184,22 @@ def agreement_of(views: Views, rgbs: Sequence[Image]) -> Agreement:
     return Agreement(*consistency.reprojection(views.surfaces, [whole, without_gloss, change], pairs).rmse)
 
 
-def changed_outside(views: Views, result: Capture) -> int:
+def changed_outside(views: Views, result: Capture, inner: bool = False) -> int:
     """Pixels that a method has changed though no part of the face region comes near them, of all views. The region is
-    taken from the mesh without its hair: the rendered mask misses slivers of skin between strands."""
+    taken from the mesh without its hair: the rendered mask misses slivers of skin between strands. inner: of a method
+    that paints eyes, lashes and mouth too, so that these belong to the face."""
     total = 0
     meshes = {pose.name: views.capture.load_mesh(pose) for pose in views.capture.poses}
     reach = np.ones((2 * _MASK_REACH + 1,) * 2, np.uint8)
     for view, before in zip(views.capture.views, views.images, strict=True):
         mesh = meshes[view.pose]
-        bare = mesh.faces[~np.isin(mesh.face_region, (Region.HAIR, Region.LASHES))]
-        face = interpolate(rasterize(mesh.vertices, bare, view.camera), mesh.region_face[bare][..., None])[..., 0]
-        near = np.maximum((face > 0).astype(np.uint8), before.masks["face"] > 0)
-        outside = cv2.dilate(near, reach) == 0
+        bare = np.flatnonzero(~np.isin(mesh.face_region, (Region.HAIR,) if inner else (Region.HAIR, Region.LASHES)))
+        raster = rasterize(mesh.vertices, mesh.faces[bare], view.camera)
+        near = interpolate(raster, mesh.region_face[mesh.faces[bare]][..., None])[..., 0] > 0
+        near |= before.masks["face"] > 0
+        if inner:
+            near |= raster.covered & np.isin(mesh.face_region[bare][raster.face], _INNER)
+        outside = cv2.dilate(near.astype(np.uint8), reach) == 0
         after = result.load_view(result.view(view.name), ())
         total += int(((before.rgb != after.rgb).any(-1) & outside).sum())
     return total

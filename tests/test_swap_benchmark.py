@@ -18,13 +18,13 @@ from benchmarks import swap as benchmark
 from benchmarks import swap_shape
 from benchmarks.contact_sheet import BAND, TILE, contact_sheet, spread_views
 from benchmarks.swap_floor import floor_lines, taken_apart
-from benchmarks.swap_measures import Agreement, MethodRow, Views, agreement_of, gloss_of
+from benchmarks.swap_measures import Agreement, MethodRow, Views, agreement_of, changed_outside, gloss_of
 from benchmarks.swap_noise import with_noise
 from benchmarks.swap_scene import Scene, SceneSettings, _claim, true_skin
 from benchmarks.swap_wobble import FUSED as WOBBLING_FUSED
 from benchmarks.swap_wobble import PIXELS
 from benchmarks.swap_wobble import RAW as WOBBLING
-from interchange.capture import Capture, Pose
+from interchange.capture import Capture, Pose, write_view
 from interchange.colour import srgb_from_linear
 from interchange.errors import InputError
 
@@ -172,6 +172,20 @@ def test_the_floor_is_taken_apart(scene: Scene) -> None:
     assert shiny[0] == values[0] and shiny[1] is not None and values[1] is not None and shiny[1] > 1.5 * values[1]
     assert shiny[2:] == pytest.approx(values[2:], rel=0.1)  # once without gloss, nothing of it is left
     assert len(floor_lines(rows)) == len(rows) + 1
+
+
+def test_a_change_outside_the_face_is_counted(scene: Scene, tmp_path: Path) -> None:
+    views = Views.of(Capture.load(scene.capture), scene)
+    assert changed_outside(views, views.capture) == 0
+    spoilt = attrs.evolve(views.capture, folder=tmp_path)
+    for view, images in zip(views.capture.views, views.images, strict=True):
+        rgb = images.rgb.copy()
+        rgb[:2, :3] += 0.1
+        rgb[images.masks["eye"] > 0.99] += 0.1
+        (tmp_path / view.exr).parent.mkdir(exist_ok=True)
+        write_view(tmp_path / view.exr, attrs.evolve(images, rgb=rgb))
+    assert changed_outside(views, spoilt, inner=True) == 6 * len(views.images)
+    assert changed_outside(views, spoilt) >= 6 * len(views.images)
 
 
 def test_painted_goals_are_where_a_swap_changes_a_view(scene: Scene) -> None:

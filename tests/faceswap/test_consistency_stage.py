@@ -263,6 +263,7 @@ def test_the_report_tells_of_each_view(capture: Capture, source: Path, tmp_path:
     assert not views["view_002"]["used"] and "levels from the other views" in views["view_002"]["reason"]
     assert not views["view_007"]["used"] and "too little" in views["view_007"]["reason"]
     kept = [v for v in views.values() if v["used"]]
+    assert all(0 <= v["moved_px"] < 1 for v in kept)  # all paint in the same place
     assert len(kept) == 6 and max(v["residual"] for v in kept) < 0.7 * views["view_002"]["residual"]
     assert report["engine"] == "cpu" and report["consistency"]["engine"] == "cpu"
     assert report["consistency"]["views_used"] == 6 and report["consistency"]["face_seen"] > 0.7

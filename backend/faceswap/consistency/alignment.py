@@ -38,7 +38,7 @@ _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 @attrs.frozen(eq=False)
 class Moves:
-    """How far views are moved. nodes: (K, N, 2) x, y in pixels of a view, at the nodes of the lattice."""
+    """How far views are moved. nodes: (K, N, 2) x, y in the lattice's pixels, at its nodes."""
 
     nodes: npt.NDArray[np.float64]
     lattice: Lattice
@@ -62,8 +62,8 @@ class Moves:
         return Observations(texels, np.clip(colour[at][texels], 0, 1), weight[at][texels], observed.pixels)
 
     def size(self, view: int) -> float:
-        """Root mean square of a view's moves, in its pixels."""
-        return float(np.sqrt((self.nodes[view] ** 2).sum(1).mean()))
+        """Root mean square of a view's moves, in texels."""
+        return self.lattice.step * float(np.sqrt((self.nodes[view] ** 2).sum(1).mean()))
 
 
 @attrs.frozen(eq=False)

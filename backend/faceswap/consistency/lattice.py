@@ -15,6 +15,7 @@ from ..atlas import Atlas
 
 Floats = npt.NDArray[Any]
 _NODES = 9  # along the longer side
+_LARGEST = 384  # pixels a side: finer ones would cost much and tell little
 
 
 @attrs.frozen(eq=False)
@@ -38,9 +39,10 @@ class Lattice:
 
     @staticmethod
     def of(atlas: Atlas, step: float) -> Lattice:
-        """Over all texels of an atlas; pixels of `step` texels a side."""
+        """Over all texels of an atlas; pixels of `step` texels a side, or larger ones if that would be too many."""
         rows, columns = atlas.rows - atlas.rows.min(), atlas.columns - atlas.columns.min()
         full = (int(rows.max()) + 1, int(columns.max()) + 1)
+        step = max(step, max(full) / _LARGEST)
         size = (max(2, round(full[0] / step)), max(2, round(full[1] / step)))
         spacing = max(size) / (_NODES - 1)
         down, across = (int(np.ceil(n / spacing)) + 1 for n in size)

@@ -91,7 +91,7 @@ def fuse_views(
     face = regions.face
     carried = membrane(difference, seen**3 * (face > 0), mesh, atlas, head, _CARRIED) * face[:, None]
     skin = old + carried + seen[:, None] * (difference - carried)
-    notes = [_note(i, told, used, distance, limit, gain, moves) for i in range(len(observed))]
+    notes = [_note(i, told, used, distance, limit, gain, moves.size(i) / pixel) for i in range(len(observed))]
     return FusedSkin(np.clip(skin, 0, 1).astype(np.float32), seen, notes)
 
 
@@ -114,11 +114,11 @@ def _texels_per_pixel(observed: Sequence[Observations]) -> float:
 
 
 def _note(
-    view: int, told: npt.NDArray, used: npt.NDArray, distance: Floats, limit: float, gain: Floats, moves: Moves
+    view: int, told: npt.NDArray, used: npt.NDArray, distance: Floats, limit: float, gain: Floats, moved: float
 ) -> dict[str, Any]:
     if not told[view]:
         return {"used": False, "reason": "the swapper changed too little of it"}
     note = {"used": bool(used[view]), "residual": round(float(distance[view]), 3)}
     if used[view]:
-        return note | {"gain": [round(float(g), 4) for g in gain[view]], "moved_px": round(moves.size(view), 3)}
+        return note | {"gain": [round(float(g), 4) for g in gain[view]], "moved_px": round(moved, 3)}
     return note | {"reason": f"{distance[view]:.1f} levels from the other views; up to {limit:.1f} are usual"}
