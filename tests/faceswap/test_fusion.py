@@ -5,6 +5,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from backend.faceswap.atlas import Atlas, build_atlas
 from backend.faceswap.fusion import Layer, fuse
+from backend.faceswap.uv import leading_photo
 
 from .synthetic import head, paint, texture_angles
 
@@ -55,6 +56,14 @@ def test_the_leading_photo_settles_the_tone_wherever_it_stands(atlas: Atlas, ski
     layers = [of_side(atlas, skin, 60, 0.6), of_side(atlas, skin, 0), of_side(atlas, skin, -60, 0.8)]
     albedo, trust = fuse(layers, everywhere(atlas), atlas, leading=1)
     assert_allclose(albedo[trust > 0.9], skin[trust > 0.9], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("yaws", "leading"),
+    [([3.0, 0.0, 40.0], 0), ([-24.0, 1.0], 0), ([-45.0, 20.0, 4.0], 2), ([60.0, -80.0], 0), ([70.0], 0)],
+)
+def test_the_first_photo_leads_unless_it_is_turned_away(yaws: list[float], leading: int) -> None:
+    assert leading_photo(yaws) == leading
 
 
 def test_a_photo_is_reached_over_another_one(atlas: Atlas, skin: np.ndarray) -> None:
