@@ -31,7 +31,7 @@ _ONE_SIDED = 0.7  # how far a disc is believed with white on one side only
 _CLIPPED = 0.985  # encoded
 _OCCLUDED = 0.8  # of the face's light reaches an eye between its lids
 _AGAINST_FACE = (0.4, 1.25)  # the light that the white tells of, against the face's
-_UNSHADED = 0.8  # of the white: the rest is more in the lids' shade than the iris
+_UNSHADED = 0.7  # of the white: the rest is more in the lids' shade than the iris
 _TINT = (0.75, 1.33)  # its colour against the face's
 
 
@@ -185,7 +185,7 @@ def _light(
         return _OCCLUDED * face, "face"
     colours = window.linear[near]
     shade = colours @ _LUMINANCE
-    # The brightest fifth: lids' shadows, veins and the pink corners are darker, and lids shade the white more than the
+    # The brightest part: lids' shadows, veins and the pink corners are darker, and lids shade the white more than the
     # iris, which lies between them.
     seen = np.median(colours[shade >= np.quantile(shade, _UNSHADED)], axis=0) / white
     amount = float(np.clip(seen @ _LUMINANCE / (face @ _LUMINANCE), *_AGAINST_FACE)) * float(face @ _LUMINANCE)
