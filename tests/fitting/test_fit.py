@@ -353,8 +353,8 @@ def test_a_full_disk_is_said(capture, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
-    [{"iterations": 400}, {"iterations": 240, "densify": "default", "max_splats": 600},
-     {"iterations": 240, "densify": "mcmc"}],
+    [{"iterations": 600}, {"iterations": 600, "densify": "default", "max_splats": 600},
+     {"iterations": 600, "densify": "mcmc"}],
 )  # fmt: skip
 def test_kill_9_at_random_moments(capture, tmp_path, options):
     """A real process, really killed, five times; then left alone."""
