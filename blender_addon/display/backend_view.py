@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -15,7 +14,8 @@ import bpy
 import numpy as np
 
 from .._interchange import cameras, errors, splats
-from ..jobs.local_backend import Installation, find_installation
+from ..jobs.backend_command import BackendCommand
+from ..jobs.local_backend import find_installation
 from ..preferences import preferences
 from .edits import posed_cloud
 
@@ -33,12 +33,15 @@ class BackendView:
         chosen = preferences(context)
         installation = find_installation(bpy.path.abspath(chosen.backend_home) if chosen is not None else "")
         camera = camera_of(context.scene)
-        self._waits, self._process, self._started = waits, None, time.monotonic()
+        self._started = time.monotonic()
+        self._command: BackendCommand | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="digidouble-view-"))
         try:
             splats.write_splats(self._folder / "splats.ply", posed_cloud(item, context))
             (self._folder / "transforms.json").write_text(json.dumps(_transforms(camera)), encoding="utf-8")
-            self._process = self._start(installation)
+            arguments = ["render", str(self._folder / "splats.ply")]
+            arguments += ["--cameras", str(self._folder), "--out", str(self._folder / "out")]
+            self._command = BackendCommand(installation, arguments, self._folder, waits=waits)
         except BaseException:
             self.close()
             raise
@@ -56,14 +59,12 @@ class BackendView:
 
     def step(self) -> bool:
         """Look whether it is finished. Raises InputError with the backend's sentence if it failed."""
-        assert self._process is not None
-        if self._waits:
-            self._process.wait()
-        code = self._process.poll()
+        assert self._command is not None
+        code = self._command.step()
         if code is None:
             return True
         if code:
-            said = (self._folder / "errors").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            said = self._command.said("errors")
             raise errors.InputError(f"The backend could not render: {said[-1] if said else f'exit code {code}'}")
         self.picture = self._folder / "out" / f"{_NAME}.png"
         return False
@@ -84,26 +85,14 @@ class BackendView:
 
     def close(self) -> None:
         """End the process if it still runs. The picture stays until `load`."""
-        process, self._process = self._process, None
-        if process is not None and process.poll() is None:
-            process.kill()
-            process.wait()
+        if self._command is not None:
+            self._command.close()
         if getattr(self, "picture", None) is None:
             self.tidy()
 
     def tidy(self) -> None:
         """Remove the temporary folder."""
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _start(self, installation: Installation) -> subprocess.Popen:
-        command = [
-            str(installation.python), "-m", "backend.cli", "render", str(self._folder / "splats.ply"),
-            "--cameras", str(self._folder), "--out", str(self._folder / "out"),
-        ]  # fmt: skip
-        with open(self._folder / "errors", "wb") as complaints:
-            return subprocess.Popen(
-                command, cwd=installation.home, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=complaints
-            )
 
 
 def camera_of(scene: Any) -> cameras.Camera:

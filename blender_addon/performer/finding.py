@@ -5,19 +5,17 @@ is looked at now and then. The photo goes nowhere else. No bpy.
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from .._interchange import errors, landmarks
+from ..jobs.backend_command import BackendCommand
 from ..jobs.local_backend import Installation
 
-_COMMAND = "digidouble landmarks: "
+_SPEAKER = "digidouble landmarks: "
 _NOTE = "Note: "
-_NO_CONSOLE = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # Windows would open one
 
 
 class Finding:
@@ -29,18 +27,17 @@ class Finding:
     def __init__(
         self, installation: Installation, models: Path, photo: Path, clock: Callable[[], float], *, waits: bool
     ) -> None:
-        self._photo, self._clock, self._waits, self._began = photo, clock, waits, clock()
+        self._photo, self._clock, self._began = photo, clock, clock()
         self._folder = Path(tempfile.mkdtemp(prefix="digidouble-points-"))
-        self._process: subprocess.Popen | None = None
         self.found: landmarks.LandmarkFile | None = None
         self.notes: list[str] = []
+        arguments = ["landmarks", "--photo", str(photo.absolute()), "--models", str(models)]
+        arguments += ["--out", str(self._folder / "found")]
         try:
-            self._process = self._start(installation, models)
-        except OSError as error:
-            self.close()
-            raise errors.InputError(
-                f"The backend cannot be started ({error.strerror or error}).", "Run: python3 install.py install"
-            ) from error
+            self._command = BackendCommand(installation, arguments, self._folder, waits=waits)
+        except errors.InputError:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
 
     @property
     def fraction(self) -> float:
@@ -54,41 +51,19 @@ class Finding:
 
     def step(self) -> bool:
         """Look whether it is finished. Raises InputError with the backend's sentence if it failed."""
-        assert self._process is not None
-        if self._waits:
-            self._process.wait()
-        code = self._process.poll()
+        code = self._command.step()
         if code is None:
             return True
         if code:
-            lines = self._said("errors")
-            sentence = lines[-1].removeprefix(_COMMAND) if lines else f"The backend failed (exit code {code})."
+            lines = self._command.said("errors")
+            sentence = lines[-1].removeprefix(_SPEAKER) if lines else f"The backend failed (exit code {code})."
             raise errors.InputError(sentence.replace(str(self._photo), self._photo.name))
-        notes = (line for line in self._said("output") if line.startswith(_NOTE))
+        notes = (line for line in self._command.said("output") if line.startswith(_NOTE))
         self.notes = [note.removeprefix(_NOTE).replace(str(self._photo), self._photo.name) for note in notes]
         self.found = landmarks.read_landmark_file(self._folder / "found" / "landmarks.json")
         return False
 
     def close(self) -> None:
         """End the process if it still runs, and remove what it has written."""
-        process, self._process = self._process, None
-        if process is not None and process.poll() is None:
-            process.kill()
-            process.wait()
+        self._command.close()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _said(self, name: str) -> list[str]:
-        text = (self._folder / name).read_text(encoding="utf-8", errors="replace")
-        return [line.strip() for line in text.splitlines() if line.strip()]
-
-    def _start(self, installation: Installation, models: Path) -> subprocess.Popen:
-        command = [
-            str(installation.python), "-m", "backend.cli", "landmarks", "--photo", str(self._photo.absolute()),
-            "--models", str(models), "--out", str(self._folder / "found"),
-        ]  # fmt: skip
-        environment = {**os.environ, "PYTHONUTF8": "1"}  # names of photos have all kinds of letters
-        with open(self._folder / "output", "wb") as output, open(self._folder / "errors", "wb") as complaints:
-            return subprocess.Popen(
-                command, cwd=installation.home, env=environment, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=complaints, creationflags=_NO_CONSOLE,
-            )  # fmt: skip

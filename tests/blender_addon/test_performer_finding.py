@@ -177,7 +177,7 @@ def test_it_works_beside_blender_and_is_stopped_at_once(
     picture = performers.folder_of(performer) / "Größe.png"
     finding = Finding(Installation(tmp_path / "slow"), networks, picture, time.monotonic, waits=False)
     assert finding.step() and finding.step() and finding.fraction == 0.5 and "Größe.png" in finding.message
-    process = finding._process
+    process = finding._command.process
     assert process is not None and process.poll() is None
     finding.close()
     finding.close()
