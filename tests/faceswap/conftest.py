@@ -3,13 +3,31 @@ from pathlib import Path
 
 import pytest
 
+from backend.faceswap.atlas import Atlas, build_atlas
+from backend.faceswap.regions import Regions, face_regions
 from backend.faceswap.settings import SwapSettings
 from backend.faceswap.swap import SwapResult, swap
 from interchange.capture import Capture
+from interchange.mesh import Mesh
 
 from . import synthetic
 
 VIEWS = (-60, 0, 35)
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Mesh:
+    return synthetic.head("A")
+
+
+@pytest.fixture(scope="module")
+def atlas(mesh: Mesh) -> Atlas:
+    return build_atlas(mesh, 0, synthetic.ATLAS_SIZE, synthetic.ATLAS_SIZE)
+
+
+@pytest.fixture(scope="module")
+def regions(mesh: Mesh, atlas: Atlas) -> Regions:
+    return face_regions(mesh, atlas)
 
 
 @pytest.fixture(scope="session")

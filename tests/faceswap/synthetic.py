@@ -27,6 +27,7 @@ from interchange.png import write_png
 RINGS, SEGMENTS = 73, 144  # 2.5 degrees
 EYE_RINGS, EYE_SEGMENTS = 13, 24
 CENTRE = np.array([0.0, 0.0, 1.5])
+ATLAS_SIZE = 192  # texels a side of the fixture `atlas`
 
 
 @attrs.frozen

@@ -4,30 +4,19 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from backend.faceswap.atlas import Atlas, build_atlas
+from backend.faceswap.atlas import Atlas
 from backend.faceswap.cleaning import believable, evened, off_hair, without_glare
 from backend.faceswap.regions import face_regions
 from interchange.errors import InputError
 from interchange.mesh import Mesh
 
-from .synthetic import head, texture_angles
+from .synthetic import ATLAS_SIZE, texture_angles
 
-SIZE = 192
 SKIN = np.array([0.5, 0.3, 0.22], np.float32)
 
 
-@pytest.fixture(scope="module")
-def mesh() -> Mesh:
-    return head("A")
-
-
-@pytest.fixture(scope="module")
-def atlas(mesh: Mesh) -> Atlas:
-    return build_atlas(mesh, 0, SIZE, SIZE)
-
-
 def angles(atlas: Atlas) -> tuple[np.ndarray, np.ndarray]:
-    azimuth, elevation = texture_angles(SIZE)
+    azimuth, elevation = texture_angles(ATLAS_SIZE)
     return atlas.of_image(azimuth), atlas.of_image(elevation)
 
 

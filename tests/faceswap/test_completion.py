@@ -9,23 +9,11 @@ from backend.faceswap.symmetry import mirror_uvs
 from interchange.errors import InputError
 from interchange.mesh import Mesh
 
-from .synthetic import head, texture_angles
-
-SIZE = 192
-
-
-@pytest.fixture(scope="module")
-def mesh() -> Mesh:
-    return head("A")
-
-
-@pytest.fixture(scope="module")
-def atlas(mesh: Mesh) -> Atlas:
-    return build_atlas(mesh, 0, SIZE, SIZE)
+from .synthetic import ATLAS_SIZE, texture_angles
 
 
 def test_texels_lie_where_the_layout_puts_them(mesh: Mesh, atlas: Atlas) -> None:
-    azimuth, _ = texture_angles(SIZE)
+    azimuth, _ = texture_angles(ATLAS_SIZE)
     points = atlas.of_vertices(mesh, mesh.rest_vertices)
     found = np.degrees(np.arctan2(points[:, 0], -points[:, 1]))
     expected = atlas.of_image(azimuth)
@@ -41,7 +29,7 @@ def test_images_go_on_past_the_islands(mesh: Mesh, atlas: Atlas) -> None:
     values = np.arange(len(atlas.rows), dtype=float)
     image = atlas.to_image(values)
     assert_array_equal(atlas.of_image(image), values)
-    covered = np.zeros((SIZE, SIZE), bool)
+    covered = np.zeros((ATLAS_SIZE, ATLAS_SIZE), bool)
     covered[atlas.rows, atlas.columns] = True
     assert not covered[0].any()
     columns = np.flatnonzero(covered[4:8].all(0))
@@ -66,7 +54,7 @@ def test_normals_are_those_of_the_surface(mesh: Mesh) -> None:
 def test_the_mirror_of_a_texel_is_its_twin(mesh: Mesh, atlas: Atlas) -> None:
     chosen = np.random.default_rng(0).choice(len(atlas.rows), 3000, replace=False)
     uv, distance = mirror_uvs(mesh, atlas.faces[chosen], atlas.weights[chosen], 0)
-    own = (atlas.columns[chosen] + 0.5) / SIZE, 1 - (atlas.rows[chosen] + 0.5) / SIZE
+    own = (atlas.columns[chosen] + 0.5) / ATLAS_SIZE, 1 - (atlas.rows[chosen] + 0.5) / ATLAS_SIZE
     inner = (np.abs(own[1] - 0.5) < 0.4) & (np.abs(own[0] - 0.5) < 0.45)
     # The grid's diagonals are not mirrored, so a twin may lie a fraction of a millimetre off.
     assert distance.max() < 1e-3
@@ -75,7 +63,7 @@ def test_the_mirror_of_a_texel_is_its_twin(mesh: Mesh, atlas: Atlas) -> None:
 
 
 def test_symmetry_fills_only_what_is_wanted_and_unknown(mesh: Mesh, atlas: Atlas) -> None:
-    azimuth, elevation = (atlas.of_image(a) for a in texture_angles(SIZE))
+    azimuth, elevation = (atlas.of_image(a) for a in texture_angles(ATLAS_SIZE))
     known = azimuth < 0
     pattern = np.stack([np.cos(np.radians(azimuth)), np.sin(np.radians(elevation)), 0 * azimuth], 1) * 0.3 + 0.5
     colour = np.where(known[:, None], pattern, 9.0)
@@ -89,7 +77,7 @@ def test_symmetry_fills_only_what_is_wanted_and_unknown(mesh: Mesh, atlas: Atlas
 
 
 def test_the_membrane_follows_what_is_known_and_bridges_the_rest(mesh: Mesh, atlas: Atlas) -> None:
-    azimuth, elevation = (atlas.of_image(a) for a in texture_angles(SIZE))
+    azimuth, elevation = (atlas.of_image(a) for a in texture_angles(ATLAS_SIZE))
     ring = np.hypot(azimuth, elevation)
     values = np.full((len(azimuth), 2), [0.3, -0.2])
     values[ring < 25] = 5.0  # not known, must not matter
@@ -100,7 +88,7 @@ def test_the_membrane_follows_what_is_known_and_bridges_the_rest(mesh: Mesh, atl
 
 
 def test_the_membrane_crosses_uv_seams(mesh: Mesh, atlas: Atlas) -> None:
-    azimuth, elevation = (atlas.of_image(a) for a in texture_angles(SIZE))
+    azimuth, elevation = (atlas.of_image(a) for a in texture_angles(ATLAS_SIZE))
     values = np.ones((len(azimuth), 1))
     trust = ((azimuth > 170) & (np.abs(elevation) < 60)).astype(np.float32)  # one side of the seam behind
     smooth = membrane(values, trust, mesh, atlas, 0)

@@ -3,39 +3,23 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from backend.faceswap.atlas import Atlas, build_atlas
+from backend.faceswap.atlas import Atlas
 from backend.faceswap.delighting import without_gloss
 from backend.faceswap.gloss import gloss_by_place
-from backend.faceswap.regions import Regions, face_regions
+from backend.faceswap.regions import Regions
 from interchange.errors import InputError
 from interchange.mesh import Mesh
 
-from .synthetic import head, texture_angles
+from .synthetic import ATLAS_SIZE, texture_angles
 
-SIZE = 192
 DARK = np.array([0.10, 0.04, 0.022], np.float32)
 FAIR = np.array([0.66, 0.40, 0.30], np.float32)
 GLOSS = 0.0225
 
 
-@pytest.fixture(scope="module")
-def mesh() -> Mesh:
-    return head("A")
-
-
-@pytest.fixture(scope="module")
-def atlas(mesh: Mesh) -> Atlas:
-    return build_atlas(mesh, 0, SIZE, SIZE)
-
-
-@pytest.fixture(scope="module")
-def regions(mesh: Mesh, atlas: Atlas) -> Regions:
-    return face_regions(mesh, atlas)
-
-
 def bump(atlas: Atlas, width: float = 12.0) -> np.ndarray:
     """(T,) 1 on one cheek, falling off smoothly within `width` degrees."""
-    azimuth, elevation = (atlas.of_image(a) for a in texture_angles(SIZE))
+    azimuth, elevation = (atlas.of_image(a) for a in texture_angles(ATLAS_SIZE))
     return np.exp(-((azimuth - 22) ** 2 + (elevation + 8) ** 2) / width**2).astype(np.float32)
 
 

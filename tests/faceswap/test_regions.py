@@ -4,29 +4,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from backend.faceswap.atlas import Atlas, build_atlas
+from backend.faceswap.atlas import Atlas
 from backend.faceswap.regions import face_regions, part_share
 from backend.faceswap.settings import PARTS
 from interchange.errors import InputError
 from interchange.mesh import Mesh
 
-from .synthetic import head, texture_angles
-
-SIZE = 192
-
-
-@pytest.fixture(scope="module")
-def mesh() -> Mesh:
-    return head("A")
-
-
-@pytest.fixture(scope="module")
-def atlas(mesh: Mesh) -> Atlas:
-    return build_atlas(mesh, 0, SIZE, SIZE)
+from .synthetic import ATLAS_SIZE, texture_angles
 
 
 def angles(atlas: Atlas) -> tuple[np.ndarray, np.ndarray]:
-    azimuth, elevation = texture_angles(SIZE)
+    azimuth, elevation = texture_angles(ATLAS_SIZE)
     return atlas.of_image(azimuth), atlas.of_image(elevation)
 
 
@@ -58,7 +46,7 @@ def test_a_part_has_a_strength_of_its_own(mesh: Mesh, atlas: Atlas) -> None:
 
 
 def test_a_painted_mask_takes_the_place_of_the_meshs_own(mesh: Mesh, atlas: Atlas) -> None:
-    (azimuth, elevation) = texture_angles(2 * SIZE)
+    (azimuth, elevation) = texture_angles(2 * ATLAS_SIZE)
     painted = ((azimuth > 0) & (np.abs(elevation + 30) < 40)).astype(np.float32)  # a half, and down the neck
     plain, regions = face_regions(mesh, atlas), face_regions(mesh, atlas, painted)
     azimuth, elevation = angles(atlas)

@@ -1,33 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
-import pytest
 from numpy.testing import assert_array_equal
 
-from backend.faceswap.atlas import Atlas, build_atlas
-from backend.faceswap.regions import Regions, face_regions
+from backend.faceswap.atlas import Atlas
+from backend.faceswap.regions import Regions
 from backend.faceswap.tones import in_one_tone
-from interchange.mesh import Mesh
 
-from .synthetic import head
-
-SIZE = 192
 FAIR, DARK = np.array([0.86, 0.68, 0.60]), np.array([0.45, 0.32, 0.26])
 LID = np.array([0.64, 0.48, 0.43])  # painted, where no photo sees it
-
-
-@pytest.fixture(scope="module")
-def mesh() -> Mesh:
-    return head("A")
-
-
-@pytest.fixture(scope="module")
-def atlas(mesh: Mesh) -> Atlas:
-    return build_atlas(mesh, 0, SIZE, SIZE)
-
-
-@pytest.fixture(scope="module")
-def regions(mesh: Mesh, atlas: Atlas) -> Regions:
-    return face_regions(mesh, atlas)
 
 
 def grained(colour: np.ndarray, count: int, spread: np.ndarray, seed: int) -> np.ndarray:
