@@ -32,7 +32,7 @@ class Window:
     """linear (h, w, 3), encoded (h, w, 3) sRGB, bright (h, w). open: (h, w) bool, between the lids. depth: (h, w)
     pixels to the lids; under: (h, w) pixels below the upper lid. expected: (2,) where the iris would be if the eye
     looked ahead. squeeze: how narrow the view makes it. left: the character's. photo_radius: of the iris, in the
-    photo's pixels. lids: (6, 2) in the window."""
+    photo's pixels."""
 
     linear: npt.NDArray[np.float32]
     encoded: npt.NDArray[np.float32]
